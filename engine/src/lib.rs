@@ -1,0 +1,15 @@
+//! The Cloudstic repository: format, stores, sources, locks and operations.
+//!
+//! An operation ([`backup`], [`restore`], …) is a plain function that takes the open [`repository::Repository`], a
+//! request, a [`progress::Progress`] sink and a cancellation token, and gives a report. It never prints and never
+//! exits; jobs, schedules, configuration files and terminals are the business of others.
+
+pub mod backup;
+pub mod cache;
+pub mod object;
+pub mod progress;
+pub mod repository;
+pub mod restore;
+pub mod source;
+pub mod store;
+pub mod tree;

@@ -1,0 +1,61 @@
+//! How an operation tells what it is doing. Who shows it is not its business.
+
+use crate::source::Warning;
+
+/// Takes the events of one operation. Called from many threads, often: implementations must be quick.
+pub trait Progress: Send + Sync {
+    /// The operation enters a phase.
+    fn phase(&self, phase: Phase);
+
+    /// How much there is to do, as far as it is known by now.
+    fn expect(&self, files: u64, bytes: u64);
+
+    /// More is done.
+    fn advance(&self, files: u64, bytes: u64);
+
+    /// It now works on this path.
+    fn path(&self, path: &str);
+
+    /// Something was left out.
+    fn warning(&self, warning: &Warning);
+}
+
+/// What an operation does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Opening the repository, reading its indexes.
+    Opening,
+    /// Walking, reading and storing.
+    Reading,
+    /// Reading the tree of a snapshot.
+    Listing,
+    /// Writing files.
+    Writing,
+    /// Committing.
+    Finishing,
+}
+
+impl Phase {
+    /// A word for people.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Opening => "opening",
+            Self::Reading => "reading",
+            Self::Listing => "listing",
+            Self::Writing => "writing",
+            Self::Finishing => "finishing",
+        }
+    }
+}
+
+/// Ignores everything.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn phase(&self, _: Phase) {}
+    fn expect(&self, _: u64, _: u64) {}
+    fn advance(&self, _: u64, _: u64) {}
+    fn path(&self, _: &str) {}
+    fn warning(&self, _: &Warning) {}
+}

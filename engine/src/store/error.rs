@@ -1,0 +1,86 @@
+//! What can go wrong with a store. Rules: an error names the key and the backend, says what kind of failure it was, and
+//! whether trying again can help; it never holds a credential.
+
+use std::fmt;
+
+/// The result of a store operation.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// A failed store operation.
+#[derive(Debug, Clone)]
+pub struct StoreError {
+    /// What kind of failure.
+    pub kind: StoreErrorKind,
+    /// The object.
+    pub key: String,
+    /// The backend, as [`super::ObjectStore::describe`] has it.
+    pub backend: String,
+    /// The cause, for the user.
+    pub detail: String,
+}
+
+/// Kinds of failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreErrorKind {
+    /// There is no such object.
+    NotFound,
+    /// The backend refused: permissions or credentials.
+    Denied,
+    /// Too many requests.
+    Throttled,
+    /// A failure that may pass: network, server error.
+    Transient,
+    /// The object is there, but not what it should be.
+    Corrupt,
+    /// No space or quota is left.
+    Full,
+    /// The key is not a valid one.
+    InvalidKey,
+    /// Anything else.
+    Other,
+}
+
+/// Whether trying again can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// The same call may succeed.
+    MayHelp,
+    /// It fails until somebody changes something.
+    Never,
+}
+
+impl StoreError {
+    /// Whether trying again can help.
+    pub fn retry(&self) -> Retry {
+        match self.kind {
+            StoreErrorKind::Throttled | StoreErrorKind::Transient => Retry::MayHelp,
+            _ => Retry::Never,
+        }
+    }
+
+    /// Whether the object was simply not there.
+    pub fn is_not_found(&self) -> bool {
+        self.kind == StoreErrorKind::NotFound
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, key, backend, detail } = self;
+        match kind {
+            StoreErrorKind::NotFound => write!(f, "{key} is missing in {backend}"),
+            StoreErrorKind::Denied => {
+                write!(f, "{backend} refuses access to {key}: {detail}; check its permissions or credentials")
+            }
+            StoreErrorKind::Full => {
+                write!(f, "{backend} has no space left for {key}: {detail}; free some and try again")
+            }
+            StoreErrorKind::Corrupt => write!(f, "{key} in {backend} is damaged: {detail}"),
+            StoreErrorKind::Throttled => write!(f, "{backend} asks for fewer requests ({key}): {detail}"),
+            StoreErrorKind::InvalidKey => write!(f, "{key:?} is not a valid key"),
+            StoreErrorKind::Transient | StoreErrorKind::Other => write!(f, "{key} in {backend}: {detail}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}

@@ -1,0 +1,73 @@
+//! Where objects live: the [`ObjectStore`] trait, its backends, and the layers around them.
+//!
+//! A store knows keys and bytes, nothing of what they mean. The one invariant: no reader ever sees a partial object.
+
+mod error;
+mod local;
+
+use std::fmt;
+use std::ops::Range;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+
+pub use error::{Retry, StoreError, StoreErrorKind, StoreResult};
+pub use local::LocalStore;
+
+/// A flat space of keys (`type/name`) and bytes.
+///
+/// Keys are relative, use `/`, and have no empty, `.` or `..` component. Every method may be called from any number of
+/// tasks at once. Errors name the key and the backend, and say whether a retry can help.
+#[async_trait]
+pub trait ObjectStore: Send + Sync + fmt::Debug {
+    /// Writes an object, replacing what was there. Atomic: a reader sees the old bytes or the new ones. Durable: when
+    /// it returns, the object survives a crash of the machine.
+    async fn put(&self, key: &str, bytes: Bytes) -> StoreResult<()>;
+
+    /// Writes an object only if there is none; `false` if there was one. Atomic where [`Capabilities::atomic_create`]
+    /// says so: of any number of callers at once, exactly one gets `true`.
+    async fn put_if_absent(&self, key: &str, bytes: Bytes) -> StoreResult<bool>;
+
+    /// The whole object.
+    async fn get(&self, key: &str) -> StoreResult<Bytes>;
+
+    /// The bytes `range` of an object; an error of kind [`StoreErrorKind::Corrupt`] if it is shorter than that.
+    async fn get_range(&self, key: &str, range: Range<u64>) -> StoreResult<Bytes>;
+
+    /// Size and modification time.
+    async fn stat(&self, key: &str) -> StoreResult<ObjectStat>;
+
+    /// Removes an object; one that is not there is no error.
+    async fn delete(&self, key: &str) -> StoreResult<()>;
+
+    /// Every object whose key begins with `prefix`, which ends with `/` or is empty; in no particular order.
+    fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, StoreResult<ObjectStat>>;
+
+    /// What this backend can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// What to call it in messages: `local:/srv/backup`, never with credentials in it.
+    fn describe(&self) -> String;
+}
+
+/// What a listing or a stat tells of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectStat {
+    /// The key.
+    pub key: String,
+    /// Bytes.
+    pub size: u64,
+    /// When it was last written, by the store's clock.
+    pub modified: SystemTime,
+}
+
+/// What a backend can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Whether [`ObjectStore::put_if_absent`] has exactly one winner.
+    pub atomic_create: bool,
+    /// How many requests at once it likes.
+    pub concurrency: usize,
+}
