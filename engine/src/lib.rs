@@ -6,7 +6,12 @@
 
 pub mod backup;
 pub mod cache;
+pub mod chunker;
+pub mod crypto;
+pub mod hamt;
+pub mod lock;
 pub mod object;
+pub mod pack;
 pub mod progress;
 pub mod repository;
 pub mod restore;

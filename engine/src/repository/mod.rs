@@ -1,164 +1,88 @@
-//! A repository: making, opening, reading and writing its objects.
+//! A repository: making it, opening it, and reading and writing its objects.
+//!
+//! The one invariant: an object that is read was proven to be the one that its name says, and an object that is
+//! written is named by what is in it. Snapshots are the last thing a writer writes, so that everything a snapshot needs
+//! is in the store before the snapshot is.
+
+mod catalog;
+mod commit;
+mod error;
+mod init;
+mod open;
+mod pack_cache;
+mod plain_objects;
+mod reader;
+mod snapshots;
+mod writer;
 
 use std::sync::Arc;
 
-use crate::object::{ChunkerKind, ObjectRef, Snapshot, SnapshotEntry};
-use crate::store::{ObjectStore, StoreError};
-use bytes::Bytes;
-use secrecy::SecretString;
+pub use commit::NewSnapshot;
+pub use error::{ReadError, RepositoryError};
+pub use init::{InitOptions, InitReport};
+pub use reader::ObjectReader;
+pub use writer::{ObjectWriter, Stored, Written};
 
-/// An open repository. Cheap to share: clone the `Arc` around it.
+pub use crate::crypto::Credential;
+
+use crate::chunker::Chunker;
+use crate::crypto::{RepositoryKeys, Sealer};
+use crate::object::{ChunkerKind, Hash, ObjectKind, ObjectRef, RepositoryMarker};
+use crate::store::ObjectStore;
+
+/// The key of the repository marker.
+pub(crate) const MARKER_KEY: &str = "config";
+
+/// An open repository. Share it in an `Arc`.
 #[derive(Debug)]
-pub struct Repository;
-
-/// What can open a key slot. Debug output never shows the secret.
-#[derive(Debug, Clone)]
-pub enum Credential {
-    /// A password.
-    Password(SecretString),
-    /// 64 hex digits.
-    PlatformKey(SecretString),
-    /// 24 words.
-    RecoveryWords(SecretString),
-}
-
-/// How to make a repository.
-#[derive(Debug, Clone, Default)]
-pub struct InitOptions {
-    /// A slot for each; none: the repository is not encrypted.
-    pub credentials: Vec<Credential>,
-    /// Also make a recovery slot with new words.
-    pub recovery: bool,
-    /// Boundaries that depend on the key.
-    pub chunker: Option<ChunkerKind>,
-}
-
-/// What [`Repository::init`] made.
-#[derive(Debug)]
-pub struct InitReport {
-    /// Whether it is encrypted.
-    pub encrypted: bool,
-    /// Slots: `password-default`, …
-    pub slots: Vec<String>,
-    /// The words of the recovery slot.
-    pub recovery_words: Option<SecretString>,
+pub struct Repository {
+    store: Arc<dyn ObjectStore>,
+    marker: RepositoryMarker,
+    keys: Option<RepositoryKeys>,
+    sealer: Sealer,
+    catalog: tokio::sync::Mutex<Option<catalog::LoadedCatalog>>,
 }
 
 impl Repository {
-    /// Makes a repository.
-    pub async fn init(_store: Arc<dyn ObjectStore>, _options: InitOptions) -> Result<InitReport, RepositoryError> {
-        unimplemented!()
-    }
-    /// Opens one. Runs Argon2 for a password slot (some 150 ms): keep what it gives.
-    pub async fn open(_store: Arc<dyn ObjectStore>, _credentials: Vec<Credential>) -> Result<Self, RepositoryError> {
-        unimplemented!()
-    }
-    /// All snapshots, newest first.
-    pub async fn snapshots(&self) -> Result<Vec<SnapshotEntry>, RepositoryError> {
-        unimplemented!()
-    }
-    /// The snapshot of that name: `latest`, a reference, a hash or the beginning of one.
-    pub async fn find_snapshot(&self, _name: &str) -> Result<(ObjectRef, Snapshot), RepositoryError> {
-        unimplemented!()
-    }
-    /// Gives plain, proven objects; blocking, for worker threads.
-    pub fn reader(self: &Arc<Self>) -> ObjectReader {
-        unimplemented!()
-    }
-    /// The store.
+    /// The store it lies on.
     pub fn store(&self) -> &Arc<dyn ObjectStore> {
-        unimplemented!()
+        &self.store
     }
-}
 
-/// Reads objects and proves each by its name. Blocking: for worker threads inside a tokio runtime's reach, never for
-/// async tasks. Cheap to clone, `Send + Sync`; keeps the packs it used last.
-#[derive(Debug, Clone)]
-pub struct ObjectReader;
-
-impl ObjectReader {
-    /// The plain bytes of an object, proven by its hash (content objects excepted: prove the data).
-    pub fn read(&self, _object: &ObjectRef) -> Result<Bytes, ReadError> {
-        unimplemented!()
+    /// Its marker.
+    pub fn marker(&self) -> &RepositoryMarker {
+        &self.marker
     }
-    /// The same, parsed.
-    pub fn read_json<T: serde::de::DeserializeOwned>(&self, _object: &ObjectRef) -> Result<T, ReadError> {
-        unimplemented!()
-    }
-    /// Where an object lies, for reading in physical order: pack number and offset; plain objects last.
-    pub fn locality(&self, _object: &ObjectRef) -> (u32, u64) {
-        unimplemented!()
-    }
-}
 
-/// An object that cannot be read.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum ReadError {
-    /// Nowhere.
-    #[error("{0} is missing")]
-    Missing(ObjectRef),
-    /// Not what its name says.
-    #[error("{object} is damaged: {problem}")]
-    Damaged {
-        /// The object.
-        object: ObjectRef,
-        /// How it shows.
-        problem: String,
-    },
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
+    /// What seals and opens its objects.
+    pub fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
 
-/// What can go wrong with a repository as a whole.
-#[derive(Debug, thiserror::Error)]
-pub enum RepositoryError {
-    /// No marker.
-    #[error("{store} holds no repository: check the place, or make one with `cloudsticctl init`")]
-    NotInitialised {
-        /// The store.
-        store: String,
-    },
-    /// A marker is there.
-    #[error("{store} holds a repository already")]
-    AlreadyInitialised {
-        /// The store.
-        store: String,
-    },
-    /// No slot opens.
-    #[error("no key slot of {store} opens with the given {given}: it is the wrong one, or the slot is damaged")]
-    WrongCredential {
-        /// The store.
-        store: String,
-        /// `password`, …
-        given: String,
-    },
-    /// Credential needed.
-    #[error("{store} is encrypted: give a credential for one of its slots ({slots})")]
-    NoCredential {
-        /// The store.
-        store: String,
-        /// Names.
-        slots: String,
-    },
-    /// Not found or ambiguous.
-    #[error("{problem}")]
-    NoSuchSnapshot {
-        /// Why.
-        problem: String,
-    },
-    /// An object.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// `config`, a key slot, … is malformed.
-    #[error("{key} is damaged: {problem}")]
-    Malformed {
-        /// The key.
-        key: String,
-        /// How.
-        problem: String,
-    },
+    /// What cuts its files.
+    pub fn chunker(&self) -> Chunker {
+        let seed = match (self.marker.chunker, &self.keys) {
+            (Some(ChunkerKind::Keyed), Some(keys)) => keys.chunker_seed(),
+            _ => 0,
+        };
+        Chunker::new(seed)
+    }
+
+    /// The name of a chunk with these bytes (format, section 5).
+    pub fn chunk_ref(&self, data: &[u8]) -> ObjectRef {
+        ObjectRef::new(ObjectKind::Chunk, self.dedup_name(data))
+    }
+
+    /// The name of the content with this hash (format, section 5).
+    pub fn content_ref(&self, content_hash: &Hash) -> ObjectRef {
+        let name = match &self.keys {
+            Some(keys) => keys.dedup_name(&content_hash.to_hex()),
+            None => *content_hash,
+        };
+        ObjectRef::new(ObjectKind::Content, name)
+    }
+
+    fn dedup_name(&self, data: &[u8]) -> Hash {
+        self.keys.as_ref().map_or_else(|| Hash::of(data), |keys| keys.dedup_name(data))
+    }
 }

@@ -4,6 +4,12 @@
 
 mod error;
 mod local;
+mod meter;
+
+#[cfg(test)]
+pub(crate) mod conformance;
+#[cfg(test)]
+mod memory;
 
 use std::fmt;
 use std::ops::Range;
@@ -15,6 +21,9 @@ use futures::stream::BoxStream;
 
 pub use error::{Retry, StoreError, StoreErrorKind, StoreResult};
 pub use local::LocalStore;
+#[cfg(test)]
+pub(crate) use memory::MemoryStore;
+pub use meter::{Meter, MeteredStore, OperationCount, StoreOperation};
 
 /// A flat space of keys (`type/name`) and bytes.
 ///

@@ -1,0 +1,148 @@
+//! Making the catalog agree with the packs that are really there.
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+use super::catalog::{Catalog, Location, PackedObject};
+use super::footer;
+use crate::crypto::Sealer;
+use crate::object::Hash;
+use crate::store::{ObjectStore, StoreError};
+
+/// What healing a catalog found.
+#[derive(Debug, Default)]
+pub struct Healed {
+    /// The catalog that agrees with the packs.
+    pub catalog: Catalog,
+    /// Entries that came back from footers.
+    pub recovered: usize,
+    /// Entries of packs that are gone.
+    pub dropped: usize,
+    /// Packs of which neither the catalog nor a footer says what is in them.
+    pub unknown: usize,
+}
+
+/// Bytes of a pack's end that are read at first: enough for the footer of most.
+const FIRST_READ: u64 = 64 << 10;
+
+/// Adds what the footers of packs say that `catalog` does not name at all, and drops what points into packs that do not
+/// exist. A writer that clobbers the catalog loses the entries of whole packs, so no other pack needs a look.
+pub async fn heal(store: &dyn ObjectStore, sealer: &Sealer, catalog: Catalog) -> Result<Healed, StoreError> {
+    let mut packs: Vec<(Hash, u64)> = store
+        .list("packs/")
+        .try_filter_map(async |stat| {
+            let name = stat.key.strip_prefix("packs/").and_then(|name| name.parse().ok());
+            Ok(name.map(|name| (name, stat.size)))
+        })
+        .try_collect()
+        .await?;
+    packs.sort_unstable();
+    let exists = |pack: &Hash| packs.binary_search_by(|(name, _)| name.cmp(pack)).is_ok();
+    let (mut catalog, dropped) =
+        if catalog.packs().iter().all(exists) { (catalog, 0) } else { catalog.retain_packs(exists) };
+    let mut named = catalog.packs().to_vec();
+    named.sort_unstable();
+    let unnamed = packs.iter().filter(|(name, _)| named.binary_search(name).is_err());
+    let found: Vec<Vec<PackedObject>> = stream::iter(unnamed)
+        .map(|(name, size)| read_footer(store, sealer, *name, *size))
+        .buffer_unordered(store.capabilities().concurrency)
+        .try_collect()
+        .await?;
+    let before = catalog.len();
+    let members = found.concat();
+    if !members.is_empty() {
+        catalog = catalog.with(&members);
+    }
+    let unknown = found.iter().filter(|members| members.is_empty()).count();
+    Ok(Healed { recovered: catalog.len() - before, dropped, unknown, catalog })
+}
+
+/// The members that the footer of a pack lists; none if there is no footer that can be believed.
+async fn read_footer(
+    store: &dyn ObjectStore,
+    sealer: &Sealer,
+    pack: Hash,
+    size: u64,
+) -> Result<Vec<PackedObject>, StoreError> {
+    let key = format!("packs/{pack}");
+    let mut end = store.get_range(&key, size.saturating_sub(FIRST_READ)..size).await?;
+    let tail = end.len().saturating_sub(footer::TAIL);
+    let Some(length) = footer::length(&end[tail..], size) else { return Ok(Vec::new()) };
+    let start = size - footer::TAIL as u64 - length;
+    if length + footer::TAIL as u64 > end.len() as u64 {
+        end = store.get_range(&key, start..size).await?;
+    }
+    let from = end.len() - footer::TAIL - length as usize;
+    let members = match footer::decode(sealer, &end[from..end.len() - footer::TAIL], start) {
+        Ok(members) => members,
+        Err(problem) => {
+            tracing::warn!(pack = %key, %problem, "a pack that the catalog does not name is ignored");
+            return Ok(Vec::new());
+        }
+    };
+    let located = |(object, offset, length)| PackedObject { object, location: Location { pack, offset, length } };
+    Ok(members.into_iter().map(located).collect())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::object::{ObjectKind, ObjectRef};
+    use crate::pack::PackBuilder;
+    use crate::store::MemoryStore;
+
+    fn object(n: u32) -> (ObjectRef, Vec<u8>) {
+        let bytes = format!("object {n}").into_bytes();
+        (ObjectRef::new(ObjectKind::Filemeta, Hash::of(&bytes)), bytes)
+    }
+
+    async fn store_pack(store: &MemoryStore, sealer: &Sealer, numbers: std::ops::Range<u32>) -> Vec<PackedObject> {
+        let mut builder = PackBuilder::default();
+        for (reference, bytes) in numbers.map(object) {
+            builder.add(reference, &sealer.seal(&bytes).unwrap());
+        }
+        let pack = builder.finish(sealer).unwrap();
+        store.put(&format!("packs/{}", pack.name), pack.bytes).await.unwrap();
+        pack.members
+    }
+
+    #[tokio::test]
+    async fn a_clobbered_catalog_comes_back_from_the_footers() {
+        let (store, sealer) = (MemoryStore::default(), Sealer::new(None));
+        let mine = store_pack(&store, &sealer, 0..3000).await;
+        let theirs = store_pack(&store, &sealer, 3000..3001).await;
+        let healed = heal(&store, &sealer, Catalog::default().with(&theirs)).await.unwrap();
+        assert_eq!((healed.recovered, healed.dropped), (3000, 0));
+        for packed in mine.iter().chain(&theirs) {
+            assert_eq!(healed.catalog.find(&packed.object), Some(packed.location));
+        }
+    }
+
+    #[tokio::test]
+    async fn entries_of_packs_that_are_gone_are_dropped() {
+        let (store, sealer) = (MemoryStore::default(), Sealer::new(None));
+        let members = store_pack(&store, &sealer, 0..5).await;
+        store.objects().clear();
+        let healed = heal(&store, &sealer, Catalog::default().with(&members)).await.unwrap();
+        assert_eq!((healed.recovered, healed.dropped, healed.catalog.len()), (0, 5, 0));
+    }
+
+    #[tokio::test]
+    async fn what_only_looks_like_a_footer_is_no_footer() {
+        let (store, sealer) = (MemoryStore::default(), Sealer::new(None));
+        let snapshot = format!("[[\"snapshot/{}\",0,4]]", Hash::of(b""));
+        let gap = format!("[[\"node/{}\",1,3]]", Hash::of(b""));
+        for list in [snapshot.as_str(), gap.as_str(), "[]", "nonsense"] {
+            let mut pack = b"body".to_vec();
+            pack.extend_from_slice(list.as_bytes());
+            pack.extend_from_slice(&(list.len() as u64).to_le_bytes());
+            pack.extend_from_slice(super::super::PACK_MAGIC);
+            store.put(&format!("packs/{}", Hash::of(&pack)), Bytes::from(pack)).await.unwrap();
+        }
+        let huge = [&u64::MAX.to_le_bytes()[..], super::super::PACK_MAGIC].concat();
+        store.put(&format!("packs/{}", Hash::of(&huge)), Bytes::from(huge)).await.unwrap();
+        assert_eq!(heal(&store, &sealer, Catalog::default()).await.unwrap().recovered, 0);
+    }
+}

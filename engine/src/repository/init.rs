@@ -1,0 +1,78 @@
+//! Making a repository.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chrono::Utc;
+use secrecy::SecretString;
+
+use super::{Credential, MARKER_KEY, Repository, RepositoryError};
+use crate::crypto::{MasterKey, make_recovery_slot, make_slot};
+use crate::object::{ChunkerKind, KeySlot, RepositoryMarker, Timestamp, json};
+use crate::store::ObjectStore;
+
+/// How to make a repository.
+#[derive(Debug, Clone, Default)]
+pub struct InitOptions {
+    /// A key slot is made for each. With none, and no recovery slot, the repository is not encrypted.
+    pub credentials: Vec<Credential>,
+    /// Also make a recovery slot with new words.
+    pub recovery: bool,
+    /// Chunk boundaries other than the CLI's.
+    pub chunker: Option<ChunkerKind>,
+}
+
+/// What [`Repository::init`] made.
+#[derive(Debug)]
+pub struct InitReport {
+    /// Whether it is encrypted.
+    pub encrypted: bool,
+    /// The slots: `password-default`, …
+    pub slots: Vec<String>,
+    /// The words of the recovery slot, to be shown once.
+    pub recovery_words: Option<SecretString>,
+}
+
+impl Repository {
+    /// Makes a repository. The marker is written last, so that one that was not finished counts as none.
+    ///
+    /// # Errors
+    /// [`RepositoryError::AlreadyInitialised`] where there is one, also when another init was quicker.
+    pub async fn init(store: Arc<dyn ObjectStore>, options: InitOptions) -> Result<InitReport, RepositoryError> {
+        let already = || RepositoryError::AlreadyInitialised { store: store.describe() };
+        match store.stat(MARKER_KEY).await {
+            Ok(_) => return Err(already()),
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error.into()),
+        }
+        let chunker = options.chunker;
+        let (slots, recovery_words) = tokio::task::spawn_blocking(move || make_slots(&options)).await??;
+        let encrypted = !slots.is_empty();
+        if chunker.is_some() && !encrypted {
+            return Err(RepositoryError::KeyedWithoutKey);
+        }
+        for slot in &slots {
+            store.put(&slot.key(), Bytes::from(json::encode(slot))).await?;
+        }
+        let marker = RepositoryMarker { version: 1, created: Timestamp::seconds(Utc::now()), encrypted, chunker };
+        if !store.put_if_absent(MARKER_KEY, Bytes::from(json::encode(&marker))).await? {
+            return Err(already());
+        }
+        let slots = slots.iter().map(|slot| format!("{}-{}", slot.slot_type.as_str(), slot.label)).collect();
+        Ok(InitReport { encrypted, slots, recovery_words })
+    }
+}
+
+fn make_slots(options: &InitOptions) -> Result<(Vec<KeySlot>, Option<SecretString>), RepositoryError> {
+    let master = MasterKey::generate().map_err(|cause| RepositoryError::System(cause.to_string()))?;
+    let mut slots = Vec::new();
+    for credential in &options.credentials {
+        slots.push(make_slot(&master, credential)?);
+    }
+    if !options.recovery {
+        return Ok((slots, None));
+    }
+    let (slot, words) = make_recovery_slot(&master)?;
+    slots.push(slot);
+    Ok((slots, Some(words)))
+}

@@ -1,0 +1,169 @@
+//! Reading objects, and proving each by its name.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use tokio::runtime::Handle;
+
+use super::pack_cache::{Access, PackCache};
+use super::{ReadError, Repository, RepositoryError};
+use crate::object::{Hash, ObjectKind, ObjectRef, json};
+use crate::pack::{Catalog, Location, heal};
+use crate::source::Warning;
+use crate::store::StoreError;
+
+/// Reads objects and proves each by its name. Blocking: for worker threads, never for async tasks. Cheap to clone;
+/// keeps the packs it used last.
+///
+/// An object is looked for where the catalog says, then by itself, then where the footers of packs say; the first that
+/// is what its name says is taken.
+#[derive(Debug, Clone)]
+pub struct ObjectReader(Arc<Reader>);
+
+#[derive(Debug)]
+struct Reader {
+    repository: Arc<Repository>,
+    catalog: Arc<Catalog>,
+    runtime: Handle,
+    packs: PackCache,
+    /// What the footers of all packs say, read when the catalog fails for the first time.
+    footers: OnceLock<Catalog>,
+    detours: Mutex<Vec<Warning>>,
+}
+
+impl Repository {
+    /// A reader of the repository as it is now.
+    pub async fn reader(self: &Arc<Self>) -> Result<ObjectReader, RepositoryError> {
+        let catalog = self.catalog().await?;
+        let damage = self.catalog_damage().await?;
+        let detours = damage.map(|problem| Warning { path: crate::pack::CATALOG_KEY.to_owned(), problem });
+        Ok(ObjectReader(Arc::new(Reader {
+            repository: Arc::clone(self),
+            catalog,
+            runtime: Handle::current(),
+            packs: PackCache::default(),
+            footers: OnceLock::new(),
+            detours: Mutex::new(detours.into_iter().collect()),
+        })))
+    }
+}
+
+impl ObjectReader {
+    /// The plain bytes of an object, proven by its name. A content object is named by its file's hash, so for it this
+    /// proves nothing: prove the file's bytes.
+    pub fn read(&self, object: &ObjectRef) -> Result<Bytes, ReadError> {
+        let reader = &*self.0;
+        let first = match reader.catalog.find(object) {
+            Some(location) => reader.read_packed(object, &location),
+            None => reader.read_plain(object),
+        };
+        let failure = match first {
+            Ok(bytes) => return Ok(bytes),
+            Err(failure) => failure,
+        };
+        match reader.read_elsewhere(object) {
+            Some(bytes) => {
+                let problem = format!("{failure}; it was found elsewhere, so nothing is lost");
+                let mut detours = reader.detours.lock().unwrap_or_else(PoisonError::into_inner);
+                detours.push(Warning { path: object.to_string(), problem });
+                Ok(bytes)
+            }
+            None => Err(failure),
+        }
+    }
+
+    /// The same, parsed.
+    pub fn read_json<T: DeserializeOwned>(&self, object: &ObjectRef) -> Result<T, ReadError> {
+        json::decode(&self.read(object)?).map_err(|cause| damaged(object, cause))
+    }
+
+    /// Where an object lies, for reading in physical order: the number of its pack, and the offset. What lies by itself
+    /// comes last.
+    pub fn locality(&self, object: &ObjectRef) -> (u32, u32) {
+        self.0.catalog.order(object).unwrap_or((u32::MAX, 0))
+    }
+
+    /// What was found only on a second try: damage of the repository that has cost nothing yet.
+    pub fn detours(&self) -> Vec<Warning> {
+        self.0.detours.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Reader {
+    fn read_elsewhere(&self, object: &ObjectRef) -> Option<Bytes> {
+        let in_catalog = self.catalog.find(object);
+        let plain = in_catalog.and_then(|_| self.read_plain(object).ok());
+        plain.or_else(|| {
+            let location = self.footers().find(object).filter(|location| Some(*location) != in_catalog)?;
+            self.read_packed(object, &location).ok()
+        })
+    }
+
+    fn footers(&self) -> &Catalog {
+        self.footers.get_or_init(|| {
+            let repository = &self.repository;
+            let healed = heal(&*repository.store, &repository.sealer, Catalog::default());
+            self.runtime.block_on(healed).map(|healed| healed.catalog).unwrap_or_default()
+        })
+    }
+
+    fn read_packed(&self, object: &ObjectRef, location: &Location) -> Result<Bytes, ReadError> {
+        let sealed = self.read_member(location).map_err(|error| {
+            if error.is_not_found() {
+                damaged(object, format!("packs/{} is missing", location.pack))
+            } else {
+                error.into()
+            }
+        })?;
+        self.prove(object, &sealed)
+    }
+
+    fn read_member(&self, location: &Location) -> Result<Bytes, StoreError> {
+        let key = format!("packs/{}", location.pack);
+        let range = location.offset..location.offset + location.length;
+        if let Access::Whole(cell) = self.packs.access(&location.pack) {
+            let mut cell = cell.lock().unwrap_or_else(PoisonError::into_inner);
+            let pack = match &*cell {
+                Some(pack) => pack.clone(),
+                None => cell.insert(self.runtime.block_on(self.repository.store.get(&key))?).clone(),
+            };
+            if range.end <= pack.len() as u64 {
+                return Ok(pack.slice(range.start as usize..range.end as usize));
+            }
+        }
+        self.runtime.block_on(self.repository.store.get_range(&key, range))
+    }
+
+    fn read_plain(&self, object: &ObjectRef) -> Result<Bytes, ReadError> {
+        match self.runtime.block_on(self.repository.store.get(&object.key())) {
+            Ok(sealed) => self.prove(object, &sealed),
+            Err(error) if error.is_not_found() => Err(ReadError::Missing(*object)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn prove(&self, object: &ObjectRef, sealed: &[u8]) -> Result<Bytes, ReadError> {
+        let limit = object.kind.max_plain_size();
+        let sealer = &self.repository.sealer;
+        let plain = match object.kind {
+            ObjectKind::Chunk => {
+                let is_right = |data: &[u8]| self.repository.dedup_name(data) == object.hash;
+                sealer.open_proven(sealed, limit, is_right)
+            }
+            ObjectKind::Content => sealer.open(sealed, limit).map(Some),
+            ObjectKind::Filemeta | ObjectKind::Node | ObjectKind::Snapshot => {
+                sealer.open(sealed, limit).map(|plain| Some(plain).filter(|plain| Hash::of(plain) == object.hash))
+            }
+        };
+        match plain {
+            Ok(Some(plain)) => Ok(plain.into()),
+            Ok(None) => Err(damaged(object, "its bytes are not what its name says")),
+            Err(problem) => Err(damaged(object, problem)),
+        }
+    }
+}
+
+fn damaged(object: &ObjectRef, problem: impl std::fmt::Display) -> ReadError {
+    ReadError::Damaged { object: *object, problem: problem.to_string() }
+}

@@ -1,0 +1,171 @@
+//! Writing objects: each once, small ones in packs, with a bounded number of bytes on their way to the store.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use super::plain_objects::PlainObjects;
+use super::{Repository, RepositoryError};
+use crate::object::{ObjectKind, ObjectRef, PACKED_MAX};
+use crate::pack::{Catalog, FinishedPack, PackBuilder, PackedObject};
+use crate::store::StoreError;
+
+/// Bytes that may be on their way to the store at once.
+const IN_FLIGHT: usize = 24 << 20;
+/// The unit in which they are counted.
+const UNIT: usize = 4 << 10;
+
+/// Writes the objects of one operation. Blocking: for worker threads, never for async tasks.
+///
+/// Nothing is promised of what was written until [`ObjectWriter::finish`] has returned.
+#[derive(Debug)]
+pub struct ObjectWriter {
+    repository: Arc<Repository>,
+    catalog: Arc<Catalog>,
+    plain: PlainObjects,
+    runtime: Handle,
+    room: Arc<Semaphore>,
+    failure: Arc<Mutex<Option<StoreError>>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Chunks and contents that this writer has taken on. Filemetas and nodes are unique within a backup.
+    claimed: HashSet<ObjectRef>,
+    /// File data and metadata go into packs of their own, so that reading a tree does not read the files.
+    data: PackBuilder,
+    metadata: PackBuilder,
+    packed: Vec<PackedObject>,
+}
+
+/// What became of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// The repository, or this writer, had it already.
+    Before,
+    /// It is new, and takes this many bytes.
+    Now(u64),
+}
+
+/// What a writer has written.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// What went into packs, and where it lies.
+    pub packed: Vec<PackedObject>,
+}
+
+impl Repository {
+    /// A writer that knows what the repository has now.
+    pub async fn writer(self: &Arc<Self>) -> Result<ObjectWriter, RepositoryError> {
+        Ok(ObjectWriter {
+            repository: Arc::clone(self),
+            catalog: self.catalog().await?,
+            plain: PlainObjects::new(Arc::clone(&self.store)),
+            runtime: Handle::current(),
+            room: Arc::new(Semaphore::new(IN_FLIGHT / UNIT)),
+            failure: Arc::default(),
+            state: Mutex::default(),
+        })
+    }
+}
+
+impl ObjectWriter {
+    /// Writes an object, unless it is there already.
+    pub fn write(&self, object: ObjectRef, plain: &[u8]) -> Result<Stored, RepositoryError> {
+        if self.has(&object)? {
+            return Ok(Stored::Before);
+        }
+        let sealed = self.repository.sealer.seal(plain)?;
+        let size = sealed.len() as u64;
+        if object.kind.is_data() && sealed.len() <= PACKED_MAX {
+            self.pack(object, &sealed)?;
+        } else {
+            self.put(object.key(), sealed.into())?;
+        }
+        Ok(Stored::Now(size))
+    }
+
+    /// Waits until everything is in the store for good.
+    pub fn finish(self) -> Result<Written, RepositoryError> {
+        let mut state = std::mem::take(&mut *self.lock());
+        for builder in [std::mem::take(&mut state.data), std::mem::take(&mut state.metadata)] {
+            if !builder.is_empty() {
+                state.packed.extend(self.put_pack(builder)?);
+            }
+        }
+        // All of the room is free again when nothing is on its way any more.
+        let all = self.runtime.block_on(self.room.acquire_many((IN_FLIGHT / UNIT) as u32));
+        drop(all);
+        self.check()?;
+        Ok(Written { packed: state.packed })
+    }
+
+    /// Whether an object is in the repository, or will be when this writer is finished. If not, this writer has to
+    /// write it.
+    fn has(&self, object: &ObjectRef) -> Result<bool, RepositoryError> {
+        if self.catalog.contains(object) {
+            return Ok(true);
+        }
+        if !matches!(object.kind, ObjectKind::Chunk | ObjectKind::Content) {
+            return Ok(false);
+        }
+        if !self.lock().claimed.insert(*object) {
+            return Ok(true);
+        }
+        Ok(self.plain.contains(&self.runtime, object)?)
+    }
+
+    fn pack(&self, object: ObjectRef, sealed: &[u8]) -> Result<(), RepositoryError> {
+        let mut state = self.lock();
+        let builder = match object.kind {
+            ObjectKind::Chunk | ObjectKind::Content => &mut state.data,
+            ObjectKind::Filemeta | ObjectKind::Node | ObjectKind::Snapshot => &mut state.metadata,
+        };
+        builder.add(object, sealed);
+        if !builder.is_full() {
+            return Ok(());
+        }
+        let full = std::mem::take(builder);
+        drop(state);
+        let members = self.put_pack(full)?;
+        self.lock().packed.extend(members);
+        Ok(())
+    }
+
+    fn put_pack(&self, builder: PackBuilder) -> Result<Vec<PackedObject>, RepositoryError> {
+        let FinishedPack { name, bytes, members } = builder.finish(&self.repository.sealer)?;
+        self.put(format!("packs/{name}"), bytes)?;
+        Ok(members)
+    }
+
+    /// Sends bytes to the store as soon as there is room for them.
+    fn put(&self, key: String, bytes: Bytes) -> Result<(), RepositoryError> {
+        self.check()?;
+        let units = bytes.len().div_ceil(UNIT).clamp(1, IN_FLIGHT / UNIT) as u32;
+        let acquired = self.runtime.block_on(Arc::clone(&self.room).acquire_many_owned(units));
+        let permit = acquired.map_err(|cause| RepositoryError::System(cause.to_string()))?;
+        let (store, failure) = (Arc::clone(&self.repository.store), Arc::clone(&self.failure));
+        self.runtime.spawn(async move {
+            if let Err(error) = store.put(&key, bytes).await {
+                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            }
+            drop(permit);
+        });
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), RepositoryError> {
+        match &*self.failure.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(failure) => Err(failure.clone().into()),
+            None => Ok(()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,76 @@
+//! The contract of [`ObjectStore`], as checks that every backend runs.
+#![allow(clippy::unwrap_used)]
+
+use bytes::Bytes;
+use futures::future::join_all;
+use futures::stream::TryStreamExt;
+
+use super::{ObjectStore, StoreErrorKind};
+
+/// Checks an empty store.
+pub(crate) async fn check(store: &dyn ObjectStore) {
+    objects_come_back(store).await;
+    absence_is_told(store).await;
+    ranges_are_exact(store).await;
+    listings_are_complete(store).await;
+    if store.capabilities().atomic_create {
+        one_of_many_creators_wins(store).await;
+    }
+}
+
+async fn objects_come_back(store: &dyn ObjectStore) {
+    for bytes in [Bytes::new(), Bytes::from_static(b"one"), Bytes::from(vec![7; 1 << 20])] {
+        store.put("chunk/a", bytes.clone()).await.unwrap();
+        assert_eq!(store.get("chunk/a").await.unwrap(), bytes);
+        let stat = store.stat("chunk/a").await.unwrap();
+        assert_eq!((stat.key.as_str(), stat.size), ("chunk/a", bytes.len() as u64));
+    }
+    store.put("config", Bytes::from_static(b"{}")).await.unwrap();
+    assert_eq!(store.get("config").await.unwrap(), "{}");
+}
+
+async fn absence_is_told(store: &dyn ObjectStore) {
+    store.delete("chunk/none").await.unwrap();
+    for result in [
+        store.get("chunk/none").await.map(drop),
+        store.get_range("nowhere/none", 0..1).await.map(drop),
+        store.stat("chunk/none").await.map(drop),
+    ] {
+        let error = result.unwrap_err();
+        assert!(error.is_not_found() && error.to_string().contains("/none"), "{error}");
+    }
+    assert!(store.put_if_absent("chunk/b", Bytes::from_static(b"first")).await.unwrap());
+    assert!(!store.put_if_absent("chunk/b", Bytes::from_static(b"second")).await.unwrap());
+    assert_eq!(store.get("chunk/b").await.unwrap(), "first");
+    store.delete("chunk/b").await.unwrap();
+    assert!(store.get("chunk/b").await.unwrap_err().is_not_found());
+}
+
+async fn ranges_are_exact(store: &dyn ObjectStore) {
+    store.put("packs/p", Bytes::from_static(b"0123456789")).await.unwrap();
+    assert_eq!(store.get_range("packs/p", 2..5).await.unwrap(), "234");
+    assert_eq!(store.get_range("packs/p", 0..10).await.unwrap(), "0123456789");
+    assert_eq!(store.get_range("packs/p", 8..11).await.unwrap_err().kind, StoreErrorKind::Corrupt);
+}
+
+async fn listings_are_complete(store: &dyn ObjectStore) {
+    let names: Vec<_> = (0..25).map(|n| format!("index/lock.shared/{n:02}")).collect();
+    join_all(names.iter().map(|name| store.put(name, Bytes::from_static(b"xy")))).await;
+    let mut listed: Vec<_> = store.list("index/").try_collect().await.unwrap();
+    listed.sort_by(|a, b| a.key.cmp(&b.key));
+    assert!(listed.iter().all(|stat| stat.size == 2));
+    assert_eq!(listed.into_iter().map(|stat| stat.key).collect::<Vec<_>>(), names);
+    assert_eq!(store.list("snapshot/").try_collect::<Vec<_>>().await.unwrap(), []);
+    assert!(store.list("").try_collect::<Vec<_>>().await.unwrap().iter().any(|stat| stat.key == "config"));
+}
+
+async fn one_of_many_creators_wins(store: &dyn ObjectStore) {
+    for round in 0..20 {
+        let key = format!("index/race-{round}");
+        let tries = (0..20).map(|n| store.put_if_absent(&key, Bytes::from(format!("writer {n}"))));
+        let won: Vec<_> = join_all(tries).await.into_iter().map(Result::unwrap).collect();
+        assert_eq!(won.iter().filter(|won| **won).count(), 1, "round {round}");
+        let winner = won.iter().position(|won| *won).unwrap();
+        assert_eq!(store.get(&key).await.unwrap(), format!("writer {winner}"));
+    }
+}

@@ -1,0 +1,221 @@
+//! A folder of this host as a store (format, section 1): a key is a path under the root.
+//!
+//! The one invariant: when a write returns, the object is whole, in place, and survives a crash of the machine. So a
+//! write goes to a temporary file, is flushed, renamed into place, and the folder is flushed too. Temporary files end
+//! in `.tmp`; what a dead writer left is never listed, and swept by later writers.
+
+mod folder;
+mod write;
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt};
+
+use super::{Capabilities, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult};
+use folder::Folders;
+
+/// How names of temporary files end.
+const TEMPORARY: &str = ".tmp";
+
+/// A folder of this host.
+#[derive(Debug, Clone)]
+pub struct LocalStore {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    root: PathBuf,
+    folders: Folders,
+}
+
+impl LocalStore {
+    /// A store in this folder, which need not exist yet: the first write makes it.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { shared: Arc::new(Shared { root: root.into(), folders: Folders::default() }) }
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.shared.root
+    }
+
+    /// Runs file system work where it may block.
+    async fn blocking<T, F>(&self, key: &str, work: F) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Shared, &Path) -> io::Result<T> + Send + 'static,
+    {
+        let path = self.shared.path(key)?;
+        let shared = Arc::clone(&self.shared);
+        let result = tokio::task::spawn_blocking(move || work(&shared, &path)).await.map_err(io::Error::other);
+        result.and_then(|result| result).map_err(|cause| self.shared.error(key, &cause))
+    }
+}
+
+impl Shared {
+    fn path(&self, key: &str) -> StoreResult<PathBuf> {
+        let bad = |part: &str| part.is_empty() || part == "." || part == ".." || part.contains('\0');
+        if key.split('/').any(bad) || key.ends_with(TEMPORARY) {
+            return Err(self.failure(key, StoreErrorKind::InvalidKey, String::new()));
+        }
+        Ok(self.root.join(key))
+    }
+
+    fn describe(&self) -> String {
+        format!("local:{}", self.root.display())
+    }
+
+    fn failure(&self, key: &str, kind: StoreErrorKind, detail: String) -> StoreError {
+        StoreError { kind, key: key.to_owned(), backend: self.describe(), detail }
+    }
+
+    fn error(&self, key: &str, cause: &io::Error) -> StoreError {
+        let kind = match cause.kind() {
+            ErrorKind::NotFound => StoreErrorKind::NotFound,
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreErrorKind::Denied,
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => StoreErrorKind::Full,
+            ErrorKind::UnexpectedEof => StoreErrorKind::Corrupt,
+            ErrorKind::Interrupted | ErrorKind::TimedOut => StoreErrorKind::Transient,
+            _ => StoreErrorKind::Other,
+        };
+        self.failure(key, kind, cause.to_string())
+    }
+}
+
+#[async_trait]
+impl ObjectStore for LocalStore {
+    async fn put(&self, key: &str, bytes: Bytes) -> StoreResult<()> {
+        self.blocking(key, move |shared, path| write::replace(&shared.folders, &shared.root, path, &bytes)).await
+    }
+
+    async fn put_if_absent(&self, key: &str, bytes: Bytes) -> StoreResult<bool> {
+        self.blocking(key, move |shared, path| write::create(&shared.folders, &shared.root, path, &bytes)).await
+    }
+
+    async fn get(&self, key: &str) -> StoreResult<Bytes> {
+        self.blocking(key, |_, path| {
+            let mut file = File::open(path)?;
+            let mut bytes = Vec::with_capacity(usize::try_from(file.metadata()?.len()).unwrap_or(0));
+            file.read_to_end(&mut bytes)?;
+            Ok(bytes.into())
+        })
+        .await
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> StoreResult<Bytes> {
+        self.blocking(key, move |_, path| {
+            let length = usize::try_from(range.end.saturating_sub(range.start)).map_err(io::Error::other)?;
+            let file = File::open(path)?;
+            if file.metadata()?.len() < range.end {
+                return Err(io::Error::new(ErrorKind::UnexpectedEof, "it ends too early"));
+            }
+            let mut bytes = vec![0; length];
+            file.read_exact_at(&mut bytes, range.start)?;
+            Ok(bytes.into())
+        })
+        .await
+    }
+
+    async fn stat(&self, key: &str) -> StoreResult<ObjectStat> {
+        let name = key.to_owned();
+        self.blocking(key, move |_, path| {
+            let metadata = std::fs::metadata(path)?;
+            Ok(ObjectStat { key: name, size: metadata.len(), modified: metadata.modified()? })
+        })
+        .await
+    }
+
+    async fn delete(&self, key: &str) -> StoreResult<()> {
+        self.blocking(key, |shared, path| write::remove(&shared.folders, path)).await
+    }
+
+    fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, StoreResult<ObjectStat>> {
+        let (sender, receiver) = tokio::sync::mpsc::channel(4);
+        let shared = Arc::clone(&self.shared);
+        let prefix = prefix.to_owned();
+        tokio::task::spawn_blocking(move || {
+            let listed = folder::list(&shared.root, &prefix, &mut |batch| sender.blocking_send(Ok(batch)).is_ok());
+            if let Err(cause) = listed {
+                // The receiver may be gone, and then nobody wants to know.
+                let _ = sender.blocking_send(Err(shared.error(&prefix, &cause)));
+            }
+        });
+        futures::stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|next| (next, receiver)) })
+            .flat_map(|batch| match batch {
+                Ok(batch) => futures::stream::iter(batch.into_iter().map(Ok)).boxed(),
+                Err(error) => futures::stream::iter([Err(error)]).boxed(),
+            })
+            .boxed()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { atomic_create: true, concurrency: 8 }
+    }
+
+    fn describe(&self) -> String {
+        self.shared.describe()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::store::conformance;
+
+    fn store() -> (tempfile::TempDir, LocalStore) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = LocalStore::new(folder.path().join("repository"));
+        (folder, store)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn keeps_the_contract() {
+        let (_folder, store) = store();
+        conformance::check(&store).await;
+    }
+
+    #[tokio::test]
+    async fn keys_cannot_leave_the_root() {
+        let (folder, store) = store();
+        for key in ["../out", "a/../../out", "/etc/out", "a//b", "", "a/.", "a.tmp"] {
+            let error = store.put(key, Bytes::from_static(b"x")).await.unwrap_err();
+            assert_eq!(error.kind, StoreErrorKind::InvalidKey, "{key}");
+        }
+        assert!(!folder.path().join("out").exists());
+    }
+
+    #[tokio::test]
+    async fn leftovers_of_dead_writers_are_not_listed_and_old_ones_are_swept() {
+        let (_folder, store) = store();
+        let packs = store.root().join("packs");
+        std::fs::create_dir_all(&packs).unwrap();
+        for (name, age) in [("old.tmp", 48), ("new.tmp", 0)] {
+            let file = File::create(packs.join(name)).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(3600 * age)).unwrap();
+        }
+        store.put("packs/a", Bytes::from_static(b"x")).await.unwrap();
+        let listed: Vec<_> = store.list("packs/").map(|stat| stat.unwrap().key).collect().await;
+        assert_eq!(listed, ["packs/a"]);
+        assert!(!packs.join("old.tmp").exists() && packs.join("new.tmp").exists());
+    }
+
+    #[tokio::test]
+    async fn others_cannot_read_what_is_stored() {
+        let (_folder, store) = store();
+        store.put("keys/password-default", Bytes::from_static(b"x")).await.unwrap();
+        let mode = |path: &str| std::fs::metadata(store.root().join(path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode("keys"), mode("keys/password-default")), (0o700, 0o600));
+    }
+}

@@ -1,0 +1,137 @@
+//! A layer that counts requests and bytes by operation.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+
+use super::{Capabilities, ObjectStat, ObjectStore, StoreResult};
+
+/// The operations of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StoreOperation {
+    /// [`ObjectStore::put`].
+    Put,
+    /// [`ObjectStore::put_if_absent`].
+    PutIfAbsent,
+    /// [`ObjectStore::get`].
+    Get,
+    /// [`ObjectStore::get_range`].
+    GetRange,
+    /// [`ObjectStore::stat`].
+    Stat,
+    /// [`ObjectStore::delete`].
+    Delete,
+    /// [`ObjectStore::list`].
+    List,
+}
+
+impl StoreOperation {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Put, Self::PutIfAbsent, Self::Get, Self::GetRange, Self::Stat, Self::Delete, Self::List];
+}
+
+/// What was done so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OperationCount {
+    /// Requests, failed ones too.
+    pub requests: u64,
+    /// Bytes sent or received.
+    pub bytes: u64,
+}
+
+/// The counters of a [`MeteredStore`].
+#[derive(Debug, Default)]
+pub struct Meter([(AtomicU64, AtomicU64); StoreOperation::ALL.len()]);
+
+impl Meter {
+    /// What was done of one operation.
+    pub fn count(&self, operation: StoreOperation) -> OperationCount {
+        let (requests, bytes) = &self.0[operation as usize];
+        OperationCount { requests: requests.load(Ordering::Relaxed), bytes: bytes.load(Ordering::Relaxed) }
+    }
+
+    /// All requests so far.
+    pub fn requests(&self) -> u64 {
+        StoreOperation::ALL.into_iter().map(|operation| self.count(operation).requests).sum()
+    }
+
+    fn add(&self, operation: StoreOperation, sent: usize) {
+        let (requests, bytes) = &self.0[operation as usize];
+        requests.fetch_add(1, Ordering::Relaxed);
+        bytes.fetch_add(sent as u64, Ordering::Relaxed);
+    }
+
+    fn received(&self, operation: StoreOperation, bytes: &Bytes) {
+        self.0[operation as usize].1.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    }
+}
+
+/// Counts what goes through it.
+#[derive(Debug)]
+pub struct MeteredStore {
+    inner: Arc<dyn ObjectStore>,
+    meter: Arc<Meter>,
+}
+
+impl MeteredStore {
+    /// Puts counters around a store.
+    pub fn new(inner: Arc<dyn ObjectStore>) -> Self {
+        Self { inner, meter: Arc::default() }
+    }
+
+    /// The counters.
+    pub fn meter(&self) -> Arc<Meter> {
+        Arc::clone(&self.meter)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for MeteredStore {
+    async fn put(&self, key: &str, bytes: Bytes) -> StoreResult<()> {
+        self.meter.add(StoreOperation::Put, bytes.len());
+        self.inner.put(key, bytes).await
+    }
+
+    async fn put_if_absent(&self, key: &str, bytes: Bytes) -> StoreResult<bool> {
+        self.meter.add(StoreOperation::PutIfAbsent, bytes.len());
+        self.inner.put_if_absent(key, bytes).await
+    }
+
+    async fn get(&self, key: &str) -> StoreResult<Bytes> {
+        self.meter.add(StoreOperation::Get, 0);
+        self.inner.get(key).await.inspect(|bytes| self.meter.received(StoreOperation::Get, bytes))
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> StoreResult<Bytes> {
+        self.meter.add(StoreOperation::GetRange, 0);
+        self.inner.get_range(key, range).await.inspect(|bytes| self.meter.received(StoreOperation::GetRange, bytes))
+    }
+
+    async fn stat(&self, key: &str) -> StoreResult<ObjectStat> {
+        self.meter.add(StoreOperation::Stat, 0);
+        self.inner.stat(key).await
+    }
+
+    async fn delete(&self, key: &str) -> StoreResult<()> {
+        self.meter.add(StoreOperation::Delete, 0);
+        self.inner.delete(key).await
+    }
+
+    fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, StoreResult<ObjectStat>> {
+        self.meter.add(StoreOperation::List, 0);
+        self.inner.list(prefix)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+}
