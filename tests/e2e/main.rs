@@ -1,0 +1,12 @@
+//! The programs as a user has them: a real daemon, a real client, real trees, and the oracle as the judge.
+//!
+//! One binary, so that it links once; a module for each kind of thing that can go wrong.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod client;
+mod damage;
+mod fixtures;
+mod foreign;
+mod interruptions;
+mod mistakes;
+mod roundtrip;

@@ -1,0 +1,91 @@
+//! A command that has run, and how to run one that cannot hang for ever.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+/// The longest that any command of a test may take, in seconds.
+const LIMIT: &str = "300";
+
+/// What a command printed and how it ended.
+#[derive(Debug)]
+pub struct Ran {
+    /// The command line, for messages.
+    pub line: String,
+    /// The exit code; -1 if a signal ended it.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error, lossy.
+    pub stderr: String,
+}
+
+impl Ran {
+    /// Runs a prepared command to its end.
+    pub fn run(mut command: Command) -> Self {
+        let line = format!("{command:?}");
+        let output = command.stdin(Stdio::null()).output().unwrap_or_else(|why| panic!("{line}: {why}"));
+        assert_ne!(output.status.code(), Some(124), "{line} took longer than {LIMIT} s");
+        Self {
+            line,
+            code: output.status.code().unwrap_or(-1),
+            stdout: output.stdout,
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Panics with all that was printed unless the exit code is `code`.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "exit code of {}\n{}", self.line, self.output());
+        self
+    }
+
+    /// Panics unless the exit code is 0.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        self.expect(0)
+    }
+
+    /// Standard output as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// Standard output as one JSON document.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.stdout)
+            .unwrap_or_else(|why| panic!("{} printed no JSON ({why})\n{}", self.line, self.output()))
+    }
+
+    /// Panics unless standard error says each of these (in any case of letters) on one line, and is one line.
+    #[track_caller]
+    pub fn says(self, words: &[&str]) -> Self {
+        let lines: Vec<&str> = self.stderr.lines().filter(|line| !line.trim().is_empty()).collect();
+        let said = |line: &&str| words.iter().all(|word| line.to_lowercase().contains(&word.to_lowercase()));
+        assert!(lines.iter().any(said), "{} should say {words:?} on one line\n{}", self.line, self.output());
+        assert!(!self.stderr.contains("panicked"), "{}", self.output());
+        self
+    }
+
+    fn output(&self) -> String {
+        format!("--- standard output\n{}\n--- standard error\n{}", self.text(), self.stderr)
+    }
+}
+
+/// A command under a time limit, which ends with 124 when that is over.
+pub fn limited(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=10", LIMIT]).arg(program);
+    command
+}
+
+/// The same as the user `nobody`; only root can do that.
+pub fn limited_as_nobody(program: &Path) -> Command {
+    let mut command = limited("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(program);
+    command
+}
