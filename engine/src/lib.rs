@@ -7,6 +7,7 @@
 pub mod backup;
 pub mod cache;
 pub mod chunker;
+pub mod clock;
 pub mod crypto;
 pub mod hamt;
 pub mod lock;
@@ -18,3 +19,4 @@ pub mod restore;
 pub mod source;
 pub mod store;
 pub mod tree;
+pub mod warnings;

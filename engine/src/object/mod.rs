@@ -19,7 +19,7 @@ pub use content::Content;
 pub use filemeta::{EntryType, Extra, FileMeta, Kind, Posix};
 pub use hash::{Hash, Hasher, ParseHashError};
 pub use marker::{ChunkerKind, KdfParams, KeySlot, RepositoryMarker, SlotType};
-pub use name::{FileName, file_id_component};
+pub use name::{FileName, file_id_bytes, file_id_component};
 pub use node::{Leaf, LeafEntry, Node, path_key, routing};
 pub use reference::{ObjectKind, ObjectRef, ParseRefError};
 pub use snapshot::{Latest, Snapshot, SnapshotEntry, SourceInfo};

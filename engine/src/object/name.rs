@@ -51,3 +51,29 @@ pub fn file_id_component(name: &[u8]) -> std::borrow::Cow<'_, str> {
     }
     out.into()
 }
+
+/// The bytes that a `fileId` of a local or SFTP source stands for: the way back from [`file_id_component`].
+///
+/// ```
+/// use cloudstic_engine::object::file_id_bytes;
+/// assert_eq!(&*file_id_bytes("d/a\0FF"), b"d/a\xff");
+/// ```
+pub fn file_id_bytes(file_id: &str) -> std::borrow::Cow<'_, [u8]> {
+    if !file_id.contains('\0') {
+        return file_id.as_bytes().into();
+    }
+    let mut out = Vec::with_capacity(file_id.len());
+    let mut rest = file_id;
+    while let Some((before, after)) = rest.split_once('\0') {
+        out.extend_from_slice(before.as_bytes());
+        match after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                rest = &after[2..];
+            }
+            None => rest = after,
+        }
+    }
+    out.extend_from_slice(rest.as_bytes());
+    out.into()
+}
