@@ -22,6 +22,10 @@ pub trait Source: Send + Sync {
     /// Calls `visit` once for every folder, a folder before its children, until it breaks or all are visited.
     /// What cannot be read is in [`Listing::warnings`] and does not end the walk; an error means that the root itself
     /// cannot be read.
+    ///
+    /// Files with several names come last: which of the names is the first in byte order of the paths is only known
+    /// when every folder has been seen. So after the last folder, a folder that holds such files has a second listing,
+    /// with nothing but these. No entry comes twice, and a source without hard links has no second listings.
     fn walk(&self, visit: &mut dyn FnMut(Listing) -> ControlFlow<()>) -> Result<(), SourceError>;
 
     /// Everything about an entry that takes more than the walk's own look at it: attributes, flags, link target. The
@@ -31,12 +35,34 @@ pub trait Source: Send + Sync {
 
     /// The bytes of a regular file.
     fn open(&self, entry: &Entry) -> Result<Box<dyn FileReader>, SourceError>;
+
+    /// [`Source::describe`] and [`Source::open`] of a regular file at once, for sources that save a look at it so.
+    fn describe_and_open(&self, entry: &Entry) -> Result<Described, SourceError> {
+        let (meta, warnings) = self.describe(entry)?;
+        Ok(Described { meta, warnings, reader: self.open(entry)? })
+    }
+
+    /// Looks again at an entry that changed or was replaced while it was read, for another try: the same name with what
+    /// is there now. An error if it is gone, of another type, or not to be told from its other names any more.
+    fn refresh(&self, entry: &Entry) -> Result<Entry, SourceError> {
+        Ok(entry.clone())
+    }
+}
+
+/// A regular file, ready to be read.
+pub struct Described {
+    /// See [`Source::describe`].
+    pub meta: FileMeta,
+    /// Attributes that could not be read.
+    pub warnings: Vec<Warning>,
+    /// See [`Source::open`].
+    pub reader: Box<dyn FileReader>,
 }
 
 /// Reads the bytes of one file.
 pub trait FileReader: Read + Send {
-    /// Whether the file is still what it was when it was opened, as far as its size, inode and times tell. Called after
-    /// the last byte.
+    /// Whether the file is what its [`Entry::stat`] says, as far as its size, inode and times tell. Called after the last
+    /// byte: if it is, the bytes read and the filemeta belong together; if not, [`Source::refresh`] and try again.
     fn unchanged(&mut self) -> bool;
 }
 
@@ -45,7 +71,7 @@ pub trait FileReader: Read + Send {
 pub struct Listing {
     /// The fileId of the folder, `""` for the root.
     pub folder: String,
-    /// What is in it, in byte order of the names.
+    /// What is in it, in byte order of the names, but files with several names (see [`Source::walk`]).
     pub entries: Vec<Entry>,
     /// What in it could not be read.
     pub warnings: Vec<Warning>,
@@ -62,7 +88,7 @@ pub struct Entry {
     pub entry_type: EntryType,
     /// What the walk knows without opening it.
     pub stat: Stat,
-    /// The fileId of the first name of a file with several.
+    /// The fileId of the first name of a file with several; the first name itself has none.
     pub hardlink: Option<String>,
 }
 
