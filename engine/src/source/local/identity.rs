@@ -149,6 +149,9 @@ impl Mount {
         if place.device.0 != 0 {
             return Some(place.device);
         }
+        if !self.source.is_absolute() {
+            return None;
+        }
         fs::metadata(&self.source).ok().map(|found| rdev(&found)).filter(|device| *device != (0, 0))
     }
 

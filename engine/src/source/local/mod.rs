@@ -1,7 +1,7 @@
 //! A folder of this host, with everything a Linux tree has: special files, hard links, extended attributes, inode flags,
 //! birth times, and names of any bytes (format, sections 6 and 11.3).
 //!
-//! Reading it never leads outside the root ([`folder`]), never blocks on a FIFO or touches a device, and changes no
+//! Reading it never leads outside the root, never blocks on a FIFO or touches a device, and changes no
 //! access times where the system allows that. What can be read is read; what cannot is a warning.
 
 mod attributes;

@@ -18,6 +18,8 @@ use crate::object::file_id_component;
 /// How many folders on the way down stay open; those above are opened again when the walk comes back to them.
 const KEPT_OPEN: usize = 32;
 
+const UNKNOWN_OWNER: u32 = u32::MAX;
+
 type Visit<'a> = &'a mut dyn FnMut(Listing) -> ControlFlow<()>;
 
 pub(super) fn walk(source: &LocalSource, visit: Visit<'_>) -> Result<(), SourceError> {
@@ -91,7 +93,7 @@ impl Walker<'_> {
         let folders = &self.source.folders;
         let path = || self.source.root_path.clone();
         let root = folders
-            .open_for_reading(folders.root(), b".", OFlags::DIRECTORY, u32::MAX)
+            .open_for_reading(folders.root(), b".", OFlags::DIRECTORY, UNKNOWN_OWNER)
             .map_err(|error| SourceError::Io { path: path(), cause: error.into() })?;
         let found = read_folder(self.source, root.as_fd(), &mut self.path, &mut self.buffer);
         match found.error {

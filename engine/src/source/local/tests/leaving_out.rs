@@ -48,6 +48,9 @@ fn a_folder_with_a_mark_keeps_the_mark_alone() {
     put(temp.path(), &["a/.nobackup", "a/x", "a/deep/y", "b/.nobackup/z", "b/x"]);
     let source = source(temp.path(), with(|o| o.exclude_if_present = vec![".nobackup".to_owned()]));
     assert_eq!(file_ids(&source), ["a", "a/.nobackup", "b", "b/.nobackup", "b/.nobackup/z", "b/x"]);
+    let hidden =
+        with(|o| (o.exclude_if_present, o.excludes) = (vec![".nobackup".to_owned()], vec![".nobackup".to_owned()]));
+    assert_eq!(file_ids(&self::source(temp.path(), hidden)), ["a", "b", "b/x"]);
     let bad = with(|o| o.exclude_if_present = vec!["a/b".to_owned()]);
     assert!(
         matches!(LocalSource::new(temp.path(), bad), Err(SourceError::BadPattern { pattern, .. }) if pattern == "a/b")
