@@ -1,0 +1,50 @@
+# The ways in: `make quickstart` shows the program at work, `make test` proves it, `make help` lists the rest.
+SHELL := /bin/bash
+CARGO ?= cargo
+PYTHON ?= python3
+PROFILE ?= release
+
+.PHONY: help build quickstart test lint fmt bench
+
+help: ## This list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+build: ## Build the daemon and the client (PROFILE=release or dev)
+	@scripts/needs.sh cc
+	$(CARGO) build --locked --profile $(PROFILE) -p cloudsticd -p cloudsticctl
+
+quickstart: ## Build, back up a folder (SRC=…), restore it, compare every file
+	@scripts/needs.sh cc
+	@CARGO="$(CARGO)" PROFILE="$(PROFILE)" scripts/quickstart.sh $(if $(SRC),"$(SRC)")
+
+test: .venv/ready ## Install what the tests need, and run them all
+	@scripts/needs.sh cc
+	$(CARGO) test --locked --workspace
+
+lint: ## Formatting, clippy, and licences where cargo-deny is installed
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		echo "$(CARGO) deny check licenses bans sources"; \
+		$(CARGO) deny --locked check licenses bans sources; \
+	else \
+		echo "cargo-deny is not installed: licences and banned crates are not checked"; \
+	fi
+
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+bench: ## Measure against restic, borg and other peers that are installed (BENCH=options; docs/benchmarks.md)
+	@scripts/needs.sh cc python
+	$(CARGO) build --locked --release -p cloudsticd -p cloudsticctl
+	$(PYTHON) bench/bench.py $(BENCH)
+
+# The Python environment of the oracle.
+.PHONY: .venv
+.venv: .venv/ready
+
+.venv/ready: tests/oracle/requirements.txt
+	@scripts/needs.sh python venv
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@

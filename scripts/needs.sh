@@ -1,0 +1,26 @@
+#!/bin/bash
+# needs.sh WHAT…: sees to it that the system has what a step needs. Root on Debian gets what is missing installed;
+# anybody else is told what to install. WHAT: cc, make, python, venv.
+set -euo pipefail
+
+missing=()
+for what in "$@"; do
+    case $what in
+        cc) command -v cc >/dev/null || missing+=(build-essential) ;;
+        make) command -v make >/dev/null || missing+=(make) ;;
+        python) python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || missing+=(python3) ;;
+        venv) python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv) ;;
+        *) echo "needs.sh: do not know $what" >&2; exit 2 ;;
+    esac
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "installing ${missing[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+else
+    echo "please install: ${missing[*]} (on Debian: sudo apt-get install ${missing[*]})" >&2
+    exit 1
+fi
