@@ -1,16 +1,36 @@
 //! Backup: walk, compare, read, store, commit.
+//!
+//! A thread walks the source and compares every entry with what is known of it; workers read what is new or changed,
+//! cut, hash, compress and encrypt it, and hand it to the store; the tree is built from all entries when the walk is
+//! over. The one invariant: the snapshot is written last, when everything that it refers to is in the store for good.
+
+mod compare;
+mod entry;
+mod file;
+mod folder;
+mod links;
+mod pipeline;
+mod report;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use chrono::DateTime;
 use tokio_util::sync::CancellationToken;
 
-use crate::cache::StatCache;
-use crate::object::ObjectRef;
-use crate::progress::Progress;
-use crate::repository::{Repository, RepositoryError};
-use crate::source::{Source, SourceError, Warning};
+use crate::cache::{CacheUpdate, CachedSource, SourceKey, StatCache};
+use crate::clock::Clock;
+use crate::lock::{LockError, SharedLock};
+use crate::object::{ObjectRef, SnapshotEntry};
+use crate::progress::{Phase, Progress};
+use crate::repository::{NewSnapshot, ReadError, Repository, RepositoryError, Written};
+use crate::source::{Source, SourceError};
+use compare::Previous;
+use pipeline::{Outcome, Pipeline};
 
-/// What to back up and how.
+pub use report::{BackupReport, Counts};
+
+/// What to back up, and how.
 #[derive(Clone)]
 pub struct BackupRequest {
     /// The tree.
@@ -19,60 +39,12 @@ pub struct BackupRequest {
     pub cache: Option<Arc<StatCache>>,
     /// Tags of the snapshot.
     pub tags: Vec<String>,
-    /// Walk and compare, write nothing.
+    /// Walk and compare, but write nothing.
     pub dry_run: bool,
-    /// Read every file, whatever cache and previous snapshot say.
+    /// Read every file again, whatever the cache and the previous snapshot say.
     pub read_all: bool,
-}
-
-/// What a backup did.
-#[derive(Debug, Clone, Default)]
-pub struct BackupReport {
-    /// The snapshot; `None` on a dry run.
-    pub snapshot: Option<ObjectRef>,
-    /// Its root.
-    pub root: Option<ObjectRef>,
-    /// Its number.
-    pub seq: u64,
-    /// Files and whatever is no folder.
-    pub files: Counts,
-    /// Folders.
-    pub folders: Counts,
-    /// Bytes of all files in the tree.
-    pub total_bytes: u64,
-    /// Bytes that were read.
-    pub read_bytes: u64,
-    /// New bytes, before compression.
-    pub added_bytes: u64,
-    /// New bytes in the store.
-    pub stored_bytes: u64,
-    /// The first 1,000 warnings.
-    pub warnings: Vec<Warning>,
-    /// How many there were; more than none means `partial`.
-    pub warning_count: u64,
-}
-
-/// How the tree differs from the previous snapshot.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Not there before.
-    pub new: u64,
-    /// Different.
-    pub changed: u64,
-    /// The same.
-    pub unmodified: u64,
-    /// Not there any more.
-    pub removed: u64,
-}
-
-/// Backs up a source into a repository as a new snapshot.
-pub async fn backup(
-    _repository: Arc<Repository>,
-    _request: BackupRequest,
-    _progress: Arc<dyn Progress>,
-    _cancel: CancellationToken,
-) -> Result<BackupReport, BackupError> {
-    unimplemented!()
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// Why there is no snapshot.
@@ -81,10 +53,141 @@ pub enum BackupError {
     /// The repository.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
-    /// The source.
+    /// The repository is locked.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The source as a whole.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The system: threads, temporary files.
+    #[error("the backup cannot work: {0}")]
+    System(#[from] std::io::Error),
     /// Cancelled.
-    #[error("the backup was cancelled; nothing of it is in the repository's snapshots")]
+    #[error("the backup was cancelled; it has left no snapshot")]
     Cancelled,
+}
+
+/// Backs up a source into a repository as a new snapshot. Entries that cannot be read are warnings of the report, and
+/// make the backup a partial one.
+///
+/// # Errors
+/// When there is no snapshot at all: the source's root or the repository cannot be used, or `cancel` was called.
+pub async fn backup(
+    repository: Arc<Repository>,
+    request: BackupRequest,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+) -> Result<BackupReport, BackupError> {
+    progress.phase(Phase::Opening);
+    if request.dry_run {
+        return run(repository, request, progress, cancel).await;
+    }
+    let lock = SharedLock::acquire(Arc::clone(repository.store()), repository.sealer(), "backup").await?;
+    let result = run(repository, request, progress, cancel).await;
+    if let Err(error) = lock.release().await {
+        tracing::warn!(%error, "a repository lock could not be removed; it expires by itself");
+    }
+    result
+}
+
+async fn run(
+    repository: Arc<Repository>,
+    request: BackupRequest,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+) -> Result<BackupReport, BackupError> {
+    let snapshots = repository.snapshots().await?;
+    let followed = crate::repository::previous(&snapshots, request.source.info()).cloned();
+    let marker = repository.marker();
+    let key = SourceKey::new(&repository.store().describe(), marker, request.source.info());
+    let previous = find_previous(&repository, &request, key, followed.as_ref(), &cancel).await?;
+    let writer = if request.dry_run { None } else { Some(repository.writer().await?) };
+    progress.phase(Phase::Reading);
+
+    let pipeline = Pipeline::new(&repository, &request, previous, writer, key, Arc::clone(&progress), cancel.clone())?;
+    let outcome = tokio::task::spawn_blocking(move || pipeline.run()).await.map_err(std::io::Error::other)??;
+    progress.phase(Phase::Finishing);
+    let Outcome { mut report, written, update } = outcome;
+    if cancel.is_cancelled() {
+        return Err(BackupError::Cancelled);
+    }
+    if !request.dry_run {
+        commit(&repository, &request, &mut report, written, update).await?;
+    }
+    Ok(report)
+}
+
+/// What to compare with: the stat cache, if it describes the snapshot that this backup follows on; else that snapshot.
+async fn find_previous(
+    repository: &Arc<Repository>,
+    request: &BackupRequest,
+    key: SourceKey,
+    followed: Option<&SnapshotEntry>,
+    cancel: &CancellationToken,
+) -> Result<Previous, BackupError> {
+    let Some(followed) = followed.filter(|_| !request.read_all) else { return Ok(Previous::nothing()) };
+    if let Some(cache) = &request.cache {
+        match cache.view(key) {
+            Ok(Some(view)) if view.source().snapshot == followed.reference => {
+                return Ok(Previous::cache(view, followed.root));
+            }
+            Ok(_) => {}
+            Err(problem) => tracing::warn!(%problem, "the stat cache cannot be read; comparing with the snapshot"),
+        }
+    }
+    let reader = repository.reader().await?;
+    let (root, cancel) = (followed.root, cancel.clone());
+    let load = move || Previous::tree(&reader, root, &cancel);
+    tokio::task::spawn_blocking(load).await.map_err(std::io::Error::other)?.map_err(|_| BackupError::Cancelled)
+}
+
+async fn commit(
+    repository: &Arc<Repository>,
+    request: &BackupRequest,
+    report: &mut BackupReport,
+    written: Written,
+    update: Option<CacheUpdate>,
+) -> Result<(), BackupError> {
+    let new = NewSnapshot {
+        created: DateTime::from(request.clock.now()),
+        root: report.root,
+        source: request.source.info().clone(),
+        tags: request.tags.clone(),
+        exclude_hash: request.source.exclude_hash(),
+    };
+    let (reference, snapshot) = repository.commit(written, new).await?;
+    report.snapshot = Some(reference);
+    report.seq = snapshot.seq;
+    if let (Some(cache), Some(update)) = (request.cache.clone(), update) {
+        let source = CachedSource {
+            snapshot: reference,
+            files: report.files.present(),
+            folders: report.folders.present(),
+            bytes: report.total_bytes,
+        };
+        let applied = tokio::task::spawn_blocking(move || update.commit(&cache, &source)).await;
+        if let Err(problem) = applied.map_err(|cause| cause.to_string()).and_then(|done| done.map_err(|e| e.to_string())) {
+            tracing::warn!(%problem, "the stat cache could not be written; the next backup compares with the snapshot");
+        }
+    }
+    Ok(())
+}
+
+impl From<ReadError> for BackupError {
+    fn from(error: ReadError) -> Self {
+        Self::Repository(error.into())
+    }
+}
+
+/// How long after a change a file's times may stay as they are although it changes again: the tick of the clock that
+/// stamps them, generously; whole seconds where the times have no fractions.
+fn is_settled(stat: &crate::source::Stat, seen_at: SystemTime) -> bool {
+    let coarse = stat.mtime.1 == 0 && stat.ctime.1 == 0;
+    let tick = if coarse { 2_000_000_000 } else { 20_000_000 };
+    let nanoseconds = |(seconds, nanoseconds): (i64, u32)| i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
+    let seen = match seen_at.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => after.as_nanos() as i128,
+        Err(before) => -(before.duration().as_nanos() as i128),
+    };
+    nanoseconds(stat.ctime) + tick < seen && nanoseconds(stat.mtime) + tick < seen
 }

@@ -118,13 +118,34 @@ impl CacheView {
     /// The records of a folder in byte order of their names; none if the folder is not known, or its records are
     /// damaged.
     pub fn folder(&self, folder: &str) -> Result<Vec<CachedEntry>, redb::Error> {
-        let records = self.folders.get(folder_key(self.key, folder).as_slice())?;
+        let mut entries = self.part(folder, Part::Entries)?;
+        let links = self.part(folder, Part::HardLinks)?;
+        if !links.is_empty() {
+            entries.extend(links);
+            entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        }
+        Ok(entries)
+    }
+
+    fn part(&self, folder: &str, part: Part) -> Result<Vec<CachedEntry>, redb::Error> {
+        let records = self.folders.get(folder_key(self.key, folder, part).as_slice())?;
         Ok(records.and_then(|records| record::decode(records.value())).unwrap_or_default())
     }
 }
 
-fn folder_key(source: SourceKey, folder: &str) -> Vec<u8> {
-    [&source.0, folder.as_bytes()].concat()
+/// Which entries of a folder: those with several names are walked, and recorded, by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Everything else.
+    Entries,
+    /// Files with several names.
+    HardLinks,
+}
+
+/// No fileId has a U+0000 that is not followed by hex digits, so the mark cannot be part of one.
+fn folder_key(source: SourceKey, folder: &str, part: Part) -> Vec<u8> {
+    let mark: &[u8] = if part == Part::HardLinks { b"\0links" } else { b"" };
+    [&source.0, folder.as_bytes(), mark].concat()
 }
 
 #[cfg(test)]
@@ -161,7 +182,7 @@ mod tests {
     fn fill(cache: &Arc<StatCache>, key: SourceKey, folders: &[(&str, &[CachedEntry])], gone: &[&str], n: u8) {
         let mut update = CacheUpdate::new(key).unwrap();
         for (folder, entries) in folders {
-            update.put(folder, entries).unwrap();
+            update.put(folder, Part::Entries, entries).unwrap();
         }
         for folder in gone {
             update.remove(folder);
@@ -178,6 +199,10 @@ mod tests {
         let all: [(&str, &[CachedEntry]); 4] = [("", &entries), ("d", &entries), ("d/e", &entries), ("d!", &entries)];
         fill(&cache, key, &all, &[], 1);
         fill(&cache, other, &all, &[], 1);
+        let mut links = CacheUpdate::new(key).unwrap();
+        links.put("d", Part::HardLinks, &[entry("link")]).unwrap();
+        links.commit(&cache, &source(1)).unwrap();
+        assert_eq!(cache.view(key).unwrap().unwrap().folder("d").unwrap().len(), 3);
         fill(&cache, key, &[], &["d"], 2);
         let view = cache.view(key).unwrap().unwrap();
         assert_eq!(view.source(), &source(2));

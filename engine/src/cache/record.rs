@@ -19,6 +19,13 @@ pub struct CachedEntry {
     pub is_settled: bool,
 }
 
+impl CachedEntry {
+    /// Whether it is a file with several names.
+    pub fn has_several_names(&self) -> bool {
+        self.stat.file_type != FileType::Folder && self.stat.links > 1
+    }
+}
+
 const TYPES: [FileType; 7] = [
     FileType::Regular,
     FileType::Folder,

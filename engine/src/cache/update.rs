@@ -7,7 +7,7 @@ use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Seek, Write};
 use redb::Durability;
 
 use super::record::{self, CachedEntry};
-use super::{CachedSource, FOLDERS, SOURCES, SourceKey, StatCache, folder_key};
+use super::{CachedSource, FOLDERS, Part, SOURCES, SourceKey, StatCache, folder_key};
 use crate::object::json;
 
 /// Changes that are not applied yet.
@@ -24,11 +24,11 @@ impl CacheUpdate {
         Ok(Self { key, spool: BufWriter::new(tempfile::tempfile()?), removed: Vec::new() })
     }
 
-    /// Replaces the records of a folder.
-    pub fn put(&mut self, folder: &str, entries: &[CachedEntry]) -> io::Result<()> {
-        for part in [folder.as_bytes(), &record::encode(entries)] {
+    /// Replaces one part of the records of a folder.
+    pub fn put(&mut self, folder: &str, part: Part, entries: &[CachedEntry]) -> io::Result<()> {
+        for part in [folder_key(self.key, folder, part), record::encode(entries)] {
             self.spool.write_all(&(part.len() as u64).to_le_bytes())?;
-            self.spool.write_all(part)?;
+            self.spool.write_all(&part)?;
         }
         Ok(())
     }
@@ -49,14 +49,15 @@ impl CacheUpdate {
         {
             let mut folders = transaction.open_table(FOLDERS)?;
             for folder in &self.removed {
-                let own = folder_key(self.key, folder);
+                let own = folder_key(self.key, folder, Part::Entries);
                 folders.remove(own.as_slice())?;
+                folders.remove(folder_key(self.key, folder, Part::HardLinks).as_slice())?;
                 let (below, beyond) = ([&own[..], b"/"].concat(), [&own[..], b"0"].concat());
                 folders.retain_in(below.as_slice()..beyond.as_slice(), |_, _| false)?;
             }
-            while let Some(folder) = read_part(&mut spool)? {
+            while let Some(key) = read_part(&mut spool)? {
                 let records = read_part(&mut spool)?.ok_or(io::Error::from(ErrorKind::UnexpectedEof))?;
-                folders.insert([&self.key.0[..], &folder].concat().as_slice(), records.as_slice())?;
+                folders.insert(key.as_slice(), records.as_slice())?;
             }
             let mut sources = transaction.open_table(SOURCES)?;
             sources.insert(self.key.0.as_slice(), json::encode(source).as_slice())?;

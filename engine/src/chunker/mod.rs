@@ -81,9 +81,9 @@ pub struct Chunks<'a, R> {
 const WINDOW: usize = 2 * MAX;
 
 impl<'a, R: Read> Chunks<'a, R> {
-    /// Reads `reader` to its end; `window` is scratch space that can be used again for the next file.
-    pub fn new(chunker: &'a Chunker, reader: R, mut window: Vec<u8>) -> Self {
-        window.clear();
+    /// Reads `reader` to its end. `window` holds what has been read of the file already, at most [`MAX`] bytes; it is
+    /// scratch space that can be used again for the next file.
+    pub fn new(chunker: &'a Chunker, reader: R, window: Vec<u8>) -> Self {
         Self { chunker, reader, window, start: 0, ended: false }
     }
 
@@ -102,9 +102,9 @@ impl<'a, R: Read> Chunks<'a, R> {
         Ok(Some(chunk))
     }
 
-    /// The reader and the scratch space.
-    pub fn into_parts(self) -> (R, Vec<u8>) {
-        (self.reader, self.window)
+    /// The scratch space.
+    pub fn into_window(self) -> Vec<u8> {
+        self.window
     }
 
     fn fill(&mut self) -> io::Result<()> {

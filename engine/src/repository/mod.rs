@@ -21,6 +21,7 @@ pub use commit::NewSnapshot;
 pub use error::{ReadError, RepositoryError};
 pub use init::{InitOptions, InitReport};
 pub use reader::ObjectReader;
+pub(crate) use snapshots::previous;
 pub use writer::{ObjectWriter, Stored, Written};
 
 pub use crate::crypto::Credential;

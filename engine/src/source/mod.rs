@@ -73,6 +73,8 @@ pub struct Listing {
     pub folder: String,
     /// What is in it, in byte order of the names, but files with several names (see [`Source::walk`]).
     pub entries: Vec<Entry>,
+    /// Whether this is the folder's second listing: its files with several names (see [`Source::walk`]).
+    pub hard_links: bool,
     /// What in it could not be read.
     pub warnings: Vec<Warning>,
 }

@@ -47,7 +47,8 @@ impl LinkTable {
                 let Some((stat, first)) = files.get(file) else { continue };
                 entries.push(entry(&path, *stat, first));
             }
-            Some(Listing { folder: path::file_id(&folder).into_owned(), entries, warnings: Vec::new() })
+            let folder = path::file_id(&folder).into_owned();
+            Some(Listing { folder, entries, hard_links: true, warnings: Vec::new() })
         })
     }
 }

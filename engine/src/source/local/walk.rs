@@ -142,7 +142,7 @@ impl Walker<'_> {
     }
 
     fn listing(&self, warnings: Vec<Warning>) -> Listing {
-        Listing { folder: self.file_id.clone(), entries: Vec::new(), warnings }
+        Listing { folder: self.file_id.clone(), entries: Vec::new(), hard_links: false, warnings }
     }
 
     /// A folder that has just gone is no problem: the next backup will not see it either.

@@ -1,0 +1,153 @@
+//! What is known of a source from its previous snapshot, and what that says of an entry.
+
+use std::borrow::Cow;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::cache::{CacheView, CachedEntry};
+use crate::object::{file_id_bytes, Hash, ObjectRef};
+use crate::repository::ObjectReader;
+use crate::source::{Entry, FileType};
+use crate::tree::{Cancelled, EntryId, Tree};
+
+/// What is known of a source.
+pub(super) struct Previous {
+    kind: Kind,
+    root: Option<ObjectRef>,
+    /// Entries that are not folders, folders, and bytes of files.
+    totals: (u64, u64, u64),
+}
+
+enum Kind {
+    Nothing,
+    Cache(CacheView),
+    Tree(Tree),
+}
+
+/// What is known of the entries of one folder.
+pub(super) enum PreviousFolder<'a> {
+    Nothing,
+    Cache(Vec<CachedEntry>),
+    Tree(&'a Tree, Cow<'a, [u8]>),
+}
+
+/// What is known of one entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Known {
+    /// Nothing: it is new.
+    Nothing,
+    /// It is as it was: this is its filemeta.
+    Unchanged(Hash),
+    /// It was there; its bytes are as they were, if `content` is given, but its metadata may not be.
+    Before {
+        /// Its filemeta then.
+        filemeta: Hash,
+        /// Its content and the hash of that.
+        content: Option<(ObjectRef, Hash)>,
+    },
+}
+
+impl Previous {
+    pub(super) fn nothing() -> Self {
+        Self { kind: Kind::Nothing, root: None, totals: (0, 0, 0) }
+    }
+
+    /// What the stat cache says of the snapshot with this root.
+    pub(super) fn cache(view: CacheView, root: Option<ObjectRef>) -> Self {
+        let source = view.source();
+        let totals = (source.files, source.folders, source.bytes);
+        Self { kind: Kind::Cache(view), root, totals }
+    }
+
+    /// What a snapshot with this root says. What of it is damaged counts as not there, so that it is stored anew.
+    pub(super) fn tree(
+        reader: &ObjectReader,
+        root: Option<ObjectRef>,
+        cancel: &CancellationToken,
+    ) -> Result<Self, Cancelled> {
+        let tree = Tree::load(reader, root, true, cancel)?;
+        let mut totals = (0, 0, 0);
+        for entry in tree.entries() {
+            let count = if entry.is_folder { &mut totals.1 } else { &mut totals.0 };
+            *count += 1;
+            totals.2 += entry.size;
+        }
+        // A root that leads to something damaged is not one to keep.
+        let root = root.filter(|_| tree.problems().is_empty());
+        Ok(Self { kind: Kind::Tree(tree), root, totals })
+    }
+
+    /// The root of the previous tree.
+    pub(super) fn root(&self) -> Option<ObjectRef> {
+        self.root
+    }
+
+    /// Entries that are not folders, folders, and bytes of files.
+    pub(super) fn totals(&self) -> (u64, u64, u64) {
+        self.totals
+    }
+
+    /// What is known of a folder's entries.
+    pub(super) fn folder(&self, file_id: &str) -> PreviousFolder<'_> {
+        match &self.kind {
+            Kind::Nothing => PreviousFolder::Nothing,
+            Kind::Cache(view) => match view.folder(file_id) {
+                Ok(entries) => PreviousFolder::Cache(entries),
+                Err(problem) => {
+                    tracing::warn!(%problem, "the stat cache cannot be read");
+                    PreviousFolder::Nothing
+                }
+            },
+            Kind::Tree(tree) => PreviousFolder::Tree(tree, file_id_bytes(file_id).into_owned().into()),
+        }
+    }
+}
+
+impl PreviousFolder<'_> {
+    /// What is known of an entry of this folder.
+    pub(super) fn entry(&self, entry: &Entry) -> Known {
+        match self {
+            Self::Nothing => Known::Nothing,
+            Self::Cache(entries) => entries
+                .binary_search_by(|known| known.name.as_slice().cmp(&entry.name))
+                .ok()
+                .map_or(Known::Nothing, |at| from_cache(&entries[at], entry)),
+            Self::Tree(tree, path) => {
+                let path = if path.is_empty() { entry.name.clone() } else { [path, &b"/"[..], &entry.name].concat() };
+                tree.find(&path).map_or(Known::Nothing, |id| from_tree(tree, id, entry))
+            }
+        }
+    }
+
+    /// The records of this folder, if it is known from the cache.
+    pub(super) fn cached(&self) -> &[CachedEntry] {
+        match self {
+            Self::Cache(entries) => entries,
+            Self::Nothing | Self::Tree(..) => &[],
+        }
+    }
+}
+
+fn from_cache(known: &CachedEntry, entry: &Entry) -> Known {
+    let was_folder = known.stat.file_type == FileType::Folder;
+    if was_folder != (entry.stat.file_type == FileType::Folder) {
+        return Known::Nothing;
+    }
+    if known.is_settled && known.stat == entry.stat && known.hardlink == entry.hardlink {
+        return Known::Unchanged(known.filemeta);
+    }
+    // The change time has moved, so even bytes with the old size and modification time may be others.
+    Known::Before { filemeta: known.filemeta, content: None }
+}
+
+fn from_tree(tree: &Tree, id: EntryId, entry: &Entry) -> Known {
+    let known = tree.get(id);
+    let is_folder = entry.stat.file_type == FileType::Folder;
+    if known.is_folder != is_folder {
+        return Known::Nothing;
+    }
+    let is_regular = known.kind.is_none() && entry.stat.file_type == FileType::Regular;
+    let is_same = is_regular && known.size == entry.stat.size && known.mtime == entry.stat.mtime;
+    let content = known.content.zip(known.content_hash.copied()).filter(|_| is_same);
+    Known::Before { filemeta: *known.filemeta, content }
+}

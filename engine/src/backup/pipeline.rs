@@ -1,0 +1,473 @@
+//! The threads of a backup: one walks and compares, the others store what is new or changed.
+//!
+//! Memory is bounded: a fixed number of entries and of bytes of chunks may wait, and what else grows with the tree (its
+//! entries, the stat records) waits in temporary files.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender};
+use tokio_util::sync::CancellationToken;
+
+use super::compare::{Known, Previous};
+use super::entry::{self, StoredEntry};
+use super::file::{ChunkQueue, StoredContent};
+use super::folder::FolderRecords;
+use super::links::Links;
+use super::{is_settled, BackupError, BackupReport, BackupRequest};
+use crate::cache::{CacheUpdate, CachedEntry, Part, SourceKey};
+use crate::chunker::Chunker;
+use crate::hamt::TreeBuilder;
+use crate::object::{path_key, EntryType, Hash, ObjectRef};
+use crate::progress::Progress;
+use crate::repository::{ObjectWriter, Repository, Stored, Written};
+use crate::source::{Entry, FileType, Listing, Source, Warning};
+use crate::warnings::Warnings;
+
+/// Entries that may wait for a worker.
+const ENTRIES_WAITING: usize = 1024;
+
+/// A backup that is about to run.
+pub(super) struct Pipeline {
+    run: Run,
+    previous: Previous,
+    threads: usize,
+}
+
+/// What a run gives.
+pub(super) struct Outcome {
+    pub(super) report: BackupReport,
+    pub(super) written: Written,
+    pub(super) update: Option<CacheUpdate>,
+}
+
+/// What all threads of a backup share.
+pub(super) struct Run {
+    pub(super) repository: Arc<Repository>,
+    pub(super) source: Arc<dyn Source>,
+    pub(super) chunker: Chunker,
+    pub(super) progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+    clock: Arc<dyn crate::clock::Clock>,
+    /// `None` on a dry run.
+    writer: Option<ObjectWriter>,
+    failed: AtomicBool,
+    added_bytes: AtomicU64,
+    stored_bytes: AtomicU64,
+    read_bytes: AtomicU64,
+    shared: Mutex<Shared>,
+}
+
+struct Shared {
+    tree: TreeBuilder,
+    report: BackupReport,
+    warnings: Warnings,
+    /// `None` without a cache, on a dry run, and after the first failure of its file.
+    update: Option<CacheUpdate>,
+    links: Links,
+    /// Folders for which the cache has files with several names, and the walk has not.
+    stale_links: HashSet<String>,
+    failure: Option<BackupError>,
+}
+
+/// An entry that waits for a worker.
+pub(super) struct EntryTask {
+    pub(super) entry: Entry,
+    known: Known,
+    folder: Arc<FolderRecords>,
+}
+
+impl Pipeline {
+    pub(super) fn new(
+        repository: &Arc<Repository>,
+        request: &BackupRequest,
+        previous: Previous,
+        writer: Option<ObjectWriter>,
+        key: SourceKey,
+        progress: Arc<dyn Progress>,
+        cancel: CancellationToken,
+    ) -> Result<Self, BackupError> {
+        let update = match (&request.cache, request.dry_run) {
+            (Some(_), false) => Some(CacheUpdate::new(key)?),
+            _ => None,
+        };
+        let shared = Shared {
+            tree: TreeBuilder::new(),
+            report: BackupReport::default(),
+            warnings: Warnings::default(),
+            update,
+            links: Links::default(),
+            stale_links: HashSet::new(),
+            failure: None,
+        };
+        let run = Run {
+            repository: Arc::clone(repository),
+            source: Arc::clone(&request.source),
+            chunker: repository.chunker(),
+            progress,
+            cancel,
+            clock: Arc::clone(&request.clock),
+            writer,
+            failed: AtomicBool::new(false),
+            added_bytes: AtomicU64::new(0),
+            stored_bytes: AtomicU64::new(0),
+            read_bytes: AtomicU64::new(0),
+            shared: Mutex::new(shared),
+        };
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        Ok(Self { run, previous, threads })
+    }
+
+    /// Walks and stores; blocking.
+    pub(super) fn run(self) -> Result<Outcome, BackupError> {
+        let Self { run, previous, threads } = self;
+        run.with_workers(threads, |entries| run.walk(&previous, entries))?;
+        let promoted = run.lock().links.promote();
+        run.store_all(threads, promoted)?;
+        let others = run.lock().links.take_others();
+        run.store_all(threads, others)?;
+        run.forget_stale_links();
+        run.finish(&previous, threads)
+    }
+}
+
+impl Run {
+    /// Runs `produce` here while workers take what it sends, and waits until all of that is stored.
+    fn with_workers(
+        &self,
+        threads: usize,
+        produce: impl FnOnce(&Sender<EntryTask>) -> Result<(), BackupError>,
+    ) -> Result<(), BackupError> {
+        let (entry_sender, entries) = crossbeam_channel::bounded(ENTRIES_WAITING);
+        let (chunk_sender, chunks) = crossbeam_channel::unbounded();
+        let waiting = Arc::default();
+        let produced = std::thread::scope(|scope| {
+            for _ in 0..threads {
+                let (sender, receiver) = (chunk_sender.clone(), chunks.clone());
+                let queue = ChunkQueue { sender: Some(sender), receiver, waiting: Arc::clone(&waiting) };
+                let entries = entries.clone();
+                scope.spawn(move || self.work(&entries, queue));
+            }
+            drop((chunk_sender, chunks, entries));
+            let produced = produce(&entry_sender);
+            drop(entry_sender);
+            produced
+        });
+        match self.lock().failure.take() {
+            Some(failure) => Err(failure),
+            None if self.cancel.is_cancelled() => Err(BackupError::Cancelled),
+            None => produced,
+        }
+    }
+
+    fn walk(&self, previous: &Previous, entries: &Sender<EntryTask>) -> Result<(), BackupError> {
+        let (mut expected_files, mut expected_bytes) = (0, 0);
+        let (files, folders, bytes) = previous.totals();
+        self.progress.expect(files + folders, bytes);
+        self.source.walk(&mut |listing| {
+            for entry in listing.entries.iter().filter(|entry| entry.has_content()) {
+                expected_bytes += entry.stat.size;
+            }
+            expected_files += listing.entries.len() as u64;
+            // Until the walk has seen more than there was the last time, that is the better guess.
+            self.progress.expect(expected_files.max(files + folders), expected_bytes.max(bytes));
+            self.take_listing(listing, previous, entries);
+            if self.must_stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        self.progress.expect(expected_files, expected_bytes);
+        Ok(())
+    }
+
+    /// Compares the entries of one folder with what is known of them, and gives what has to be stored to the workers.
+    fn take_listing(&self, listing: Listing, previous: &Previous, entries: &Sender<EntryTask>) {
+        let Listing { folder, entries: listed, hard_links, warnings } = listing;
+        self.warn_all(warnings);
+        let known_entries = previous.folder(&folder);
+        self.forget_removed(&folder, known_entries.cached(), &listed, hard_links);
+        let known: Vec<Known> = listed.iter().map(|entry| known_entries.entry(entry)).collect();
+        let unchanged = |known: &Known| matches!(known, Known::Unchanged(_));
+        if known.iter().all(unchanged) && self.is_recorded(known_entries.cached(), &listed, hard_links) {
+            for (entry, known) in listed.iter().zip(&known) {
+                if let Known::Unchanged(filemeta) = known {
+                    self.keep(entry, *filemeta);
+                }
+            }
+            return;
+        }
+        let records = Arc::new(FolderRecords::new(folder, hard_links, listed.len()));
+        if listed.is_empty() {
+            self.lock().record(&records, &[]);
+        }
+        for (entry, known) in listed.into_iter().zip(known) {
+            let folder = Arc::clone(&records);
+            if let Known::Unchanged(filemeta) = known {
+                self.keep(&entry, filemeta);
+                self.complete(&folder, Some(cached(entry, filemeta, true)));
+            } else if entry.hardlink.is_some() {
+                self.lock().links.defer(EntryTask { entry, known, folder });
+            } else if entries.send(EntryTask { entry, known, folder }).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Whether the cache has just these entries for this part of the folder, so that its records may stay.
+    fn is_recorded(&self, cached: &[CachedEntry], listed: &[Entry], hard_links: bool) -> bool {
+        cached.iter().filter(|known| known.has_several_names() == hard_links).count() == listed.len()
+    }
+
+    /// Notes what the cache has of a folder and the walk has not.
+    fn forget_removed(&self, folder: &str, cached: &[CachedEntry], listed: &[Entry], hard_links: bool) {
+        if hard_links {
+            self.lock().stale_links.remove(folder);
+            return;
+        }
+        if cached.iter().any(CachedEntry::has_several_names) {
+            self.lock().stale_links.insert(folder.to_owned());
+        }
+        let is_listed = |name: &[u8]| {
+            let found = listed.binary_search_by(|entry| entry.name.as_slice().cmp(name));
+            found.is_ok_and(|at| listed[at].entry_type == EntryType::Folder)
+        };
+        let removed = cached.iter().filter(|known| known.stat.file_type == FileType::Folder && !is_listed(&known.name));
+        let mut shared = self.lock();
+        let Some(update) = &mut shared.update else { return };
+        for known in removed {
+            let name = crate::object::file_id_component(&known.name);
+            update.remove(&if folder.is_empty() { name.into_owned() } else { format!("{folder}/{name}") });
+        }
+    }
+
+    fn forget_stale_links(&self) {
+        let mut shared = self.lock();
+        for file_id in std::mem::take(&mut shared.stale_links) {
+            shared.record(&FolderRecords::new(file_id, true, 0), &[]);
+        }
+    }
+
+    fn store_all(&self, threads: usize, tasks: Vec<EntryTask>) -> Result<(), BackupError> {
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        self.with_workers(threads, |entries| {
+            // Nobody takes them any more when the backup has failed, and then that is what is told.
+            let _ = tasks.into_iter().try_for_each(|task| entries.send(task));
+            Ok(())
+        })
+    }
+
+    /// Stores entries and chunks until there are no more. Chunks come first: they hold memory.
+    fn work(&self, entries: &Receiver<EntryTask>, mut queue: ChunkQueue) {
+        let mut window = Vec::new();
+        loop {
+            if let Ok(chunk) = queue.receiver.try_recv() {
+                chunk.take_from(&queue).store(self);
+                continue;
+            }
+            crossbeam_channel::select! {
+                recv(queue.receiver) -> chunk => {
+                    if let Ok(chunk) = chunk {
+                        chunk.take_from(&queue).store(self);
+                    }
+                }
+                recv(entries) -> task => match task {
+                    Ok(task) => self.store_entry(&queue, task, &mut window),
+                    Err(_) => break,
+                },
+            }
+        }
+        // Others may still cut large files; their chunks end when nobody can send any more.
+        queue.sender = None;
+        while let Ok(chunk) = queue.receiver.recv() {
+            chunk.take_from(&queue).store(self);
+        }
+    }
+
+    fn store_entry(&self, queue: &ChunkQueue, task: EntryTask, window: &mut Vec<u8>) {
+        if self.must_stop() {
+            return;
+        }
+        let EntryTask { entry, known, folder } = task;
+        if self.writer.is_none() {
+            return self.count_dry(&entry, &known);
+        }
+        let first = entry.hardlink.as_ref().and_then(|first| self.lock().links.content_of(first));
+        match entry::store(self, queue, entry, &known, first, window) {
+            Ok(Some(stored)) => {
+                let before = match known {
+                    Known::Nothing => None,
+                    Known::Unchanged(filemeta) | Known::Before { filemeta, .. } => Some(filemeta),
+                };
+                let StoredEntry { filemeta, entry, size, is_consistent } = stored;
+                self.add(&entry, filemeta, before, size);
+                let settled = is_consistent && is_settled(&entry.stat, self.clock.now());
+                self.complete(&folder, Some(cached(entry, filemeta, settled)));
+            }
+            Ok(None) => self.complete(&folder, None),
+            Err(failure) => self.fail(failure),
+        }
+    }
+
+    /// Takes an entry over as it is known.
+    fn keep(&self, entry: &Entry, filemeta: Hash) {
+        let size = if entry.has_content() { entry.stat.size } else { 0 };
+        self.progress.advance(0, size);
+        self.add(entry, filemeta, Some(filemeta), size);
+    }
+
+    /// Counts an entry and adds it to the tree.
+    fn add(&self, entry: &Entry, filemeta: Hash, before: Option<Hash>, size: u64) {
+        self.progress.advance(1, 0);
+        let parent = entry.file_id.rsplit_once('/').map_or("", |(parent, _)| parent);
+        let route = path_key(parent, &entry.file_id);
+        let mut shared = self.lock();
+        shared.report.total_bytes += size;
+        let counts = shared.counts(entry);
+        match before {
+            None => counts.new += 1,
+            Some(before) if before == filemeta => counts.unmodified += 1,
+            Some(_) => counts.changed += 1,
+        }
+        if entry.stat.links > 1 && entry.hardlink.is_none() && entry.entry_type == EntryType::File {
+            shared.links.note_first(&entry.file_id);
+        }
+        if self.writer.is_some() && let Err(cause) = shared.tree.add(&entry.file_id, route, filemeta) {
+            drop(shared);
+            self.fail(cause.into());
+        }
+    }
+
+    fn count_dry(&self, entry: &Entry, known: &Known) {
+        self.progress.advance(1, 0);
+        let reads = entry.has_content() && !matches!(known, Known::Before { content: Some(_), .. });
+        let size = if entry.has_content() { entry.stat.size } else { 0 };
+        let mut shared = self.lock();
+        shared.report.total_bytes += size;
+        if reads {
+            shared.report.read_bytes += size;
+            shared.report.added_bytes += size;
+        }
+        // Whether the metadata differs is only known from what would be stored.
+        match known {
+            Known::Nothing => shared.counts(entry).new += 1,
+            Known::Before { content: Some(_), .. } => shared.counts(entry).unmodified += 1,
+            Known::Before { .. } if !entry.has_content() => shared.counts(entry).unmodified += 1,
+            Known::Before { .. } | Known::Unchanged(_) => shared.counts(entry).changed += 1,
+        }
+    }
+
+    fn complete(&self, folder: &FolderRecords, record: Option<CachedEntry>) {
+        if let Some(records) = folder.add(record) {
+            self.lock().record(folder, &records);
+        }
+    }
+
+    fn finish(self, previous: &Previous, threads: usize) -> Result<Outcome, BackupError> {
+        let Self { shared, writer, .. } = self;
+        let (added, stored) = (self.added_bytes, self.stored_bytes);
+        let Shared { tree, mut report, warnings, update, .. } =
+            shared.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (files, folders, _) = previous.totals();
+        report.files.removed = files.saturating_sub(report.files.changed + report.files.unmodified);
+        report.folders.removed = folders.saturating_sub(report.folders.changed + report.folders.unmodified);
+        let differs = report.files.differs() || report.folders.differs();
+        let mut written = Written::default();
+        if let Some(writer) = writer {
+            report.root = match previous.root() {
+                Some(root) if !differs => Some(root),
+                _ => tree.build(threads, |node, bytes| write(&writer, &added, &stored, node, &bytes))?,
+            };
+            written = writer.finish()?;
+        } else if !differs {
+            report.root = previous.root();
+        }
+        report.read_bytes += self.read_bytes.into_inner();
+        report.added_bytes += added.into_inner();
+        report.stored_bytes += stored.into_inner();
+        (report.warnings, report.warning_count) = warnings.into_parts();
+        Ok(Outcome { report, written, update })
+    }
+
+    /// Writes an object, unless the repository has it.
+    pub(super) fn write(&self, object: ObjectRef, plain: &[u8]) -> Result<(), BackupError> {
+        match &self.writer {
+            Some(writer) => write(writer, &self.added_bytes, &self.stored_bytes, object, plain),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the backup has failed or was cancelled.
+    pub(super) fn must_stop(&self) -> bool {
+        self.failed.load(Ordering::Relaxed) || self.cancel.is_cancelled()
+    }
+
+    /// Counts bytes that were read.
+    pub(super) fn add_read(&self, bytes: u64) {
+        self.read_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Remembers the content of a file with several names, for the others.
+    pub(super) fn note_content(&self, first: &str, content: StoredContent) {
+        self.lock().links.note_content(first, content);
+    }
+
+    /// Records warnings.
+    pub(super) fn warn_all(&self, warnings: Vec<Warning>) {
+        if warnings.is_empty() {
+            return;
+        }
+        let mut shared = self.lock();
+        for warning in warnings {
+            self.progress.warning(&warning);
+            shared.warnings.push(warning);
+        }
+    }
+
+    fn fail(&self, failure: BackupError) {
+        self.failed.store(true, Ordering::Relaxed);
+        self.lock().failure.get_or_insert(failure);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    fn counts(&mut self, entry: &Entry) -> &mut super::Counts {
+        match entry.entry_type {
+            EntryType::Folder => &mut self.report.folders,
+            EntryType::File => &mut self.report.files,
+        }
+    }
+
+    /// Keeps the records of a folder for the cache.
+    fn record(&mut self, folder: &FolderRecords, records: &[CachedEntry]) {
+        let part = if folder.hard_links { Part::HardLinks } else { Part::Entries };
+        let Some(update) = &mut self.update else { return };
+        if let Err(problem) = update.put(&folder.file_id, part, records) {
+            tracing::warn!(%problem, "the stat cache cannot be written; the next backup compares with the snapshot");
+            self.update = None;
+        }
+    }
+}
+
+fn write(
+    writer: &ObjectWriter,
+    added: &AtomicU64,
+    stored: &AtomicU64,
+    object: ObjectRef,
+    plain: &[u8],
+) -> Result<(), BackupError> {
+    if let Stored::Now(size) = writer.write(object, plain)? {
+        added.fetch_add(plain.len() as u64, Ordering::Relaxed);
+        stored.fetch_add(size, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+fn cached(entry: Entry, filemeta: Hash, is_settled: bool) -> CachedEntry {
+    CachedEntry { name: entry.name, stat: entry.stat, hardlink: entry.hardlink, filemeta, is_settled }
+}
