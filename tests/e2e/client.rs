@@ -35,14 +35,9 @@ pub(crate) fn snapshots(daemon: &Daemon<'_>, repository: &str) -> Vec<Snapshot> 
 #[track_caller]
 pub(crate) fn entries(daemon: &Daemon<'_>, repository: &str, snapshot: &str) -> BTreeMap<String, Value> {
     let listed = daemon.ctl(&["--json", "ls", repository, snapshot]).ok();
-    let documents = Deserializer::from_slice(&listed.stdout).into_iter::<Value>();
-    let mut entries = BTreeMap::new();
-    for document in documents {
-        let document = document.unwrap_or_else(|why| panic!("{} printed no JSON: {why}", listed.line));
-        let many = document["entries"].as_array().cloned().unwrap_or_else(|| vec![document]);
-        entries.extend(many.into_iter().filter_map(|entry| Some((entry["path"].as_str()?.to_owned(), entry))));
-    }
-    entries
+    let lines = Deserializer::from_slice(&listed.stdout).into_iter::<Value>();
+    let lines = lines.map(|line| line.unwrap_or_else(|why| panic!("{} printed no JSON: {why}", listed.line)));
+    lines.filter(|line| line["kind"] == "entry").map(|entry| (text(&entry, "path"), entry)).collect()
 }
 
 /// Runs a backup to its end and gives the job, whatever became of it.
@@ -80,18 +75,14 @@ pub(crate) struct Job {
 impl Job {
     #[track_caller]
     fn from(ran: &Ran) -> Self {
-        let mut value = ran.json();
-        if value["job"].is_object() {
-            value = value["job"].take();
-        }
+        let value = ran.json();
         Self { id: text(&value, "id"), state: text(&value, "state"), value }
     }
 
     /// A number of the backup's report, like `read_bytes` or `files.unmodified`.
     #[track_caller]
     pub(crate) fn reported(&self, name: &str) -> u64 {
-        let report = if self.value["report"].is_object() { &self.value["report"] } else { &self.value["backup"] };
-        let found = name.split('.').fold(report, |value, key| &value[key]);
+        let found = name.split('.').fold(&self.value["report"], |value, key| &value[key]);
         found.as_u64().unwrap_or_else(|| panic!("no number {name} in {}", self.value))
     }
 }

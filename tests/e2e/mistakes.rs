@@ -19,7 +19,7 @@ fn a_wrong_password_ends_with_12() {
     golden::copy("encrypted", &store);
     site.repository("golden", &store, Credential::Password("not the password"));
     let daemon = site.start();
-    daemon.ctl(&["list", "golden"]).expect(12).says(&["credential"]);
+    daemon.ctl(&["list", "golden"]).expect(12).says(&["no key slot", "password"]);
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn an_encrypted_repository_without_a_credential_ends_with_12() {
     golden::copy("encrypted", &store);
     site.repository("golden", &store, Credential::None);
     let daemon = site.start();
-    daemon.ctl(&["list", "golden"]).expect(12).says(&["encrypted"]);
+    daemon.ctl(&["list", "golden"]).expect(12).says(&["encrypted", "credential"]);
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn a_missing_repository_ends_with_10_and_names_init() {
     fs::create_dir(&store).unwrap();
     site.repository("main", &store, Credential::Password("x"));
     let daemon = site.start();
-    daemon.ctl(&["list", "main"]).expect(10).says(&["init"]);
+    daemon.ctl(&["list", "main"]).expect(10).says(&["cloudsticctl init"]);
 }
 
 #[test]
