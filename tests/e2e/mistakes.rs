@@ -122,7 +122,7 @@ fn a_full_disk_fails_the_backup_and_breaks_nothing() {
     daemon.ctl(&["init", "main", "--unencrypted"]).ok();
     backup(&daemon, &["p"], 0);
     tree::write(&source, "large.bin", &random::bytes(5, 20_000_000));
-    daemon.ctl(&["backup", "p"]).expect(1).says(&["full"]);
+    daemon.ctl(&["backup", "p"]).expect(1).says(&["no space left"]);
     daemon.ctl(&["restore", "main", "latest", "--to", site.path("restored").to_str().unwrap()]).ok();
     assert!(site.path("restored/small.txt").exists());
 
