@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::{CacheView, CachedEntry};
-use crate::object::{file_id_bytes, Hash, ObjectRef};
+use crate::object::{Hash, ObjectRef, file_id_bytes};
 use crate::repository::ObjectReader;
 use crate::source::{Entry, FileType};
 use crate::tree::{Cancelled, EntryId, Tree};

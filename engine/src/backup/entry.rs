@@ -1,10 +1,10 @@
 //! Storing one entry: its bytes if they may have changed, and its metadata.
 
+use super::BackupError;
 use super::compare::Known;
 use super::file::{self, ChunkQueue, FileError, StoredContent};
 use super::pipeline::Run;
-use super::BackupError;
-use crate::object::{json, EntryType, Extra, FileMeta, FileName, Hash, ObjectKind, ObjectRef, Posix};
+use crate::object::{EntryType, Extra, FileMeta, FileName, Hash, ObjectKind, ObjectRef, Posix, json};
 use crate::source::{Described, Entry, SourceError, Warning};
 
 /// An entry that is stored.

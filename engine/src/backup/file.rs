@@ -7,10 +7,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
 
-use super::pipeline::Run;
 use super::BackupError;
+use super::pipeline::Run;
 use crate::chunker::Chunks;
-use crate::object::{json, Content, Hash, Hasher, ObjectRef, INLINE_MAX};
+use crate::object::{Content, Hash, Hasher, INLINE_MAX, ObjectRef, json};
 use crate::source::FileReader;
 
 /// What a file holds.

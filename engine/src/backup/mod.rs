@@ -166,7 +166,9 @@ async fn commit(
             bytes: report.total_bytes,
         };
         let applied = tokio::task::spawn_blocking(move || update.commit(&cache, &source)).await;
-        if let Err(problem) = applied.map_err(|cause| cause.to_string()).and_then(|done| done.map_err(|e| e.to_string())) {
+        if let Err(problem) =
+            applied.map_err(|cause| cause.to_string()).and_then(|done| done.map_err(|e| e.to_string()))
+        {
             tracing::warn!(%problem, "the stat cache could not be written; the next backup compares with the snapshot");
         }
     }
@@ -184,7 +186,8 @@ impl From<ReadError> for BackupError {
 fn is_settled(stat: &crate::source::Stat, seen_at: SystemTime) -> bool {
     let coarse = stat.mtime.1 == 0 && stat.ctime.1 == 0;
     let tick = if coarse { 2_000_000_000 } else { 20_000_000 };
-    let nanoseconds = |(seconds, nanoseconds): (i64, u32)| i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
+    let nanoseconds =
+        |(seconds, nanoseconds): (i64, u32)| i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
     let seen = match seen_at.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(after) => after.as_nanos() as i128,
         Err(before) => -(before.duration().as_nanos() as i128),

@@ -16,11 +16,11 @@ use super::entry::{self, StoredEntry};
 use super::file::{ChunkQueue, StoredContent};
 use super::folder::FolderRecords;
 use super::links::Links;
-use super::{is_settled, BackupError, BackupReport, BackupRequest};
+use super::{BackupError, BackupReport, BackupRequest, is_settled};
 use crate::cache::{CacheUpdate, CachedEntry, Part, SourceKey};
 use crate::chunker::Chunker;
 use crate::hamt::TreeBuilder;
-use crate::object::{path_key, EntryType, Hash, ObjectRef};
+use crate::object::{EntryType, Hash, ObjectRef, path_key};
 use crate::progress::Progress;
 use crate::repository::{ObjectWriter, Repository, Stored, Written};
 use crate::source::{Entry, FileType, Listing, Source, Warning};
@@ -333,7 +333,9 @@ impl Run {
         if entry.stat.links > 1 && entry.hardlink.is_none() && entry.entry_type == EntryType::File {
             shared.links.note_first(&entry.file_id);
         }
-        if self.writer.is_some() && let Err(cause) = shared.tree.add(&entry.file_id, route, filemeta) {
+        if self.writer.is_some()
+            && let Err(cause) = shared.tree.add(&entry.file_id, route, filemeta)
+        {
             drop(shared);
             self.fail(cause.into());
         }

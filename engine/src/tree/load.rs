@@ -1,0 +1,197 @@
+//! Reads every filemeta of a tree, a few at once, in the order in which they lie in the packs.
+//!
+//! A fileId is kept only as a 64-bit keyed hash: a million paths would cost more than all else. Two fileIds with one
+//! hash would show as one fileId used twice, which is a problem that is told, never a wrong path.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio_util::sync::CancellationToken;
+
+use super::Cancelled;
+use super::objects::{ReadObjects, read_json};
+use super::problems::Problems;
+use super::record::{Record, name_problem};
+use super::walk::walk;
+use crate::object::{FileMeta, Hash, ObjectKind, ObjectRef};
+use crate::workers;
+
+/// The entries before their relations are known. They are numbered in the order of the walk.
+pub(super) struct Draft {
+    pub(super) filemetas: Vec<Hash>,
+    pub(super) records: Vec<Record>,
+    pub(super) names: Vec<u8>,
+    /// For each entry the hash of its fileId.
+    pub(super) ids: Vec<u64>,
+    /// For each entry the hash of its parent's fileId, [`TOP`] at the top.
+    pub(super) parents: Vec<u64>,
+    /// Entries whose parent is written as a filemeta reference, as old writers did, with that.
+    pub(super) old_parents: BTreeMap<u32, Hash>,
+    /// Second names, with the hash of the first one's fileId; sorted.
+    pub(super) hardlinks: Vec<(u32, u64)>,
+    /// Entries that cannot be used, with the reason.
+    pub(super) bad: BTreeMap<u32, String>,
+    pub(super) hasher: RandomState,
+    pub(super) problems: Problems,
+}
+
+/// In place of the hash of a parent's fileId: there is none.
+pub(super) const TOP: u64 = 0;
+
+const BATCH: usize = 256;
+
+impl Draft {
+    /// Reads nodes and filemetas.
+    pub(super) fn read(
+        objects: &dyn ReadObjects,
+        root: Option<ObjectRef>,
+        cancel: &CancellationToken,
+    ) -> Result<Self, Cancelled> {
+        let mut draft = Self {
+            filemetas: Vec::new(),
+            records: Vec::new(),
+            names: Vec::new(),
+            ids: Vec::new(),
+            parents: Vec::new(),
+            old_parents: BTreeMap::new(),
+            hardlinks: Vec::new(),
+            bad: BTreeMap::new(),
+            hasher: RandomState::new(),
+            problems: Problems::default(),
+        };
+        let mut problems = Problems::default();
+        walk(objects, root, cancel, &mut problems, &mut |entry| {
+            if entry.filemeta.kind != ObjectKind::Filemeta {
+                let reason = format!("{} is in the place of a filemeta", entry.filemeta);
+                draft.bad.insert(draft.filemetas.len() as u32, reason);
+            }
+            draft.ids.push(id_hash(&draft.hasher, &entry.key));
+            draft.filemetas.push(entry.filemeta.hash);
+        })?;
+        draft.problems = problems;
+        draft.read_filemetas(objects, cancel)?;
+        Ok(draft)
+    }
+
+    fn read_filemetas(&mut self, objects: &dyn ReadObjects, cancel: &CancellationToken) -> Result<(), Cancelled> {
+        let wanted = physical_order(objects, &self.filemetas, &self.bad);
+        let filemetas = std::mem::take(&mut self.filemetas);
+        self.records = vec![Record::unread(); filemetas.len()];
+        self.parents = vec![TOP; filemetas.len()];
+        let next = AtomicUsize::new(0);
+        let batches = wanted.chunks(BATCH).collect::<Vec<_>>();
+        let hasher = self.hasher.clone();
+        let threads = workers::count(4).min(batches.len());
+        let (sender, receiver) = crossbeam_channel::bounded(2 * threads.max(1));
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                let (sender, next, batches) = (sender.clone(), &next, &batches);
+                let (filemetas, hasher) = (&filemetas, &hasher);
+                workers::spawn(scope, move || {
+                    while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let read = |&at: &u32| (at, Parsed::read(objects, filemetas[at as usize], hasher));
+                        let read: Vec<_> = batch.iter().map(read).collect();
+                        if cancel.is_cancelled() || sender.send(read).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            for (at, parsed) in receiver.into_iter().flatten() {
+                match parsed {
+                    Ok(parsed) => self.place(at, parsed),
+                    Err(reason) => _ = self.bad.insert(at, reason),
+                }
+            }
+        });
+        self.filemetas = filemetas;
+        self.hardlinks.sort_unstable();
+        if cancel.is_cancelled() { Err(Cancelled) } else { Ok(()) }
+    }
+
+    fn place(&mut self, at: u32, parsed: Parsed) {
+        let Parsed { mut record, name, parent, old_parent, hardlink } = parsed;
+        match (name_problem(&name), u32::try_from(self.names.len()), u8::try_from(name.len())) {
+            (None, Ok(name_at), Ok(name_len)) => {
+                (record.name_at, record.name_len) = (name_at, name_len);
+                self.names.extend_from_slice(&name);
+            }
+            (problem, ..) => {
+                self.bad.insert(at, problem.unwrap_or("the names of the tree take more than 4 GiB").to_owned());
+            }
+        }
+        if let Some(hardlink) = hardlink {
+            self.hardlinks.push((at, hardlink));
+        }
+        if let Some(old_parent) = old_parent {
+            self.old_parents.insert(at, old_parent);
+        }
+        self.parents[at as usize] = parent;
+        self.records[at as usize] = record;
+    }
+
+    /// The fileIds of some entries, by walking the tree again: they are needed only where something is wrong.
+    pub(super) fn file_ids(
+        &self,
+        objects: &dyn ReadObjects,
+        root: Option<ObjectRef>,
+        wanted: &[u32],
+        cancel: &CancellationToken,
+    ) -> Result<BTreeMap<u32, String>, Cancelled> {
+        let mut found: BTreeMap<u32, String> = wanted.iter().map(|&at| (at, String::new())).collect();
+        let mut at = 0;
+        if !wanted.is_empty() {
+            walk(objects, root, cancel, &mut Problems::default(), &mut |entry| {
+                // A node that can be read now and could not before would shift the numbers.
+                let same = self.filemetas.get(at as usize) == Some(&entry.filemeta.hash);
+                if let (true, Some(id)) = (same, found.get_mut(&at)) {
+                    id.clone_from(&entry.key);
+                }
+                at += 1;
+            })?;
+        }
+        Ok(found)
+    }
+}
+
+fn physical_order(objects: &dyn ReadObjects, filemetas: &[Hash], bad: &BTreeMap<u32, String>) -> Vec<u32> {
+    let mut wanted: Vec<u32> = (0..filemetas.len() as u32).filter(|at| !bad.contains_key(at)).collect();
+    wanted.sort_by_cached_key(|&at| objects.locality(&ObjectRef::new(ObjectKind::Filemeta, filemetas[at as usize])));
+    wanted
+}
+
+/// What a filemeta says, with everything that owns memory taken out.
+struct Parsed {
+    record: Record,
+    name: Vec<u8>,
+    parent: u64,
+    old_parent: Option<Hash>,
+    hardlink: Option<u64>,
+}
+
+impl Parsed {
+    fn read(objects: &dyn ReadObjects, filemeta: Hash, hasher: &RandomState) -> Result<Self, String> {
+        let reference = ObjectRef::new(ObjectKind::Filemeta, filemeta);
+        let meta: FileMeta = read_json(objects, &reference).map_err(|why| why.to_string())?;
+        let name = meta.name_bytes().map_err(|_| format!("{reference} has a name that is not base64"))?;
+        Ok(Self {
+            record: Record::from_meta(&meta),
+            name: name.into_owned(),
+            parent: meta.parent().map_or(TOP, |parent| id_hash(hasher, parent)),
+            old_parent: meta.parent().and_then(old_reference),
+            hardlink: meta.posix().and_then(|posix| Some(id_hash(hasher, posix.hardlink.as_ref()?))),
+        })
+    }
+}
+
+/// The hash under which a fileId is kept; never [`TOP`].
+pub(super) fn id_hash(hasher: &RandomState, id: &str) -> u64 {
+    hasher.hash_one(id).max(TOP + 1)
+}
+
+fn old_reference(parent: &str) -> Option<Hash> {
+    let reference = parent.parse::<ObjectRef>().ok()?;
+    (reference.kind == ObjectKind::Filemeta).then_some(reference.hash)
+}

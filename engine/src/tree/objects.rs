@@ -1,0 +1,33 @@
+//! What this room and `restore` need of a repository: proven objects by name.
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use crate::object::{ObjectRef, json};
+use crate::repository::{ObjectReader, ReadError};
+
+/// Gives plain objects, each proven by its name (content objects excepted: prove the data). Blocking: for worker
+/// threads only.
+pub trait ReadObjects: Send + Sync {
+    /// The plain bytes of an object.
+    fn read(&self, object: &ObjectRef) -> Result<Bytes, ReadError>;
+
+    /// Where it lies, for reading in physical order.
+    fn locality(&self, object: &ObjectRef) -> (u32, u64);
+}
+
+impl ReadObjects for ObjectReader {
+    fn read(&self, object: &ObjectRef) -> Result<Bytes, ReadError> {
+        Self::read(self, object)
+    }
+
+    fn locality(&self, object: &ObjectRef) -> (u32, u64) {
+        Self::locality(self, object)
+    }
+}
+
+/// Reads and parses an object.
+pub(crate) fn read_json<T: DeserializeOwned>(objects: &dyn ReadObjects, object: &ObjectRef) -> Result<T, ReadError> {
+    let bytes = objects.read(object)?;
+    json::decode(&bytes).map_err(|why| ReadError::Damaged { object: *object, problem: why.to_string() })
+}

@@ -1,0 +1,135 @@
+//! One entry as it is kept: 120 bytes, 32 for the name of its filemeta, and its own name in an arena that all share. A million files must fit into
+//! 200 bytes each, so nothing here owns memory of its own.
+
+use crate::object::{EntryType, FileMeta, Hash, Kind};
+
+/// No entry.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// The longest name that Linux file systems take, in bytes.
+const NAME_MAX: usize = 255;
+
+#[derive(Debug, Clone)]
+pub(super) struct Record {
+    pub(super) content: Hash,
+    pub(super) content_hash: Hash,
+    pub(super) size: u64,
+    pub(super) mtime: i64,
+    pub(super) mtime_nsec: u32,
+    /// The parent's number, [`NONE`] at the top.
+    pub(super) parent: u32,
+    /// One past the number of the last entry below it.
+    pub(super) end: u32,
+    /// The number of the first name, [`NONE`] if it is not a second one.
+    pub(super) hardlink: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) flags: u32,
+    pub(super) name_at: u32,
+    pub(super) mode: u16,
+    pub(super) name_len: u8,
+    bits: u8,
+}
+
+const FOLDER: u8 = 1;
+const CONTENT: u8 = 2;
+const SPARSE: u8 = 4;
+const EXTRAS: u8 = 8;
+const KIND_SHIFT: u32 = 4;
+const KINDS: [Option<Kind>; 6] =
+    [None, Some(Kind::Symlink), Some(Kind::Fifo), Some(Kind::Socket), Some(Kind::Char), Some(Kind::Block)];
+
+impl Record {
+    /// An entry of which nothing is known.
+    pub(super) const fn unread() -> Self {
+        const ZERO: Hash = Hash::from_bytes([0; 32]);
+        Self {
+            content: ZERO,
+            content_hash: ZERO,
+            size: 0,
+            mtime: 0,
+            mtime_nsec: 0,
+            parent: NONE,
+            end: 0,
+            hardlink: NONE,
+            uid: 0,
+            gid: 0,
+            flags: 0,
+            name_at: 0,
+            mode: 0,
+            name_len: 0,
+            bits: 0,
+        }
+    }
+
+    /// What a filemeta says; its name and its relations are set by others.
+    pub(super) fn from_meta(meta: &FileMeta) -> Self {
+        let folder = meta.entry_type == EntryType::Folder;
+        let kind = if folder { None } else { meta.kind() };
+        let mut record = Self::unread();
+        let mut bits = KINDS.iter().position(|&known| known == kind).map_or(0, |at| (at as u8) << KIND_SHIFT);
+        if folder {
+            bits |= FOLDER;
+        } else if kind.is_none() {
+            record.size = meta.size;
+            // Without the hash of the data nothing proves them, so a content without one is none.
+            if let (Some(content), Ok(hash)) = (meta.content(), meta.content_hash.parse()) {
+                record.content = content.hash;
+                record.content_hash = hash;
+                bits |= CONTENT;
+            }
+        }
+        if meta.posix().is_some_and(|posix| posix.sparse) {
+            bits |= SPARSE;
+        }
+        if kind.is_some() || !meta.xattrs.is_empty() {
+            bits |= EXTRAS;
+        }
+        record.bits = bits;
+        record.mtime = meta.mtime;
+        record.mtime_nsec = meta.mtime_nsec().min(999_999_999);
+        record.uid = meta.uid;
+        record.gid = meta.gid;
+        record.flags = meta.flags;
+        record.mode = (meta.mode & 0o7777) as u16;
+        record
+    }
+
+    pub(super) const fn is_folder(&self) -> bool {
+        self.bits & FOLDER != 0
+    }
+
+    pub(super) const fn has_content(&self) -> bool {
+        self.bits & CONTENT != 0
+    }
+
+    pub(super) const fn is_sparse(&self) -> bool {
+        self.bits & SPARSE != 0
+    }
+
+    pub(super) const fn has_extras(&self) -> bool {
+        self.bits & EXTRAS != 0
+    }
+
+    pub(super) fn kind(&self) -> Option<Kind> {
+        KINDS.get(usize::from(self.bits >> KIND_SHIFT)).copied().flatten()
+    }
+
+    /// Its name in the arena.
+    pub(super) fn name<'a>(&self, names: &'a [u8]) -> &'a [u8] {
+        let at = self.name_at as usize;
+        names.get(at..at + usize::from(self.name_len)).unwrap_or_default()
+    }
+}
+
+/// Why a name cannot be one on disk, if it cannot (format, section 10: a restorer must not trust names).
+pub(super) fn name_problem(name: &[u8]) -> Option<&'static str> {
+    match name {
+        b"" => Some("its name is empty"),
+        b"." | b".." => Some("its name is . or .."),
+        _ if name.contains(&b'/') => Some("its name has a slash in it"),
+        _ if name.contains(&0) => Some("its name has a NUL in it"),
+        _ if name.len() > NAME_MAX => Some("its name is longer than 255 bytes"),
+        _ => None,
+    }
+}
