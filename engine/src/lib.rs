@@ -19,8 +19,5 @@ pub mod restore;
 pub mod source;
 pub mod store;
 pub mod tree;
-<<<<<<< HEAD
 pub mod warnings;
-=======
 mod workers;
->>>>>>> d569552 (engine: read a snapshot's tree, believing nothing of it)

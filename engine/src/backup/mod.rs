@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cache::{CacheUpdate, CachedSource, SourceKey, StatCache};
 use crate::clock::Clock;
 use crate::lock::{LockError, SharedLock};
-use crate::object::{ObjectRef, SnapshotEntry};
+use crate::object::SnapshotEntry;
 use crate::progress::{Phase, Progress};
 use crate::repository::{NewSnapshot, ReadError, Repository, RepositoryError, Written};
 use crate::source::{Source, SourceError};

@@ -80,8 +80,8 @@ impl ObjectReader {
 
     /// Where an object lies, for reading in physical order: the number of its pack, and the offset. What lies by itself
     /// comes last.
-    pub fn locality(&self, object: &ObjectRef) -> (u32, u32) {
-        self.0.catalog.order(object).unwrap_or((u32::MAX, 0))
+    pub fn locality(&self, object: &ObjectRef) -> (u32, u64) {
+        self.0.catalog.order(object).map_or((u32::MAX, 0), |(pack, offset)| (pack, u64::from(offset)))
     }
 
     /// What was found only on a second try: damage of the repository that has cost nothing yet.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{BoxStream, StreamExt};
+use futures::stream::{self, BoxStream, StreamExt};
 
 use super::{Capabilities, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult};
 use folder::Folders;
@@ -138,20 +138,23 @@ impl ObjectStore for LocalStore {
     }
 
     fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, StoreResult<ObjectStat>> {
-        let (sender, receiver) = tokio::sync::mpsc::channel(4);
-        let shared = Arc::clone(&self.shared);
-        let prefix = prefix.to_owned();
-        tokio::task::spawn_blocking(move || {
-            let listed = folder::list(&shared.root, &prefix, &mut |batch| sender.blocking_send(Ok(batch)).is_ok());
-            if let Err(cause) = listed {
-                // The receiver may be gone, and then nobody wants to know.
-                let _ = sender.blocking_send(Err(shared.error(&prefix, &cause)));
-            }
-        });
-        futures::stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|next| (next, receiver)) })
+        let start = async move {
+            let (sender, receiver) = tokio::sync::mpsc::channel(4);
+            let (shared, prefix) = (Arc::clone(&self.shared), prefix.to_owned());
+            tokio::task::spawn_blocking(move || {
+                let listed = folder::list(&shared.root, &prefix, &mut |batch| sender.blocking_send(Ok(batch)).is_ok());
+                if let Err(cause) = listed {
+                    // The receiver may be gone, and then nobody wants to know.
+                    let _ = sender.blocking_send(Err(shared.error(&prefix, &cause)));
+                }
+            });
+            stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|next| (next, receiver)) })
+        };
+        stream::once(start)
+            .flatten()
             .flat_map(|batch| match batch {
-                Ok(batch) => futures::stream::iter(batch.into_iter().map(Ok)).boxed(),
-                Err(error) => futures::stream::iter([Err(error)]).boxed(),
+                Ok(batch) => stream::iter(batch.into_iter().map(Ok)).boxed(),
+                Err(error) => stream::iter([Err(error)]).boxed(),
             })
             .boxed()
     }

@@ -1,0 +1,6 @@
+//! The engine's operations on real folders, held against the golden repositories and the oracle.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod backup;
+mod golden;
+mod support;
