@@ -80,7 +80,7 @@ pub(super) fn store(
 fn store_inline(run: &Run, data: &[u8]) -> Result<StoredContent, BackupError> {
     let hash = Hash::of(data);
     let content = run.repository.content_ref(&hash);
-    run.write(content, &json::encode(&Content::inline(data)))?;
+    run.write(content, &Content::encode_inline(data))?;
     Ok(StoredContent { content, hash, size: data.len() as u64 })
 }
 

@@ -37,6 +37,28 @@ impl Content {
         Self { kind: ContentType::Content, size, chunks, data_inline_b64: String::new() }
     }
 
+    /// The canonical bytes of [`Content::inline`], for writers: a third of the work, because base64 needs no escapes.
+    ///
+    /// ```
+    /// use cloudstic_engine::object::{json, Content};
+    /// assert_eq!(Content::encode_inline(b"some bytes"), json::encode(&Content::inline(b"some bytes")));
+    /// assert_eq!(Content::encode_inline(b""), json::encode(&Content::inline(b"")));
+    /// ```
+    pub fn encode_inline(data: &[u8]) -> Vec<u8> {
+        let mut out = format!("{{\"type\":\"content\",\"size\":{}", data.len()).into_bytes();
+        if !data.is_empty() {
+            out.extend_from_slice(b",\"data_inline_b64\":\"");
+            let start = out.len();
+            out.resize(start + data.len().div_ceil(3) * 4 + 2, b'"');
+            // The room is just what base64 needs, so it cannot be too small.
+            let written = BASE64_STANDARD.encode_slice(data, &mut out[start..]).unwrap_or(0);
+            out.truncate(start + written);
+            out.push(b'"');
+        }
+        out.push(b'}');
+        out
+    }
+
     /// The inline data, empty if there are none; an error if they are not base64.
     pub fn inline_data(&self) -> Result<Vec<u8>, base64::DecodeError> {
         BASE64_STANDARD.decode(&self.data_inline_b64)
