@@ -1,0 +1,182 @@
+//! The configuration file: what it may say, and what it says.
+//!
+//! The one invariant: a [`Config`] is wholly checked. Every repository that a profile names is there, every path is
+//! absolute, every user is a number; nobody has to look again. What is wrong is told all at once, each with file, line
+//! and key.
+
+mod parse;
+mod reader;
+mod size;
+mod suggest;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cloudstic_engine::source::local::LocalOptions;
+
+pub use reader::Problem;
+pub use size::{BadSize, Size};
+pub use values::{BadStore, Choice};
+
+use crate::accounts::Accounts;
+use crate::secrets::SecretRef;
+
+/// Where the configuration is unless `--config` says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/cloudstic/config.toml";
+
+/// Everything the configuration file says, with the defaults filled in.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it came from.
+    pub path: PathBuf,
+    /// `[daemon]`
+    pub daemon: DaemonConfig,
+    /// `[access]`
+    pub access: AccessConfig,
+    /// `[repositories.NAME]`
+    pub repositories: BTreeMap<String, RepositoryConfig>,
+    /// `[profiles.NAME]`
+    pub profiles: BTreeMap<String, ProfileConfig>,
+}
+
+/// `[daemon]`
+#[derive(Debug, Clone)]
+pub struct DaemonConfig {
+    /// Where the API listens.
+    pub socket: PathBuf,
+    /// The group that the socket belongs to, by number.
+    pub socket_group: Option<u32>,
+    /// Where jobs and caches are kept.
+    pub state_dir: PathBuf,
+    /// How many jobs run at once, at least 1.
+    pub max_running_jobs: usize,
+    /// How many jobs are remembered, at least 1.
+    pub keep_jobs: usize,
+    /// How long a stop waits for running jobs.
+    pub shutdown_grace: Duration,
+    /// From what level on messages are logged.
+    pub log_level: tracing::Level,
+    /// How they look.
+    pub log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people and journald.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[access]`: who may call the daemon besides root and the daemon's own user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AccessConfig {
+    /// By number.
+    pub users: BTreeSet<u32>,
+    /// By number.
+    pub groups: BTreeSet<u32>,
+}
+
+/// `[repositories.NAME]`
+#[derive(Debug, Clone)]
+pub struct RepositoryConfig {
+    /// Where it lies.
+    pub store: StoreLocation,
+    /// What opens it; none for one that is not encrypted.
+    pub credentials: Vec<CredentialRef>,
+}
+
+/// Where a repository lies. What it prints has no credentials in it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StoreLocation {
+    /// A folder of this host.
+    Local(PathBuf),
+}
+
+impl fmt::Display for StoreLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(path) => write!(f, "local:{}", path.display()),
+        }
+    }
+}
+
+/// A secret that opens a key slot, and what sort of secret it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CredentialRef {
+    /// What sort.
+    pub kind: CredentialKind,
+    /// Where it is.
+    pub secret: SecretRef,
+}
+
+/// The sorts of credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialKind {
+    /// A password.
+    Password,
+    /// 64 hex digits.
+    PlatformKey,
+    /// 24 words.
+    RecoveryWords,
+}
+
+/// `[profiles.NAME]`
+#[derive(Debug, Clone)]
+pub struct ProfileConfig {
+    /// The name of a configured repository.
+    pub repository: String,
+    /// The folder that is backed up.
+    pub source: PathBuf,
+    /// The tags of its snapshots.
+    pub tags: Vec<String>,
+    /// What of the folder is backed up.
+    pub options: LocalOptions,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file.
+    #[error("{path}: {cause}: write it (config.example.toml shows every key), or name another with --config")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: std::io::Error,
+    },
+    /// What it says; one line for each problem.
+    #[error("{}", lines(.0))]
+    Wrong(Vec<Problem>),
+}
+
+fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+impl Config {
+    /// Reads and checks a configuration file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })?;
+        Self::parse(path, &text, &Accounts::read())
+    }
+
+    /// Checks the text of a configuration file. Names of users and groups are looked up in `accounts`.
+    pub fn parse(path: &Path, text: &str, accounts: &Accounts) -> Result<Self, ConfigError> {
+        parse::parse(path, text, accounts).map_err(ConfigError::Wrong)
+    }
+
+    /// The profiles of a repository, by name.
+    pub fn profiles_of(&self, repository: &str) -> impl Iterator<Item = &str> {
+        let of_it = self.profiles.iter().filter(move |(_, profile)| profile.repository == repository);
+        of_it.map(|(name, _)| name.as_str())
+    }
+}

@@ -1,0 +1,228 @@
+//! From the text of the file to a checked [`Config`]. Each table of the file is one function here.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cloudstic_engine::source::local::LocalOptions;
+
+use super::reader::{At, Problem, Reader, Section};
+use super::values::{Grace, Level};
+use super::*;
+
+pub(super) fn parse(path: &Path, text: &str, accounts: &Accounts) -> Result<Config, Vec<Problem>> {
+    let reader = Reader::new(&path.display().to_string(), text);
+    let config = read(&reader, path, accounts);
+    let problems = reader.into_problems();
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => Err(problems),
+    }
+}
+
+/// What of the file makes sense; only good if the reader has no problems.
+pub(super) fn read(reader: &Reader<'_>, path: &Path, accounts: &Accounts) -> Option<Config> {
+    let mut root = reader.root()?;
+    let daemon = root.section("daemon");
+    let access = root.section("access");
+    let repositories = root.named_sections("repositories");
+    let profiles = root.named_sections("profiles");
+    root.finish();
+
+    let repositories = read_repositories(reader, repositories);
+    Some(Config {
+        path: path.to_owned(),
+        daemon: read_daemon(reader, daemon, accounts),
+        access: access.map(|section| read_access(reader, section, accounts)).unwrap_or_default(),
+        profiles: read_profiles(reader, profiles, &repositories),
+        repositories: repositories.into_iter().filter_map(|(name, it)| Some((name, it?))).collect(),
+    })
+}
+
+fn read_daemon(reader: &Reader<'_>, section: Option<Section<'_, '_>>, accounts: &Accounts) -> DaemonConfig {
+    let mut daemon = DaemonConfig {
+        socket: cloudstic_proto::DEFAULT_SOCKET.into(),
+        socket_group: None,
+        state_dir: "/var/lib/cloudstic".into(),
+        max_running_jobs: 2,
+        keep_jobs: 1000,
+        shutdown_grace: Duration::from_secs(30),
+        log_level: tracing::Level::INFO,
+        log_format: LogFormat::Text,
+    };
+    let Some(mut section) = section else { return daemon };
+    if let Some(socket) = absolute(reader, section.string("socket")) {
+        daemon.socket = socket;
+    }
+    if let Some(group) = section.string("socket_group") {
+        daemon.socket_group = group_number(reader, &group, accounts);
+    }
+    if let Some(state_dir) = absolute(reader, section.string("state_dir")) {
+        daemon.state_dir = state_dir;
+    }
+    if let Some(most) = section.integer("max_running_jobs", 1, 64) {
+        daemon.max_running_jobs = most.value as usize;
+    }
+    if let Some(keep) = section.integer("keep_jobs", 1, 100_000) {
+        daemon.keep_jobs = keep.value as usize;
+    }
+    if let Some(grace) = section.parsed::<Grace>("shutdown_grace") {
+        daemon.shutdown_grace = grace.value.0;
+    }
+    if let Some(level) = section.parsed::<Level>("log_level") {
+        daemon.log_level = level.value.0;
+    }
+    if let Some(format) = section.parsed::<LogFormat>("log_format") {
+        daemon.log_format = format.value;
+    }
+    section.finish();
+    daemon
+}
+
+fn read_access(reader: &Reader<'_>, mut section: Section<'_, '_>, accounts: &Accounts) -> AccessConfig {
+    let users = section.list("users").unwrap_or_default();
+    let groups = section.list("groups").unwrap_or_default();
+    section.finish();
+    let user_number = |user: &At<String>| match user.value.parse().ok().or_else(|| accounts.user_id(&user.value)) {
+        None => {
+            let name = &user.value;
+            reader.problem(
+                user,
+                format!("there is no user {name:?} in /etc/passwd: for one from elsewhere, use its number"),
+            );
+            None
+        }
+        found => found,
+    };
+    AccessConfig {
+        users: users.iter().filter_map(user_number).collect(),
+        groups: groups.iter().filter_map(|group| group_number(reader, group, accounts)).collect(),
+    }
+}
+
+/// Each name that is in the file, with `None` where what it says is wrong: a profile that names it is not to blame.
+fn read_repositories(
+    reader: &Reader<'_>,
+    sections: Vec<(At<String>, Section<'_, '_>)>,
+) -> BTreeMap<String, Option<RepositoryConfig>> {
+    let mut repositories: BTreeMap<String, Option<RepositoryConfig>> = BTreeMap::new();
+    for (name, section) in sections {
+        check_name(reader, &name);
+        let (repository, store) = read_repository(reader, section);
+        if let Some(store) = store {
+            let taken = repositories.iter().find(|(_, it)| it.as_ref().is_some_and(|it| it.store == store.value));
+            if let Some((other, _)) = taken {
+                reader.problem(&store, format!("is the store of repositories.{other} already"));
+            }
+        }
+        repositories.insert(name.value, repository);
+    }
+    repositories
+}
+
+fn read_repository(
+    reader: &Reader<'_>,
+    mut section: Section<'_, '_>,
+) -> (Option<RepositoryConfig>, Option<At<StoreLocation>>) {
+    let given = section.required("store", "say where the repository lies, as in store = \"local:/srv/backup\"");
+    let store = given.and_then(|store| match store.value.parse() {
+        Ok(location) => Some(store.with(location)),
+        Err(BadStore) => {
+            reader.problem(&store, BadStore.to_string());
+            None
+        }
+    });
+    let mut credentials = Vec::new();
+    for (key, kind) in [
+        ("password", CredentialKind::Password),
+        ("platform_key", CredentialKind::PlatformKey),
+        ("recovery_words", CredentialKind::RecoveryWords),
+    ] {
+        credentials.extend(section.parsed(key).map(|secret| CredentialRef { kind, secret: secret.value }));
+    }
+    section.finish();
+    let repository = store.clone().map(|store| RepositoryConfig { store: store.value, credentials });
+    (repository, store)
+}
+
+fn read_profiles(
+    reader: &Reader<'_>,
+    sections: Vec<(At<String>, Section<'_, '_>)>,
+    repositories: &BTreeMap<String, Option<RepositoryConfig>>,
+) -> BTreeMap<String, ProfileConfig> {
+    let mut profiles = BTreeMap::new();
+    for (name, section) in sections {
+        check_name(reader, &name);
+        if let Some(profile) = read_profile(reader, section, repositories) {
+            profiles.insert(name.value, profile);
+        }
+    }
+    profiles
+}
+
+fn read_profile(
+    reader: &Reader<'_>,
+    mut section: Section<'_, '_>,
+    repositories: &BTreeMap<String, Option<RepositoryConfig>>,
+) -> Option<ProfileConfig> {
+    let repository = section.required("repository", "name one of [repositories]");
+    if let Some(name) = repository.as_ref().filter(|name| !repositories.contains_key(&name.value)) {
+        let known: Vec<&str> = repositories.keys().map(String::as_str).collect();
+        let known = if known.is_empty() { "there are none".to_owned() } else { known.join(", ") };
+        reader.problem(name, format!("there is no repository {:?} (configured: {known})", name.value));
+    }
+    let source = section.required("source", "name the folder to back up");
+    let source = absolute(reader, source);
+    let tags = texts(section.list("tags"));
+    let options = LocalOptions {
+        excludes: texts(section.list("excludes")),
+        exclude_if_present: file_names(reader, section.list("exclude_if_present")),
+        exclude_caches: section.boolean("exclude_caches").is_some_and(|it| it.value),
+        one_file_system: section.boolean("one_file_system").is_some_and(|it| it.value),
+        max_file_size: section.parsed::<Size>("max_file_size").map(|size| size.value.0),
+    };
+    section.finish();
+    Some(ProfileConfig { repository: repository?.value, source: source?, tags, options })
+}
+
+fn check_name(reader: &Reader<'_>, name: &At<String>) {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let good = name.value.starts_with(allowed) && name.value.chars().all(|c| allowed(c) || c == '-' || c == '_');
+    if !good {
+        reader.problem(name, "a name is made of a-z, 0-9, \"-\" and \"_\", and begins with a letter or digit");
+    }
+}
+
+fn absolute(reader: &Reader<'_>, text: Option<At<String>>) -> Option<PathBuf> {
+    let text = text?;
+    if !text.value.starts_with('/') {
+        reader.problem(&text, "must be an absolute path");
+        return None;
+    }
+    Some(text.value.into())
+}
+
+fn group_number(reader: &Reader<'_>, group: &At<String>, accounts: &Accounts) -> Option<u32> {
+    let number = group.value.parse().ok().or_else(|| accounts.group_id(&group.value));
+    if number.is_none() {
+        let name = &group.value;
+        reader.problem(
+            group,
+            format!("there is no group {name:?} in /etc/group: for one from elsewhere, use its number"),
+        );
+    }
+    number
+}
+
+fn texts(list: Option<Vec<At<String>>>) -> Vec<String> {
+    list.into_iter().flatten().map(|text| text.value).collect()
+}
+
+fn file_names(reader: &Reader<'_>, list: Option<Vec<At<String>>>) -> Vec<String> {
+    for name in list.iter().flatten() {
+        if name.value.is_empty() || name.value.contains('/') {
+            reader.problem(name, "must be names of files, without \"/\"");
+        }
+    }
+    texts(list)
+}

@@ -1,0 +1,67 @@
+//! The values of the file that are more than texts and numbers.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::{LogFormat, StoreLocation};
+
+/// A store that cannot be understood. It does not hold the text: there may be a password in a URL.
+#[derive(Debug, thiserror::Error)]
+#[error("not a store: write \"local:\" and an absolute path, as in \"local:/srv/backup\"")]
+pub struct BadStore;
+
+impl FromStr for StoreLocation {
+    type Err = BadStore;
+
+    fn from_str(text: &str) -> Result<Self, BadStore> {
+        let path = text.strip_prefix("local:").filter(|path| path.starts_with('/')).ok_or(BadStore)?;
+        // By components, so that "/a/b/" and "/a//b" are the same store.
+        Ok(Self::Local(Path::new(path).components().collect()))
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = Choice;
+
+    fn from_str(text: &str) -> Result<Self, Choice> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(Choice("must be \"text\" or \"json\"")),
+        }
+    }
+}
+
+pub(super) struct Level(pub(super) tracing::Level);
+
+impl FromStr for Level {
+    type Err = Choice;
+
+    fn from_str(text: &str) -> Result<Self, Choice> {
+        let known = ["error", "warn", "info", "debug", "trace"].contains(&text);
+        let level = text.parse().ok().filter(|_| known);
+        level.map(Self).ok_or(Choice("must be \"error\", \"warn\", \"info\", \"debug\" or \"trace\""))
+    }
+}
+
+pub(super) struct Grace(pub(super) Duration);
+
+impl FromStr for Grace {
+    type Err = Choice;
+
+    fn from_str(text: &str) -> Result<Self, Choice> {
+        humantime::parse_duration(text).map(Self).map_err(|_| Choice("not a duration: write \"30s\" or \"2m\""))
+    }
+}
+
+/// A word that is none of those that may stand here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice(&'static str);
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
