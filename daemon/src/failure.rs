@@ -1,0 +1,202 @@
+//! The one place where errors become what a client sees: a stable [`Reason`], a gRPC code and a line for people.
+//!
+//! The one invariant: every error of the engine has its arm here, so that a new one does not compile until somebody has
+//! decided what it means to a client.
+
+use cloudstic_engine::backup::BackupError;
+use cloudstic_engine::repository::{ReadError, RepositoryError};
+use cloudstic_engine::restore::RestoreError;
+use cloudstic_engine::source::SourceError;
+use cloudstic_engine::store::{StoreError, StoreErrorKind};
+use cloudstic_engine::tree;
+use cloudstic_proto::{REASON_KEY, Reason, v1};
+use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::{Code, Status};
+
+/// A failure as a client sees it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// For programs.
+    pub reason: Reason,
+    /// For people: what failed, on what, and what to do.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure of that sort.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+
+    /// A request that makes no sense.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(Reason::BadRequest, message)
+    }
+
+    /// A bug of this program.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(Reason::Internal, message)
+    }
+
+    /// The daemon takes nothing new.
+    pub fn shutting_down() -> Self {
+        Self::new(Reason::ShuttingDown, "the daemon is stopping: try again when it runs again")
+    }
+
+    /// No repository of that name.
+    pub fn no_such_repository(name: &str) -> Self {
+        Self::new(Reason::NoSuchRepository, format!("no repository {name:?} is configured: see `cloudsticctl status`"))
+    }
+
+    /// The same as a job stores it.
+    pub fn to_message(&self) -> v1::Failure {
+        v1::Failure { reason: self.reason.as_str().to_owned(), message: self.message.clone() }
+    }
+
+    /// What a job stored.
+    pub fn from_message(failure: &v1::Failure) -> Self {
+        Self { reason: failure.reason.parse().unwrap_or(Reason::Internal), message: failure.message.clone() }
+    }
+}
+
+impl From<Failure> for Status {
+    fn from(failure: Failure) -> Self {
+        let mut metadata = MetadataMap::new();
+        metadata.insert(REASON_KEY, MetadataValue::from_static(failure.reason.as_str()));
+        Self::with_metadata(code(failure.reason), failure.message, metadata)
+    }
+}
+
+/// The gRPC code of a reason, for clients that know nothing of reasons.
+const fn code(reason: Reason) -> Code {
+    match reason {
+        Reason::Locked => Code::Aborted,
+        Reason::WrongCredential | Reason::NoCredential | Reason::NotInitialised => Code::FailedPrecondition,
+        Reason::SourceUnreadable | Reason::TargetUnwritable => Code::FailedPrecondition,
+        Reason::AlreadyInitialised => Code::AlreadyExists,
+        Reason::NoSuchSnapshot | Reason::NoSuchPath | Reason::NoSuchRepository => Code::NotFound,
+        Reason::NoSuchProfile | Reason::NoSuchJob => Code::NotFound,
+        Reason::PermissionDenied => Code::PermissionDenied,
+        Reason::BadRequest => Code::InvalidArgument,
+        Reason::StoreFull => Code::ResourceExhausted,
+        Reason::StoreFailed | Reason::ShuttingDown => Code::Unavailable,
+        Reason::Damaged => Code::DataLoss,
+        Reason::Cancelled => Code::Cancelled,
+        Reason::Internal => Code::Internal,
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let reason = match error.kind {
+            StoreErrorKind::NotFound | StoreErrorKind::Corrupt => Reason::Damaged,
+            StoreErrorKind::Full => Reason::StoreFull,
+            StoreErrorKind::Denied | StoreErrorKind::Throttled | StoreErrorKind::Transient => Reason::StoreFailed,
+            StoreErrorKind::Other => Reason::StoreFailed,
+            StoreErrorKind::InvalidKey => Reason::Internal,
+        };
+        Self::new(reason, error.to_string())
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Store(store) => store.into(),
+            ReadError::Missing(_) | ReadError::Damaged { .. } => Self::new(Reason::Damaged, error.to_string()),
+        }
+    }
+}
+
+impl From<RepositoryError> for Failure {
+    fn from(error: RepositoryError) -> Self {
+        let reason = match error {
+            RepositoryError::Read(read) => return read.into(),
+            RepositoryError::Store(store) => return store.into(),
+            RepositoryError::NotInitialised { .. } => Reason::NotInitialised,
+            RepositoryError::AlreadyInitialised { .. } => Reason::AlreadyInitialised,
+            RepositoryError::WrongCredential { .. } => Reason::WrongCredential,
+            RepositoryError::NoCredential { .. } => Reason::NoCredential,
+            RepositoryError::NoSuchSnapshot { .. } => Reason::NoSuchSnapshot,
+            RepositoryError::Malformed { .. } => Reason::Damaged,
+        };
+        Self::new(reason, error.to_string())
+    }
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        let reason = match error {
+            SourceError::BadPattern { .. } => Reason::BadRequest,
+            SourceError::NoSuchRoot { .. } | SourceError::NotAFolder { .. } | SourceError::Io { .. } => {
+                Reason::SourceUnreadable
+            }
+            SourceError::Vanished { .. } | SourceError::Replaced { .. } => Reason::SourceUnreadable,
+        };
+        Self::new(reason, error.to_string())
+    }
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        match error {
+            BackupError::Repository(repository) => repository.into(),
+            BackupError::Source(source) => source.into(),
+            BackupError::Cancelled => Self::new(Reason::Cancelled, error.to_string()),
+        }
+    }
+}
+
+impl From<RestoreError> for Failure {
+    fn from(error: RestoreError) -> Self {
+        let reason = match error {
+            RestoreError::Repository(repository) => return repository.into(),
+            RestoreError::NoSuchPath { .. } => Reason::NoSuchPath,
+            RestoreError::Target { .. } => Reason::TargetUnwritable,
+            RestoreError::OutputClosed | RestoreError::Cancelled => Reason::Cancelled,
+        };
+        Self::new(reason, error.to_string())
+    }
+}
+
+impl From<tree::Cancelled> for Failure {
+    fn from(_: tree::Cancelled) -> Self {
+        Self::new(Reason::Cancelled, "the caller went away, or the daemon is stopping")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_carries_the_reason_for_programs() {
+        for reason in Reason::ALL {
+            let status = Status::from(Failure::new(*reason, "why"));
+            let text = status.metadata().get(REASON_KEY).and_then(|value| value.to_str().ok());
+            assert_eq!(text, Some(reason.as_str()));
+            assert_ne!(status.code(), Code::Ok);
+            assert_ne!(status.code(), Code::Unknown);
+        }
+    }
+
+    #[test]
+    fn a_full_store_under_layers_of_errors_is_still_a_full_store() {
+        let store = StoreError {
+            kind: StoreErrorKind::Full,
+            key: "packs/x".into(),
+            backend: "local:/srv".into(),
+            detail: "no space".into(),
+        };
+        let failure = Failure::from(BackupError::Repository(RepositoryError::Store(store)));
+        assert_eq!(failure.reason, Reason::StoreFull);
+        assert!(failure.message.contains("local:/srv"));
+    }
+
+    #[test]
+    fn a_failure_survives_being_stored_with_its_job() {
+        let failure = Failure::new(Reason::Damaged, "chunk/… is damaged");
+        assert_eq!(Failure::from_message(&failure.to_message()), failure);
+    }
+}

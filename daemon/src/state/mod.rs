@@ -1,0 +1,179 @@
+//! The daemon's memory: the jobs and their logs, in `state.redb`.
+//!
+//! The one invariant: when a call that writes returns, what it wrote survives `kill -9`; and a job that has ended is never
+//! written over. One thread owns all write transactions ([`writer`]); reads go beside it.
+
+mod lock;
+mod tables;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use cloudstic_proto::v1;
+use redb::{Database, ReadableDatabase};
+
+pub use lock::StateLock;
+pub use tables::LOG_LINES_KEPT;
+
+use crate::supervisor::{Ended, JobId};
+use writer::Writer;
+
+/// How much of the database redb may keep in memory, in bytes.
+const CACHE_BYTES: usize = 8 << 20;
+
+/// The open state. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct State {
+    db: Arc<Database>,
+    writer: Writer,
+    _lock: Arc<StateLock>,
+}
+
+/// What the last daemon left.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// The newest job that is known.
+    pub last_id: Option<JobId>,
+    /// Jobs that had not ended, and are `interrupted` now.
+    pub interrupted: Vec<v1::Job>,
+}
+
+/// Lines of a job's log that are to be stored.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NewLines {
+    /// The number of the first one, counting from 0.
+    pub first: u64,
+    /// One after the other.
+    pub lines: Vec<v1::LogLine>,
+}
+
+/// What can go wrong with the state.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Another daemon.
+    #[error(
+        "{path} is in use by a cloudsticd that runs already (pid {pid}): stop it, or give this one another state_dir"
+    )]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+        /// The other one, as far as it said.
+        pid: String,
+    },
+    /// The folder or the file.
+    #[error("the state in {path} cannot be opened: {cause}")]
+    Open {
+        /// The folder or file.
+        path: PathBuf,
+        /// What the system says.
+        cause: String,
+    },
+    /// A newer daemon's.
+    #[error("{path} was written by a newer cloudsticd (schema {found}): use that one, or move the file away")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: u64,
+    },
+    /// Reading or writing.
+    #[error("the state cannot be read or written: {0}: see that its disk is not full or failing")]
+    Storage(String),
+    /// A bug: nothing may follow a terminal state.
+    #[error("job {0} has ended already")]
+    AlreadyEnded(JobId),
+    /// The writer is gone.
+    #[error("the state is closed")]
+    Closed,
+}
+
+impl<E: Into<redb::Error>> From<E> for StateError {
+    fn from(error: E) -> Self {
+        Self::Storage(error.into().to_string())
+    }
+}
+
+impl State {
+    /// Takes the folder for this process (made with mode 0700 if it is not there), opens the state, and ends what the
+    /// last daemon left unended. The oldest ended jobs beyond `keep_jobs` are forgotten from now on.
+    pub fn open(folder: &Path, keep_jobs: usize, now: SystemTime) -> Result<(Self, Recovered), StateError> {
+        let lock = StateLock::take(folder)?;
+        let path = folder.join("state.redb");
+        let db = Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create(&path)
+            .map_err(|error| StateError::Open { path: path.clone(), cause: error.to_string() })?;
+        tables::prepare(&db, &path)?;
+        let recovered = recover(&db, keep_jobs, now)?;
+        let db = Arc::new(db);
+        let writer = Writer::start(db.clone(), keep_jobs)
+            .map_err(|error| StateError::Open { path, cause: error.to_string() })?;
+        Ok((Self { db, writer, _lock: Arc::new(lock) }, recovered))
+    }
+
+    /// Stores a job as it is now, with lines of its log.
+    pub async fn save(&self, id: JobId, job: v1::Job, lines: NewLines) -> Result<(), StateError> {
+        self.writer.save(id, job, lines).await
+    }
+
+    /// Stores lines of a job's log some time soon; a failure shows at the job's next [`State::save`].
+    pub fn append(&self, id: JobId, lines: NewLines) {
+        self.writer.append(id, lines);
+    }
+
+    /// A job.
+    pub async fn job(&self, id: JobId) -> Result<Option<v1::Job>, StateError> {
+        self.read(move |read| tables::job(&read, id)).await
+    }
+
+    /// The newest jobs first, at most `limit`, only those that `wanted` takes.
+    pub async fn newest(
+        &self,
+        limit: usize,
+        wanted: impl FnMut(&v1::Job) -> bool + Send + 'static,
+    ) -> Result<Vec<v1::Job>, StateError> {
+        self.read(move |read| tables::newest(&read, limit, wanted)).await
+    }
+
+    /// The stored log of a job.
+    pub async fn log(&self, id: JobId) -> Result<Vec<v1::LogLine>, StateError> {
+        self.read(move |read| tables::log(&read, id)).await
+    }
+
+    /// Waits until everything is written, and lets no more be written.
+    pub async fn close(&self) {
+        self.writer.close().await;
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(redb::ReadTransaction) -> Result<T, StateError> + Send + 'static,
+    ) -> Result<T, StateError> {
+        let db = self.db.clone();
+        let answer = tokio::task::spawn_blocking(move || query(db.begin_read()?)).await;
+        answer.map_err(|error| StateError::Storage(error.to_string()))?
+    }
+}
+
+fn recover(db: &Database, keep_jobs: usize, now: SystemTime) -> Result<Recovered, StateError> {
+    let jobs = tables::newest(&db.begin_read()?, usize::MAX, |_| true)?;
+    let last_id = jobs.first().and_then(|job| job.id.parse().ok());
+    let left = jobs.into_iter().filter_map(|job| Ended::left_behind(job, now));
+    let interrupted: Vec<v1::Job> = left.map(|ended| ended.job().clone()).collect();
+
+    let write = db.begin_write()?;
+    for job in &interrupted {
+        let Ok(id) = job.id.parse() else { continue };
+        tables::put_job(&write, id, job)?;
+        let message = "the daemon ended before the job did".to_owned();
+        tables::add_line(&write, id, v1::LogLine { time: Some(now.into()), level: "error".into(), message })?;
+    }
+    tables::prune(&write, keep_jobs)?;
+    write.commit()?;
+    Ok(Recovered { last_id, interrupted })
+}

@@ -1,0 +1,95 @@
+//! What the state remembers, and whom it lets in.
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use cloudstic_proto::v1::JobState;
+
+use super::*;
+use crate::supervisor::is_terminal;
+
+fn at(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+fn job(id: u64, state: JobState) -> v1::Job {
+    v1::Job { id: JobId(id).to_string(), state: state.into(), ..v1::Job::default() }
+}
+
+fn lines(first: u64, words: &[&str]) -> NewLines {
+    let line = |word: &&str| v1::LogLine { message: (*word).to_owned(), ..v1::LogLine::default() };
+    NewLines { first, lines: words.iter().map(line).collect() }
+}
+
+async fn save(state: &State, id: u64, job_state: JobState) -> Result<(), StateError> {
+    state.save(JobId(id), job(id, job_state), NewLines::default()).await
+}
+
+#[tokio::test]
+async fn what_ran_or_waited_when_the_daemon_died_is_interrupted_and_what_ended_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let (state, _) = State::open(folder.path(), 10, at(0)).unwrap();
+        for (id, job_state) in [(1, JobState::Succeeded), (2, JobState::Running), (3, JobState::Queued)] {
+            save(&state, id, job_state).await.unwrap();
+        }
+        state.append(JobId(2), lines(0, &["started"]));
+        state.close().await;
+    }
+    let (state, recovered) = State::open(folder.path(), 10, at(100)).unwrap();
+    assert_eq!(recovered.last_id, Some(JobId(3)));
+    assert_eq!(recovered.interrupted.len(), 2);
+    let states = state.newest(9, |_| true).await.unwrap().iter().map(|job| job.state()).collect::<Vec<_>>();
+    assert_eq!(states, [JobState::Interrupted, JobState::Interrupted, JobState::Succeeded]);
+    let running = state.job(JobId(2)).await.unwrap().unwrap();
+    assert_eq!(running.ended_at.unwrap().seconds, 100);
+    let log = state.log(JobId(2)).await.unwrap();
+    let log: Vec<_> = log.iter().map(|line| line.message.as_str()).collect();
+    assert_eq!(log, ["started", "the daemon ended before the job did"]);
+}
+
+#[tokio::test]
+async fn a_second_daemon_is_refused_and_told_the_pid() {
+    let folder = tempfile::tempdir().unwrap();
+    let _first = State::open(folder.path(), 10, at(0)).unwrap();
+    let refused = State::open(folder.path(), 10, at(0)).unwrap_err().to_string();
+    assert!(refused.contains(&format!("pid {}", std::process::id())), "{refused}");
+}
+
+#[tokio::test]
+async fn an_ended_job_is_never_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let (state, _) = State::open(folder.path(), 10, at(0)).unwrap();
+    save(&state, 1, JobState::Cancelled).await.unwrap();
+    for next in [JobState::Running, JobState::Succeeded, JobState::Cancelled] {
+        assert!(matches!(save(&state, 1, next).await, Err(StateError::AlreadyEnded(JobId(1)))));
+    }
+    assert_eq!(state.job(JobId(1)).await.unwrap().unwrap().state(), JobState::Cancelled);
+}
+
+#[tokio::test]
+async fn old_jobs_are_forgotten_with_their_logs_and_unended_ones_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (state, _) = State::open(folder.path(), 2, at(0)).unwrap();
+    save(&state, 1, JobState::Running).await.unwrap();
+    for id in 2..=5 {
+        state.save(JobId(id), job(id, JobState::Failed), lines(0, &["x"])).await.unwrap();
+    }
+    let left = state.newest(9, |_| true).await.unwrap();
+    assert_eq!(left.iter().map(|job| job.id.clone()).collect::<Vec<_>>(), [JobId(5).to_string(), JobId(1).to_string()]);
+    assert!(left.iter().any(|job| !is_terminal(job.state())));
+    assert!(state.log(JobId(2)).await.unwrap().is_empty());
+    assert_eq!(state.log(JobId(5)).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_long_log_keeps_its_last_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let (state, _) = State::open(folder.path(), 2, at(0)).unwrap();
+    state.append(JobId(1), lines(0, &["old"]));
+    state.append(JobId(1), lines(1, &vec!["new"; LOG_LINES_KEPT as usize]));
+    save(&state, 1, JobState::Running).await.unwrap();
+    let log = state.log(JobId(1)).await.unwrap();
+    assert_eq!(log.len() as u64, LOG_LINES_KEPT);
+    assert!(log.iter().all(|line| line.message == "new"));
+}

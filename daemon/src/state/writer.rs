@@ -1,0 +1,124 @@
+//! The thread that owns all write transactions.
+//!
+//! Whatever waits when it begins goes into one transaction, so that many small changes cost one flush of the disk; each
+//! caller is answered after the commit.
+
+use std::sync::Arc;
+
+use cloudstic_proto::v1;
+use redb::Database;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{NewLines, StateError, tables};
+use crate::supervisor::{JobId, is_terminal};
+
+/// How many changes go into one transaction at most.
+const BATCH: usize = 256;
+
+/// Speaks to the thread.
+#[derive(Debug, Clone)]
+pub(super) struct Writer {
+    changes: mpsc::UnboundedSender<Change>,
+}
+
+#[derive(Debug)]
+enum Change {
+    Save { id: JobId, job: Box<v1::Job>, lines: NewLines, answer: oneshot::Sender<Result<(), StateError>> },
+    Append { id: JobId, lines: NewLines },
+    Close { answer: oneshot::Sender<()> },
+}
+
+impl Writer {
+    pub(super) fn start(db: Arc<Database>, keep_jobs: usize) -> std::io::Result<Self> {
+        let (changes, waiting) = mpsc::unbounded_channel();
+        std::thread::Builder::new().name("state".into()).spawn(move || run(&db, keep_jobs, waiting))?;
+        Ok(Self { changes })
+    }
+
+    pub(super) async fn save(&self, id: JobId, job: v1::Job, lines: NewLines) -> Result<(), StateError> {
+        let (answer, answered) = oneshot::channel();
+        let change = Change::Save { id, job: Box::new(job), lines, answer };
+        self.changes.send(change).map_err(|_| StateError::Closed)?;
+        answered.await.map_err(|_| StateError::Closed)?
+    }
+
+    pub(super) fn append(&self, id: JobId, lines: NewLines) {
+        if lines.lines.is_empty() {
+            return;
+        }
+        // Nobody is left to read them if the thread is gone.
+        let _ = self.changes.send(Change::Append { id, lines });
+    }
+
+    pub(super) async fn close(&self) {
+        let (answer, answered) = oneshot::channel();
+        if self.changes.send(Change::Close { answer }).is_ok() {
+            let _ = answered.await;
+        }
+    }
+}
+
+fn run(db: &Database, keep_jobs: usize, mut waiting: mpsc::UnboundedReceiver<Change>) {
+    while let Some(first) = waiting.blocking_recv() {
+        let mut batch = vec![first];
+        while batch.len() < BATCH
+            && let Ok(next) = waiting.try_recv()
+        {
+            batch.push(next);
+        }
+        let closing = batch.iter().any(|change| matches!(change, Change::Close { .. }));
+        answer(batch, |batch| write(db, keep_jobs, batch));
+        if closing {
+            return;
+        }
+    }
+}
+
+/// Writes the batch, then tells each caller how that went.
+fn answer(batch: Vec<Change>, write: impl FnOnce(&[Change]) -> Result<Vec<usize>, StateError>) {
+    let written = write(&batch);
+    if let Err(error) = &written {
+        tracing::error!(%error, "the daemon's state was not written");
+    }
+    for (index, change) in batch.into_iter().enumerate() {
+        match change {
+            Change::Append { .. } => {}
+            Change::Close { answer } => drop(answer.send(())),
+            Change::Save { id, answer, .. } => {
+                let result = match &written {
+                    Ok(refused) if refused.contains(&index) => Err(StateError::AlreadyEnded(id)),
+                    Ok(_) => Ok(()),
+                    Err(StateError::Storage(cause)) => Err(StateError::Storage(cause.clone())),
+                    Err(error) => Err(StateError::Storage(error.to_string())),
+                };
+                let _ = answer.send(result);
+            }
+        }
+    }
+}
+
+/// Writes the batch in one transaction; gives the numbers of the changes that were refused, because the job has ended.
+fn write(db: &Database, keep_jobs: usize, batch: &[Change]) -> Result<Vec<usize>, StateError> {
+    let mut refused = Vec::new();
+    let mut any_ended = false;
+    let transaction = db.begin_write()?;
+    for (index, change) in batch.iter().enumerate() {
+        match change {
+            Change::Save { id, job, lines, .. } => match tables::put_job(&transaction, *id, job) {
+                Ok(()) => {
+                    any_ended |= is_terminal(job.state());
+                    tables::put_lines(&transaction, *id, lines)?;
+                }
+                Err(StateError::AlreadyEnded(_)) => refused.push(index),
+                Err(error) => return Err(error),
+            },
+            Change::Append { id, lines } => tables::put_lines(&transaction, *id, lines)?,
+            Change::Close { .. } => {}
+        }
+    }
+    if any_ended {
+        tables::prune(&transaction, keep_jobs)?;
+    }
+    transaction.commit()?;
+    Ok(refused)
+}

@@ -1,0 +1,186 @@
+//! The supervisor owns every job, from its submission to its terminal state.
+//!
+//! One task ([`core`]) makes all state changes, one after the other, and stores each before it tells anybody: that is
+//! the invariant. This handle sends it commands and answers questions from what is stored or live.
+
+mod core;
+mod id;
+mod job;
+mod live;
+mod log;
+mod progress;
+mod queue;
+mod runner;
+mod tasks;
+
+#[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cloudstic_engine::restore::Identity;
+use cloudstic_proto::{Reason, v1};
+use tokio::sync::{mpsc, oneshot};
+
+pub use id::{BadJobId, JobId};
+pub use job::{Description, Ended, Outcome, Queued, Running, is_terminal, operation_word, state_word};
+pub use live::{JobUpdates, LiveJob, LiveJobs};
+pub use log::{JobLog, LogFollower, LogLevel};
+pub use progress::JobProgress;
+pub use queue::Queue;
+pub use runner::{JobContext, JobError, JobRunner, Work};
+pub use tasks::{TaskKind, TaskResult, Tasks, panic_text};
+
+use self::core::{Command, Core};
+use crate::clock::Clock;
+use crate::failure::Failure;
+use crate::state::{State, StateError};
+
+/// Speaks to the supervisor. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Supervisor {
+    commands: mpsc::UnboundedSender<Command>,
+    live: Arc<LiveJobs>,
+    state: State,
+}
+
+/// A job to be.
+#[derive(Debug)]
+pub struct Submission {
+    /// What it is.
+    pub description: Description,
+    /// See [`Work::identity`].
+    pub identity: Option<Identity>,
+    /// See [`Work::output`].
+    pub output: Option<mpsc::Sender<Bytes>>,
+}
+
+/// The log of a job.
+#[derive(Debug)]
+pub enum LogSource {
+    /// It may still grow.
+    Live(LogFollower),
+    /// The job is over.
+    Stored(Vec<v1::LogLine>),
+}
+
+impl Supervisor {
+    /// Starts it; at most `limit` jobs run at once. `last` is the newest job that is known.
+    pub fn start(
+        state: State,
+        last: Option<JobId>,
+        limit: usize,
+        runner: Arc<dyn JobRunner>,
+        clock: Arc<dyn Clock>,
+        tasks: &Tasks,
+    ) -> Self {
+        let live = Arc::new(LiveJobs::default());
+        let (commands, core) = Core::new(state.clone(), live.clone(), last, limit, runner, clock, tasks.clone());
+        tasks.spawn(TaskKind::Supervisor, async { Ok(core.run().await?) });
+        Self { commands, live, state }
+    }
+
+    /// Puts a job into the queue.
+    pub async fn submit(&self, submission: Submission) -> Result<v1::Job, Failure> {
+        let submission = Box::new(submission);
+        self.ask(|answer| Command::Submit { submission, answer }).await?
+    }
+
+    /// Asks a job to stop; gives it as it is then.
+    pub async fn cancel(&self, id: JobId) -> Result<v1::Job, Failure> {
+        self.ask(|answer| Command::Cancel { id, answer: Some(answer) }).await?
+    }
+
+    /// The same, for whoever cannot wait for an answer.
+    pub fn abandon(&self, id: JobId) {
+        let _ = self.commands.send(Command::Cancel { id, answer: None });
+    }
+
+    /// A job as it is now.
+    pub async fn job(&self, id: JobId) -> Result<v1::Job, Failure> {
+        match self.live.get(id) {
+            Some(live) => Ok(live.now()),
+            None => self.state.job(id).await?.ok_or_else(|| no_such_job(id)),
+        }
+    }
+
+    /// The newest jobs first, at most `limit`; only those of `repository`, if it is not empty. Their reports come without
+    /// the list of warnings, so that any number of them fits into one message.
+    pub async fn jobs(&self, limit: usize, repository: &str) -> Result<Vec<v1::Job>, Failure> {
+        let repository = repository.to_owned();
+        let wanted = move |job: &v1::Job| repository.is_empty() || job.repository == repository;
+        let stored = self.state.newest(limit, wanted).await?;
+        let newest = |job: v1::Job| match job.id.parse().ok().and_then(|id| self.live.get(id)) {
+            Some(live) => live.now(),
+            None => without_warnings(job),
+        };
+        Ok(stored.into_iter().map(newest).collect())
+    }
+
+    /// The last backup of each repository that came to its end or failed, newest first.
+    pub async fn last_backups(&self) -> Result<Vec<v1::Job>, Failure> {
+        let mut seen = std::collections::BTreeSet::new();
+        let wanted = move |job: &v1::Job| {
+            let is_backup = job.spec.as_ref().is_some_and(|spec| operation_word(spec) == "backup");
+            is_backup && is_terminal(job.state()) && seen.insert(job.repository.clone())
+        };
+        Ok(self.state.newest(usize::MAX, wanted).await?.into_iter().map(without_warnings).collect())
+    }
+
+    /// Queued and running jobs, oldest first.
+    pub fn active(&self) -> Vec<v1::Job> {
+        self.live.all()
+    }
+
+    /// A job as it is now, then its changes.
+    pub async fn watch(&self, id: JobId) -> Result<JobUpdates, Failure> {
+        match self.live.get(id) {
+            Some(live) => Ok(JobUpdates::live(&live)),
+            None => Ok(JobUpdates::ended(self.job(id).await?)),
+        }
+    }
+
+    /// What a job logged.
+    pub async fn log(&self, id: JobId) -> Result<LogSource, Failure> {
+        if let Some(live) = self.live.get(id) {
+            return Ok(LogSource::Live(LogFollower::new(live.log.clone())));
+        }
+        self.job(id).await?;
+        Ok(LogSource::Stored(self.state.log(id).await?))
+    }
+
+    /// Takes no more jobs, interrupts what waits and what runs, and returns when all of it has its terminal state: at
+    /// the end of the grace period even those that have not stopped.
+    pub async fn stop(&self, grace: Duration) {
+        let _ = self.ask(|answer| Command::Stop { grace, answer }).await;
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Failure> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(command(answer)).map_err(|_| Failure::shutting_down())?;
+        answered.await.map_err(|_| Failure::shutting_down())
+    }
+}
+
+fn no_such_job(id: JobId) -> Failure {
+    Failure::new(Reason::NoSuchJob, format!("there is no job {id}, or it is too old to be remembered"))
+}
+
+fn without_warnings(mut job: v1::Job) -> v1::Job {
+    match &mut job.report {
+        Some(v1::job::Report::Backup(report)) => report.warnings.clear(),
+        Some(v1::job::Report::Restore(report)) => report.warnings.clear(),
+        None => {}
+    }
+    job
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        Self::internal(error.to_string())
+    }
+}
