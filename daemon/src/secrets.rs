@@ -133,14 +133,14 @@ impl SecretRef {
     /// Fetches the secret, now and each time anew.
     pub async fn resolve(&self) -> Result<SecretString, SecretError> {
         let bytes = match self {
-            Self::Env(name) => from_environment(name)?,
-            Self::File(path) => self.from_file(path)?,
+            Self::Env(name) => read_environment(name)?,
+            Self::File(path) => self.read_file(path)?,
             Self::Credential(name) => {
                 let folder = std::env::var_os("CREDENTIALS_DIRECTORY")
                     .ok_or_else(|| SecretError::NoCredentials(name.clone()))?;
-                self.from_file(&Path::new(&folder).join(name))?
+                self.read_file(&Path::new(&folder).join(name))?
             }
-            Self::Command(line) => self.from_command(line, COMMAND_TIMEOUT).await?,
+            Self::Command(line) => self.run_command(line, COMMAND_TIMEOUT).await?,
         };
         let text = std::str::from_utf8(&bytes).map_err(|_| SecretError::NotText(self.clone()))?;
         let text = text.strip_suffix('\n').unwrap_or(text);
@@ -148,7 +148,7 @@ impl SecretRef {
         if text.is_empty() { Err(SecretError::Empty(self.clone())) } else { Ok(SecretString::from(text.to_owned())) }
     }
 
-    fn from_file(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    fn read_file(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
         let unreadable = |cause| SecretError::Unreadable { path: path.to_owned(), cause };
         let file = std::fs::File::open(path).map_err(unreadable)?;
         let mode = file.metadata().map_err(unreadable)?.mode();
@@ -161,7 +161,7 @@ impl SecretRef {
         self.bounded(bytes)
     }
 
-    async fn from_command(&self, line: &str, timeout: Duration) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    async fn run_command(&self, line: &str, timeout: Duration) -> Result<Zeroizing<Vec<u8>>, SecretError> {
         // What it says on stderr may quote the secret: nobody gets to see it.
         let mut child = tokio::process::Command::new("/bin/sh")
             .args(["-c", line])
@@ -188,7 +188,7 @@ impl SecretRef {
     }
 }
 
-fn from_environment(name: &str) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+fn read_environment(name: &str) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     let value = std::env::var_os(name).ok_or_else(|| SecretError::NotSet(name.to_owned()))?;
     Ok(Zeroizing::new(std::os::unix::ffi::OsStringExt::into_vec(value)))
 }
@@ -244,7 +244,7 @@ mod tests {
     #[tokio::test]
     async fn a_command_that_hangs_is_given_up() {
         let hangs = SecretRef::Command("sleep 1000".into());
-        let result = hangs.from_command("sleep 1000", Duration::from_millis(1)).await;
+        let result = hangs.run_command("sleep 1000", Duration::from_millis(1)).await;
         assert!(matches!(result, Err(SecretError::CommandTimeout)));
     }
 

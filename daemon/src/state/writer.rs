@@ -31,7 +31,14 @@ enum Change {
 impl Writer {
     pub(super) fn start(db: Arc<Database>, keep_jobs: usize) -> std::io::Result<Self> {
         let (changes, waiting) = mpsc::unbounded_channel();
-        std::thread::Builder::new().name("state".into()).spawn(move || run(&db, keep_jobs, waiting))?;
+        std::thread::Builder::new().name("state".into()).spawn(move || {
+            let closed = run(&db, keep_jobs, waiting);
+            // Before the answer: whoever waits for it may open the file again at once.
+            drop(db);
+            for answer in closed {
+                let _ = answer.send(());
+            }
+        })?;
         Ok(Self { changes })
     }
 
@@ -58,7 +65,8 @@ impl Writer {
     }
 }
 
-fn run(db: &Database, keep_jobs: usize, mut waiting: mpsc::UnboundedReceiver<Change>) {
+/// Works until it is closed, or nobody is left who could; gives those who wait for the end.
+fn run(db: &Database, keep_jobs: usize, mut waiting: mpsc::UnboundedReceiver<Change>) -> Vec<oneshot::Sender<()>> {
     while let Some(first) = waiting.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < BATCH
@@ -66,16 +74,20 @@ fn run(db: &Database, keep_jobs: usize, mut waiting: mpsc::UnboundedReceiver<Cha
         {
             batch.push(next);
         }
-        let closing = batch.iter().any(|change| matches!(change, Change::Close { .. }));
-        answer(batch, |batch| write(db, keep_jobs, batch));
-        if closing {
-            return;
+        let closed = answer(batch, |batch| write(db, keep_jobs, batch));
+        if !closed.is_empty() {
+            return closed;
         }
     }
+    Vec::new()
 }
 
-/// Writes the batch, then tells each caller how that went.
-fn answer(batch: Vec<Change>, write: impl FnOnce(&[Change]) -> Result<Vec<usize>, StateError>) {
+/// Writes the batch, then tells each caller how that went; gives those who asked to close.
+fn answer(
+    batch: Vec<Change>,
+    write: impl FnOnce(&[Change]) -> Result<Vec<usize>, StateError>,
+) -> Vec<oneshot::Sender<()>> {
+    let mut closed = Vec::new();
     let written = write(&batch);
     if let Err(error) = &written {
         tracing::error!(%error, "the daemon's state was not written");
@@ -83,7 +95,7 @@ fn answer(batch: Vec<Change>, write: impl FnOnce(&[Change]) -> Result<Vec<usize>
     for (index, change) in batch.into_iter().enumerate() {
         match change {
             Change::Append { .. } => {}
-            Change::Close { answer } => drop(answer.send(())),
+            Change::Close { answer } => closed.push(answer),
             Change::Save { id, answer, .. } => {
                 let result = match &written {
                     Ok(refused) if refused.contains(&index) => Err(StateError::AlreadyEnded(id)),
@@ -95,6 +107,7 @@ fn answer(batch: Vec<Change>, write: impl FnOnce(&[Change]) -> Result<Vec<usize>
             }
         }
     }
+    closed
 }
 
 /// Writes the batch in one transaction; gives the numbers of the changes that were refused, because the job has ended.

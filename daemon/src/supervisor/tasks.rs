@@ -70,7 +70,12 @@ impl Tasks {
     /// Why the daemon cannot go on; waits until that is so.
     pub async fn fault(&self) -> String {
         self.faulted.cancelled().await;
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
+        self.fault_so_far().unwrap_or_default()
+    }
+
+    /// The same without waiting.
+    pub fn fault_so_far(&self) -> Option<String> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until all tasks have ended. Nothing may be spawned from here on.

@@ -1,0 +1,137 @@
+//! The service `Repositories`.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cloudstic_proto::v1::{self, JobState, repositories_server::Repositories};
+use futures::stream::{self, BoxStream, Stream, StreamExt};
+use tokio::sync::mpsc;
+use tonic::{Request, Response, Status};
+use v1::archive_part::Part;
+
+use super::{Services, admit, guard};
+use crate::failure::Failure;
+use crate::supervisor::{JobId, Supervisor, state_word};
+
+/// How many pieces of an archive wait for a slow caller at most; each has at most 256 KiB.
+const PIECES_AHEAD: usize = 16;
+
+pub(super) struct RepositoriesService(pub(super) Arc<Services>);
+
+#[tonic::async_trait]
+impl Repositories for RepositoriesService {
+    type ListEntriesStream = BoxStream<'static, Result<v1::Entries, Status>>;
+    type RestoreArchiveStream = BoxStream<'static, Result<v1::ArchivePart, Status>>;
+
+    async fn list(
+        &self,
+        _: Request<v1::ListRepositoriesRequest>,
+    ) -> Result<Response<v1::ListRepositoriesResponse>, Status> {
+        let config = &self.0.config;
+        let info = |(name, repository): (&String, &crate::config::RepositoryConfig)| v1::RepositoryInfo {
+            name: name.clone(),
+            store: repository.store.to_string(),
+            profiles: config.profiles_of(name).map(str::to_owned).collect(),
+        };
+        let repositories = config.repositories.iter().map(info).collect();
+        Ok(Response::new(v1::ListRepositoriesResponse { repositories }))
+    }
+
+    async fn init(&self, request: Request<v1::InitRequest>) -> Result<Response<v1::InitResponse>, Status> {
+        Ok(Response::new(self.0.queries.init(request.into_inner()).await?))
+    }
+
+    async fn list_snapshots(
+        &self,
+        request: Request<v1::ListSnapshotsRequest>,
+    ) -> Result<Response<v1::ListSnapshotsResponse>, Status> {
+        let filter = request.into_inner();
+        let mut snapshots = self.0.queries.snapshots(&filter.repository).await?;
+        snapshots.retain(|snapshot| matches(snapshot, &filter));
+        Ok(Response::new(v1::ListSnapshotsResponse { snapshots }))
+    }
+
+    async fn list_entries(
+        &self,
+        request: Request<v1::ListEntriesRequest>,
+    ) -> Result<Response<Self::ListEntriesStream>, Status> {
+        let listing = self.0.queries.entries(request.into_inner()).await?;
+        let parts = stream::unfold(listing, |mut listing| async move {
+            let part = listing.parts.recv().await?;
+            Some((part.map_err(Status::from), listing))
+        });
+        Ok(Response::new(parts.boxed()))
+    }
+
+    async fn restore_archive(
+        &self,
+        request: Request<v1::ArchiveSpec>,
+    ) -> Result<Response<Self::RestoreArchiveStream>, Status> {
+        let caller = guard::caller(&request)?;
+        let Services { supervisor, config, .. } = &*self.0;
+        let (output, pieces) = mpsc::channel(PIECES_AHEAD);
+        let submission = admit::archive(request.into_inner(), &caller, config, output)?;
+        let job = supervisor.submit(submission).await?;
+        let id = job.id.parse().map_err(|_| Failure::internal("a job with a malformed id"))?;
+        let archive = Archive { id, supervisor: supervisor.clone(), pieces };
+        Ok(Response::new(archive.parts(job.id).boxed()))
+    }
+}
+
+fn matches(snapshot: &v1::Snapshot, filter: &v1::ListSnapshotsRequest) -> bool {
+    let source = snapshot.source.clone().unwrap_or_default();
+    let fits = |wanted: &str, found: &str| wanted.is_empty() || wanted == found;
+    fits(&filter.source, &source.r#type)
+        && fits(&filter.account, &source.account)
+        && fits(&filter.path, &source.path)
+        && (filter.tag.is_empty() || snapshot.tags.contains(&filter.tag))
+}
+
+/// The output of an archive job. Dropping it, because the caller has gone or has it all, cancels the job; one that has
+/// ended does not mind.
+struct Archive {
+    id: JobId,
+    supervisor: Supervisor,
+    pieces: mpsc::Receiver<Bytes>,
+}
+
+impl Drop for Archive {
+    fn drop(&mut self) {
+        self.supervisor.abandon(self.id);
+    }
+}
+
+impl Archive {
+    /// The job's id, the data, and at the end the report or the failure.
+    fn parts(self, id: String) -> impl Stream<Item = Result<v1::ArchivePart, Status>> {
+        let first = stream::once(async move { Ok(part(Part::JobId(id))) });
+        let rest = stream::unfold(Some(self), |archive| async move {
+            let mut archive = archive?;
+            match archive.pieces.recv().await {
+                Some(piece) => Some((Ok(part(Part::Data(piece.into()))), Some(archive))),
+                None => Some((archive.end().await.map_err(Status::from), None)),
+            }
+        });
+        first.chain(rest)
+    }
+
+    async fn end(&self) -> Result<v1::ArchivePart, Failure> {
+        let ended = self.supervisor.watch(self.id).await?.last().await;
+        let job = ended.ok_or_else(Failure::shutting_down)?;
+        match (job.state(), job.report, job.failure) {
+            (JobState::Succeeded | JobState::Partial, Some(v1::job::Report::Restore(report)), _) => {
+                Ok(part(Part::Report(report)))
+            }
+            (JobState::Interrupted, ..) => Err(Failure::shutting_down()),
+            (_, _, Some(failure)) => Err(Failure::from_message(&failure)),
+            (state, ..) => {
+                let message = format!("the job that makes the archive ended {}", state_word(state));
+                Err(Failure::new(cloudstic_proto::Reason::Cancelled, message))
+            }
+        }
+    }
+}
+
+fn part(part: Part) -> v1::ArchivePart {
+    v1::ArchivePart { part: Some(part) }
+}

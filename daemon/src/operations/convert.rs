@@ -1,0 +1,108 @@
+//! The engine's values as messages of the API.
+
+use cloudstic_engine::backup::{BackupReport, Counts};
+use cloudstic_engine::object::{Kind, ObjectRef, Snapshot, SnapshotEntry, SourceInfo, Timestamp};
+use cloudstic_engine::restore::RestoreReport;
+use cloudstic_engine::source::Warning;
+use cloudstic_engine::tree::TreeEntry;
+use cloudstic_proto::v1;
+
+pub(super) fn backup_report(report: BackupReport, dry_run: bool) -> v1::BackupReport {
+    v1::BackupReport {
+        snapshot: optional(report.snapshot),
+        root: optional(report.root),
+        seq: report.seq,
+        files: Some(counts(report.files)),
+        folders: Some(counts(report.folders)),
+        total_bytes: report.total_bytes,
+        read_bytes: report.read_bytes,
+        added_bytes: report.added_bytes,
+        stored_bytes: report.stored_bytes,
+        warnings: report.warnings.iter().map(warning).collect(),
+        warning_count: report.warning_count,
+        dry_run,
+    }
+}
+
+pub(super) fn restore_report(report: RestoreReport, dry_run: bool) -> v1::RestoreReport {
+    v1::RestoreReport {
+        snapshot: optional(report.snapshot),
+        files: report.files,
+        folders: report.folders,
+        others: report.others,
+        bytes: report.bytes,
+        skipped: report.skipped,
+        warnings: report.warnings.iter().map(warning).collect(),
+        warning_count: report.warning_count,
+        dry_run,
+    }
+}
+
+pub(super) fn warning(warning: &Warning) -> v1::Warning {
+    v1::Warning { path: warning.path.clone(), problem: warning.problem.clone() }
+}
+
+pub(super) fn snapshot_entry(entry: SnapshotEntry) -> v1::Snapshot {
+    v1::Snapshot {
+        r#ref: entry.reference.to_string(),
+        seq: entry.seq,
+        created: moment(&entry.created),
+        root: optional(entry.root),
+        source: Some(source(entry.source)),
+        tags: entry.tags,
+    }
+}
+
+pub(super) fn snapshot(reference: ObjectRef, snapshot: &Snapshot) -> v1::Snapshot {
+    snapshot_entry(SnapshotEntry::new(reference, snapshot))
+}
+
+/// An entry, but for the target of a symlink.
+pub(super) fn entry(entry: &TreeEntry<'_>, path: Vec<u8>) -> v1::Entry {
+    let word = match entry.kind {
+        Some(Kind::Symlink) => "symlink",
+        Some(Kind::Fifo) => "fifo",
+        Some(Kind::Socket) => "socket",
+        Some(Kind::Char) => "char",
+        Some(Kind::Block) => "block",
+        None if entry.is_folder => "folder",
+        None => "file",
+    };
+    v1::Entry {
+        path,
+        r#type: word.to_owned(),
+        size: entry.size,
+        mtime: Some(prost_types::Timestamp { seconds: entry.mtime.0, nanos: entry.mtime.1 as i32 }),
+        mode: entry.mode.unwrap_or_default(),
+        uid: entry.uid,
+        gid: entry.gid,
+        content_hash: entry.content_hash.map(ToString::to_string).unwrap_or_default(),
+        target: Vec::new(),
+        r#ref: format!("filemeta/{}", entry.filemeta),
+    }
+}
+
+fn source(info: SourceInfo) -> v1::Source {
+    v1::Source {
+        r#type: info.source_type,
+        account: info.account,
+        path: info.path,
+        identity: info.identity,
+        path_id: info.path_id,
+        drive_name: info.drive_name,
+        fs_type: info.fs_type,
+    }
+}
+
+fn counts(counts: Counts) -> v1::Counts {
+    v1::Counts { new: counts.new, changed: counts.changed, unmodified: counts.unmodified, removed: counts.removed }
+}
+
+fn optional(reference: Option<ObjectRef>) -> String {
+    reference.map(|reference| reference.to_string()).unwrap_or_default()
+}
+
+fn moment(timestamp: &Timestamp) -> Option<prost_types::Timestamp> {
+    let moment = timestamp.moment()?;
+    Some(prost_types::Timestamp { seconds: moment.timestamp(), nanos: moment.timestamp_subsec_nanos() as i32 })
+}

@@ -1,0 +1,39 @@
+//! Answers for tests: two snapshots, and a listing that the test writes.
+
+use tokio::sync::Mutex;
+
+use super::*;
+
+/// The listing is given to the first who asks for it.
+pub(crate) struct FakeQueries {
+    listing: Mutex<Option<Listing>>,
+}
+
+pub(crate) type ListingSender = mpsc::Sender<Result<v1::Entries, Failure>>;
+
+/// The token is cancelled when the listing is not wanted any more.
+pub(crate) fn fake_queries() -> (Arc<FakeQueries>, ListingSender, CancellationToken) {
+    let (sender, parts) = mpsc::channel(1);
+    let cancel = CancellationToken::new();
+    let listing = Listing::new(parts, cancel.clone());
+    (Arc::new(FakeQueries { listing: Mutex::new(Some(listing)) }), sender, cancel)
+}
+
+#[async_trait]
+impl Queries for FakeQueries {
+    async fn init(&self, request: v1::InitRequest) -> Result<v1::InitResponse, Failure> {
+        Err(Failure::no_such_repository(&request.repository))
+    }
+
+    async fn snapshots(&self, _: &str) -> Result<Vec<v1::Snapshot>, Failure> {
+        let snapshot = |seq, tag: &str, path: &str| {
+            let source = v1::Source { r#type: "local".into(), path: path.into(), ..v1::Source::default() };
+            v1::Snapshot { seq, source: Some(source), tags: vec![tag.into()], ..v1::Snapshot::default() }
+        };
+        Ok(vec![snapshot(2, "b", "/srv"), snapshot(1, "a", "/home")])
+    }
+
+    async fn entries(&self, _: v1::ListEntriesRequest) -> Result<Listing, Failure> {
+        self.listing.lock().await.take().ok_or_else(|| Failure::internal("asked twice"))
+    }
+}

@@ -1,0 +1,143 @@
+//! Jobs with the engine: from what was submitted to the engine's request, and from its report to the API's.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cloudstic_engine::backup::{self, BackupRequest};
+use cloudstic_engine::progress::Phase;
+use cloudstic_engine::repository::Repository;
+use cloudstic_engine::restore::{self, ArchiveRequest, Overwrite, RestoreRequest};
+use cloudstic_engine::source::local::{LocalOptions, LocalSource};
+use cloudstic_proto::{Reason, v1};
+use v1::job::Report;
+use v1::job_spec::Operation;
+
+use super::{Engine, convert};
+use crate::failure::Failure;
+use crate::supervisor::{JobContext, JobError, JobRunner, Work};
+
+#[async_trait]
+impl JobRunner for Engine {
+    async fn run(&self, work: Work, context: JobContext) -> Result<Report, JobError> {
+        let Work { spec, identity, output } = work;
+        match spec.operation {
+            Some(Operation::Backup(spec)) => self.backup(spec, context).await,
+            Some(Operation::Restore(spec)) => self.restore(spec, identity, context).await,
+            Some(Operation::Archive(spec)) => {
+                let output = output.ok_or_else(|| Failure::internal("an archive without an output"))?;
+                self.archive(spec, output, context).await
+            }
+            None => Err(Failure::internal("a job without an operation").into()),
+        }
+    }
+}
+
+impl Engine {
+    async fn backup(&self, spec: v1::BackupSpec, context: JobContext) -> Result<Report, JobError> {
+        let Plan { name, path, tags, options } = self.plan(&spec)?;
+        let repository = self.open_for(&name, &context).await?;
+        let source = tokio::task::spawn_blocking(move || LocalSource::new(path, options)).await;
+        let source = source.map_err(|panic| Failure::internal(panic.to_string()))??;
+        let request = BackupRequest {
+            source: Arc::new(source),
+            cache: self.cache().await,
+            tags,
+            dry_run: spec.dry_run,
+            read_all: spec.read_all,
+        };
+        let done = backup::backup(repository.clone(), request, context.progress, context.cancel).await;
+        let report = self.judged(&name, &repository, done)?;
+        Ok(Report::Backup(convert::backup_report(report, spec.dry_run)))
+    }
+
+    async fn restore(
+        &self,
+        spec: v1::RestoreSpec,
+        identity: Option<restore::Identity>,
+        context: JobContext,
+    ) -> Result<Report, JobError> {
+        let repository = self.open_for(&spec.repository, &context).await?;
+        let overwrite = match spec.overwrite() {
+            v1::Overwrite::Never => Overwrite::Never,
+            v1::Overwrite::Unspecified | v1::Overwrite::IfChanged => Overwrite::IfChanged,
+            v1::Overwrite::Always => Overwrite::Always,
+        };
+        let request = RestoreRequest {
+            snapshot: spec.snapshot,
+            paths: bytes(spec.paths),
+            target: spec.target.into(),
+            overwrite,
+            dry_run: spec.dry_run,
+            identity,
+        };
+        let done = restore::restore(repository.clone(), request, context.progress, context.cancel).await;
+        let report = self.judged(&spec.repository, &repository, done)?;
+        Ok(Report::Restore(convert::restore_report(report, spec.dry_run)))
+    }
+
+    async fn archive(
+        &self,
+        spec: v1::ArchiveSpec,
+        output: tokio::sync::mpsc::Sender<bytes::Bytes>,
+        context: JobContext,
+    ) -> Result<Report, JobError> {
+        let repository = self.open_for(&spec.repository, &context).await?;
+        let request = ArchiveRequest { snapshot: spec.snapshot, paths: bytes(spec.paths), dry_run: spec.dry_run };
+        let done = restore::archive(repository.clone(), request, output, context.progress, context.cancel).await;
+        let report = self.judged(&spec.repository, &repository, done)?;
+        Ok(Report::Restore(convert::restore_report(report, spec.dry_run)))
+    }
+
+    /// Opens the repository of a job, unless the job is cancelled before that is done.
+    async fn open_for(&self, name: &str, context: &JobContext) -> Result<Arc<Repository>, JobError> {
+        context.progress.phase(Phase::Opening);
+        tokio::select! {
+            biased;
+            () = context.cancel.cancelled() => Err(JobError::Cancelled),
+            repository = self.open.get(name) => Ok(repository?),
+        }
+    }
+
+    fn judged<T, E: Into<Failure>>(
+        &self,
+        name: &str,
+        repository: &Arc<Repository>,
+        done: Result<T, E>,
+    ) -> Result<T, JobError> {
+        done.map_err(|error| {
+            let failure = error.into();
+            self.open.failed(name, repository, &failure);
+            failure.into()
+        })
+    }
+
+    /// What a backup is of: the profile with what the job adds, or what the job says alone.
+    fn plan(&self, spec: &v1::BackupSpec) -> Result<Plan, Failure> {
+        let mut plan = if spec.profile.is_empty() {
+            let (name, path) = (spec.repository.clone(), spec.path.clone().into());
+            Plan { name, path, tags: Vec::new(), options: LocalOptions::default() }
+        } else {
+            let profile = self.config.profiles.get(&spec.profile);
+            let profile =
+                profile.ok_or_else(|| Failure::new(Reason::NoSuchProfile, format!("no profile {:?}", spec.profile)))?;
+            let (name, path) = (profile.repository.clone(), profile.source.clone());
+            Plan { name, path, tags: profile.tags.clone(), options: profile.options.clone() }
+        };
+        let new_tags = spec.tags.iter().filter(|tag| !plan.tags.contains(tag)).cloned().collect::<Vec<_>>();
+        plan.tags.extend(new_tags);
+        plan.options.excludes.extend(spec.excludes.iter().cloned());
+        Ok(plan)
+    }
+}
+
+struct Plan {
+    /// Of the repository.
+    name: String,
+    path: std::path::PathBuf,
+    tags: Vec<String>,
+    options: LocalOptions,
+}
+
+fn bytes(paths: Vec<String>) -> Vec<Vec<u8>> {
+    paths.into_iter().map(String::into_bytes).collect()
+}

@@ -1,0 +1,98 @@
+//! What the daemon does with the engine: runs jobs ([`JobRunner`]) and answers questions about repositories
+//! ([`Queries`]).
+//!
+//! This is the only room that calls the engine's operations. The one invariant: what blocks runs on threads for that.
+
+mod convert;
+#[cfg(test)]
+pub(crate) mod fake;
+mod jobs;
+mod listing;
+mod open;
+mod queries;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cloudstic_engine::cache::StatCache;
+use cloudstic_proto::v1;
+use tokio::sync::{OnceCell, mpsc};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::supervisor::Tasks;
+use open::OpenRepositories;
+
+#[cfg(doc)]
+use crate::supervisor::JobRunner;
+
+/// Questions about repositories that are no jobs.
+#[async_trait]
+pub trait Queries: Send + Sync + 'static {
+    /// Makes a repository.
+    async fn init(&self, request: v1::InitRequest) -> Result<v1::InitResponse, Failure>;
+
+    /// All snapshots of a repository, newest first.
+    async fn snapshots(&self, repository: &str) -> Result<Vec<v1::Snapshot>, Failure>;
+
+    /// The entries of a snapshot. What fails before the first entry is an error of the call.
+    async fn entries(&self, request: v1::ListEntriesRequest) -> Result<Listing, Failure>;
+}
+
+/// The entries of a snapshot as they come; dropping it ends the work.
+#[derive(Debug)]
+pub struct Listing {
+    /// Ends after the last entry or the first error.
+    pub parts: mpsc::Receiver<Result<v1::Entries, Failure>>,
+    _cancel: DropGuard,
+}
+
+impl Listing {
+    /// What arrives in `parts`; `cancel` is cancelled when nobody wants it any more.
+    pub fn new(parts: mpsc::Receiver<Result<v1::Entries, Failure>>, cancel: CancellationToken) -> Self {
+        Self { parts, _cancel: cancel.drop_guard() }
+    }
+}
+
+/// Both, with the engine.
+#[derive(Debug)]
+pub struct Engine {
+    config: Arc<Config>,
+    open: OpenRepositories,
+    cache_path: PathBuf,
+    cache: OnceCell<Option<Arc<StatCache>>>,
+    tasks: Tasks,
+    stop: CancellationToken,
+}
+
+impl Engine {
+    /// Opens nothing yet. Queries end when `stop` is cancelled.
+    pub fn new(config: Arc<Config>, tasks: Tasks, stop: CancellationToken) -> Self {
+        Self {
+            open: OpenRepositories::new(config.clone()),
+            cache_path: config.daemon.state_dir.join("cache.redb"),
+            cache: OnceCell::new(),
+            config,
+            tasks,
+            stop,
+        }
+    }
+
+    /// The stat cache. It only makes backups quicker, so one that cannot be opened is done without.
+    async fn cache(&self) -> Option<Arc<StatCache>> {
+        let open = || async {
+            let path = self.cache_path.clone();
+            let opened = tokio::task::spawn_blocking(move || StatCache::open(&path).map_err(|error| error.to_string()));
+            match opened.await.unwrap_or_else(|panic| Err(panic.to_string())) {
+                Ok(cache) => Some(Arc::new(cache)),
+                Err(error) => {
+                    tracing::warn!(error, "backups go on without the stat cache, and will be slower");
+                    None
+                }
+            }
+        };
+        self.cache.get_or_init(open).await.clone()
+    }
+}

@@ -1,0 +1,135 @@
+//! Open repositories, kept for the next job: opening costs a key derivation on purpose.
+//!
+//! The one invariant: a repository is being opened at most once at a time, and one that failed is opened anew.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cloudstic_engine::repository::{Credential, Repository};
+use cloudstic_engine::store::{LocalStore, ObjectStore};
+use cloudstic_proto::Reason;
+use tokio::sync::OnceCell;
+
+use crate::config::{Config, CredentialKind, RepositoryConfig, StoreLocation};
+use crate::failure::Failure;
+
+/// The repositories that are open, by name.
+#[derive(Debug)]
+pub(super) struct OpenRepositories {
+    config: Arc<Config>,
+    open: Shared<Repository>,
+}
+
+impl OpenRepositories {
+    pub(super) fn new(config: Arc<Config>) -> Self {
+        Self { config, open: Shared::default() }
+    }
+
+    pub(super) async fn get(&self, name: &str) -> Result<Arc<Repository>, Failure> {
+        let repository = self.configured(name)?;
+        let opening = async {
+            let credentials = credentials(name, repository).await?;
+            Ok::<_, Failure>(Repository::open(store(repository), credentials).await?)
+        };
+        self.open.get(name, opening).await
+    }
+
+    pub(super) fn configured(&self, name: &str) -> Result<&RepositoryConfig, Failure> {
+        self.config.repositories.get(name).ok_or_else(|| Failure::no_such_repository(name))
+    }
+
+    /// Something failed with an open repository. If that may be because of what it holds in memory, because somebody
+    /// has replaced the repository for example, then the next one opens it anew.
+    pub(super) fn failed(&self, name: &str, repository: &Arc<Repository>, failure: &Failure) {
+        let doubtful = matches!(
+            failure.reason,
+            Reason::NotInitialised | Reason::WrongCredential | Reason::Damaged | Reason::StoreFailed
+        );
+        if doubtful {
+            self.open.forget(name, repository);
+        }
+    }
+}
+
+/// The store of a repository, without any layers.
+pub(super) fn store(repository: &RepositoryConfig) -> Arc<dyn ObjectStore> {
+    match &repository.store {
+        StoreLocation::Local(path) => Arc::new(LocalStore::new(path)),
+    }
+}
+
+/// Fetches the secrets of a repository.
+pub(super) async fn credentials(name: &str, repository: &RepositoryConfig) -> Result<Vec<Credential>, Failure> {
+    let mut credentials = Vec::new();
+    for credential in &repository.credentials {
+        let secret = credential.secret.resolve().await;
+        let secret =
+            secret.map_err(|error| Failure::new(Reason::NoCredential, format!("repository {name}: {error}")))?;
+        credentials.push(match credential.kind {
+            CredentialKind::Password => Credential::Password(secret),
+            CredentialKind::PlatformKey => Credential::PlatformKey(secret),
+            CredentialKind::RecoveryWords => Credential::RecoveryWords(secret),
+        });
+    }
+    Ok(credentials)
+}
+
+/// Things by name, each made once and shared.
+#[derive(Debug)]
+struct Shared<T>(Mutex<HashMap<String, Arc<OnceCell<Arc<T>>>>>);
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> Shared<T> {
+    /// The thing of that name; whoever asks while it is being made waits for it.
+    async fn get<E>(&self, name: &str, make: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, E> {
+        let cell = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_default().clone();
+        cell.get_or_try_init(|| async { make.await.map(Arc::new) }).await.cloned()
+    }
+
+    /// The next one to ask makes it anew, unless somebody has done so already.
+    fn forget(&self, name: &str, thing: &Arc<T>) {
+        let mut things = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if things.get(name).and_then(|cell| cell.get()).is_some_and(|kept| Arc::ptr_eq(kept, thing)) {
+            things.remove(name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use tokio::sync::Notify;
+
+    #[tokio::test]
+    async fn two_who_ask_at_once_share_one_opening() {
+        let shared = Shared::<u32>::default();
+        let go = Notify::new();
+        let first = shared.get("a", async {
+            go.notified().await;
+            Ok::<_, ()>(1)
+        });
+        let second = shared.get("a", async { Ok::<_, ()>(2) });
+        let release = async { go.notify_one() };
+        let (first, second, ()) = tokio::join!(first, second, release);
+        assert_eq!((*first.unwrap(), *second.unwrap()), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn a_failed_opening_is_tried_again_and_a_forgotten_one_too() {
+        let shared = Shared::<u32>::default();
+        assert_eq!(shared.get("a", async { Err("no") }).await.unwrap_err(), "no");
+        let one = shared.get("a", async { Ok::<_, ()>(1) }).await.unwrap();
+        shared.forget("a", &one);
+        let two = shared.get("a", async { Ok::<_, ()>(2) }).await.unwrap();
+        assert_eq!(*two, 2);
+        // An old failure does not throw away what is new.
+        shared.forget("a", &one);
+        assert_eq!(*shared.get("a", async { Ok::<_, ()>(3) }).await.unwrap(), 2);
+    }
+}

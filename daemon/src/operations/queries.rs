@@ -1,0 +1,142 @@
+//! Questions about repositories, with the engine.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cloudstic_engine::object::ChunkerKind;
+use cloudstic_engine::repository::{InitOptions, Repository};
+use cloudstic_engine::tree::Tree;
+use cloudstic_proto::{Reason, v1};
+use secrecy::ExposeSecret;
+use tokio::sync::mpsc;
+
+use super::listing::{self, Selection};
+use super::{Engine, Listing, Queries, convert, open};
+use crate::config::RepositoryConfig;
+use crate::failure::Failure;
+use crate::supervisor::{TaskKind, panic_text};
+
+/// How many messages of entries wait for a slow reader at most.
+const PARTS_AHEAD: usize = 4;
+
+#[async_trait]
+impl Queries for Engine {
+    async fn init(&self, request: v1::InitRequest) -> Result<v1::InitResponse, Failure> {
+        let name = &request.repository;
+        let repository = self.open.configured(name)?;
+        check_init(&request, repository)?;
+        let options = InitOptions {
+            credentials: open::credentials(name, repository).await?,
+            recovery: request.recovery,
+            chunker: request.keyed_chunker.then_some(ChunkerKind::Keyed),
+        };
+        let report = Repository::init(open::store(repository), options).await?;
+        tracing::info!(repository = name, encrypted = report.encrypted, slots = ?report.slots, "repository made");
+        let words = report.recovery_words.as_ref().map(|words| words.expose_secret().to_owned());
+        Ok(v1::InitResponse {
+            encrypted: report.encrypted,
+            slots: report.slots,
+            recovery_words: words.unwrap_or_default(),
+        })
+    }
+
+    async fn snapshots(&self, repository: &str) -> Result<Vec<v1::Snapshot>, Failure> {
+        let open = self.open.get(repository).await?;
+        let snapshots = open.snapshots().await.map_err(|error| self.noted(repository, &open, error))?;
+        Ok(snapshots.into_iter().map(convert::snapshot_entry).collect())
+    }
+
+    async fn entries(&self, request: v1::ListEntriesRequest) -> Result<Listing, Failure> {
+        let repository = self.open.get(&request.repository).await?;
+        let found = repository.find_snapshot(&request.snapshot).await;
+        let (reference, snapshot) = found.map_err(|error| self.noted(&request.repository, &repository, error))?;
+        let head = convert::snapshot(reference, &snapshot);
+        // Where the source collected modes, one that is left out is 0 (format, section 6).
+        let collects_modes = matches!(snapshot.source.source_type.as_str(), "local" | "sftp");
+        let reader = repository.reader();
+        let cancel = self.stop.child_token();
+        let cancelled = cancel.clone();
+        let (parts, receiver) = mpsc::channel(PARTS_AHEAD);
+        self.tasks.spawn_blocking(TaskKind::Query, move || {
+            let list = || {
+                let tree = Tree::load(&reader, snapshot.root, collects_modes, &cancelled)?;
+                let selection = Selection::new(&tree, &request)?;
+                listing::send(&tree, &reader, selection, head, &parts, &cancelled)
+            };
+            // Without an error at its end, a listing that broke off would look like a whole one.
+            if let Err(failure) = unpanicked(list) {
+                let _ = parts.blocking_send(Err(failure));
+            }
+        });
+        Ok(Listing::new(receiver, cancel))
+    }
+}
+
+impl Engine {
+    fn noted(&self, name: &str, repository: &Arc<Repository>, error: impl Into<Failure>) -> Failure {
+        let failure = error.into();
+        self.open.failed(name, repository, &failure);
+        failure
+    }
+}
+
+fn check_init(request: &v1::InitRequest, repository: &RepositoryConfig) -> Result<(), Failure> {
+    let name = &request.repository;
+    match (repository.credentials.is_empty(), request.unencrypted) {
+        (false, true) => Err(Failure::bad_request(format!(
+            "repository {name} has credentials in the configuration, so it cannot be made unencrypted: remove them first"
+        ))),
+        (true, false) => Err(Failure::new(
+            Reason::NoCredential,
+            format!(
+                "repository {name} has no credential in the configuration: add password, platform_key or \
+                 recovery_words to [repositories.{name}], or ask for an unencrypted one"
+            ),
+        )),
+        (true, true) if request.recovery => {
+            Err(Failure::bad_request("an unencrypted repository needs no recovery words"))
+        }
+        (true, true) if request.keyed_chunker => {
+            Err(Failure::bad_request("an unencrypted repository has no key for its chunk boundaries"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unpanicked<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    std::panic::catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(Failure::internal(format!("a panic: {}", panic_text(panic.as_ref())))))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::config::{CredentialKind, CredentialRef, StoreLocation};
+
+    fn check(encrypted: bool, request: v1::InitRequest) -> Result<(), Reason> {
+        let secret = "env:X".parse().unwrap();
+        let credential = CredentialRef { kind: CredentialKind::Password, secret };
+        let store = StoreLocation::Local("/srv".into());
+        let credentials = if encrypted { vec![credential] } else { Vec::new() };
+        check_init(&request, &RepositoryConfig { store, credentials }).map_err(|failure| failure.reason)
+    }
+
+    #[test]
+    fn nobody_makes_an_unencrypted_repository_by_mistake() {
+        let plain = || v1::InitRequest { unencrypted: true, ..Default::default() };
+        assert_eq!(check(false, v1::InitRequest::default()), Err(Reason::NoCredential));
+        assert_eq!(check(true, plain()), Err(Reason::BadRequest));
+        assert_eq!(check(false, plain()), Ok(()));
+        assert_eq!(check(true, v1::InitRequest { recovery: true, ..Default::default() }), Ok(()));
+        assert_eq!(check(false, v1::InitRequest { recovery: true, ..plain() }), Err(Reason::BadRequest));
+        assert_eq!(check(false, v1::InitRequest { keyed_chunker: true, ..plain() }), Err(Reason::BadRequest));
+    }
+
+    #[test]
+    fn a_panic_in_a_listing_is_an_error_of_the_listing() {
+        let panics = || -> Result<(), Failure> { std::panic::resume_unwind(Box::new("oh")) };
+        assert_eq!(unpanicked(panics).unwrap_err().reason, Reason::Internal);
+    }
+}
