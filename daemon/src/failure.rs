@@ -64,8 +64,17 @@ impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
         let mut metadata = MetadataMap::new();
         metadata.insert(REASON_KEY, MetadataValue::from_static(failure.reason.as_str()));
-        Self::with_metadata(code(failure.reason), failure.message, metadata)
+        Self::with_metadata(code(failure.reason), shortened(failure.message), metadata)
     }
+}
+
+/// A status travels in HTTP headers, which clients bound to 16 KiB; a letter may take 9 bytes there.
+fn shortened(mut message: String) -> String {
+    const LONGEST: usize = 1500;
+    if message.chars().count() > LONGEST {
+        message = message.chars().take(LONGEST).chain(['…']).collect();
+    }
+    message
 }
 
 /// The gRPC code of a reason, for clients that know nothing of reasons.
@@ -192,6 +201,12 @@ mod tests {
         let failure = Failure::from(BackupError::Repository(RepositoryError::Store(store)));
         assert_eq!(failure.reason, Reason::StoreFull);
         assert!(failure.message.contains("local:/srv"));
+    }
+
+    #[test]
+    fn a_long_message_does_not_break_the_headers() {
+        let status = Status::from(Failure::internal("ä".repeat(100_000)));
+        assert!(status.message().ends_with("ä…") && status.message().chars().count() < 2000);
     }
 
     #[test]

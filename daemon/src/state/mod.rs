@@ -10,6 +10,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -104,15 +105,16 @@ impl State {
     pub fn open(folder: &Path, keep_jobs: usize, now: SystemTime) -> Result<(Self, Recovered), StateError> {
         let lock = StateLock::take(folder)?;
         let path = folder.join("state.redb");
-        let db = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create(&path)
-            .map_err(|error| StateError::Open { path: path.clone(), cause: error.to_string() })?;
+        let failed = |cause: String| StateError::Open { path: path.clone(), cause };
+        let opened = Database::builder().set_cache_size(CACHE_BYTES).create(&path);
+        let db = opened.map_err(|error| failed(error.to_string()))?;
+        // It tells the names of files that others may not be allowed to see, and the folder may be open to them.
+        let private = std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600));
+        private.map_err(|error| failed(error.to_string()))?;
         tables::prepare(&db, &path)?;
         let recovered = recover(&db, keep_jobs, now)?;
         let db = Arc::new(db);
-        let writer = Writer::start(db.clone(), keep_jobs)
-            .map_err(|error| StateError::Open { path, cause: error.to_string() })?;
+        let writer = Writer::start(db.clone(), keep_jobs).map_err(|error| failed(error.to_string()))?;
         Ok((Self { db, writer, _lock: Arc::new(lock) }, recovered))
     }
 

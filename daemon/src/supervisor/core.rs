@@ -108,6 +108,15 @@ impl Core {
     }
 
     pub(super) async fn run(mut self) -> Result<(), StateError> {
+        let result = self.work().await;
+        // After a failure jobs may still run, and nobody would wait for them.
+        for active in self.running.values() {
+            active.cancel.cancel();
+        }
+        result
+    }
+
+    async fn work(&mut self) -> Result<(), StateError> {
         while let Some(command) = self.commands.recv().await {
             if let Command::Stop { grace, answer } = command {
                 self.stop(grace).await?;
