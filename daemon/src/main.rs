@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// The Cloudstic backup daemon.
 ///
 /// It runs the backups and restores that cloudsticctl asks for. SIGTERM and SIGINT stop it: jobs that run are stopped at
-/// a safe point and count as interrupted.
+/// a safe point and count as interrupted. A second one stops it at once.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -48,17 +48,26 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     logging::start(config.daemon.log_level, config.daemon.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let stop = async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        };
-        daemon::run(config, stop).await?;
-        Ok(())
+        let (stop, at_once) = (told_to_stop(1)?, told_to_stop(2)?);
+        tokio::select! {
+            ended = daemon::run(config, stop) => Ok(ended?),
+            () = at_once => anyhow::bail!("told to stop twice: jobs that ran will be interrupted at the next start"),
+        }
     });
     // What still blocks then (a job past its grace period, say) must not keep the process.
     runtime.shutdown_background();
     result
+}
+
+/// Is ready after the `times`th SIGTERM or SIGINT from now on.
+fn told_to_stop(times: usize) -> std::io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        for _ in 0..times {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+    })
 }

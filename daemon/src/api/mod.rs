@@ -1,7 +1,7 @@
 //! The API: gRPC over a Unix socket.
 //!
-//! The services translate; what they decide themselves is in [`admit`]. The one invariant: no call of any service, health
-//! and reflection included, gets past [`guard`] unless the caller is allowed.
+//! The services translate; what they decide themselves is in `admit`. The one invariant: no call of any service, health
+//! and reflection included, gets past `guard` unless the caller is allowed.
 
 mod admit;
 mod daemon;

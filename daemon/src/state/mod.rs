@@ -1,7 +1,7 @@
 //! The daemon's memory: the jobs and their logs, in `state.redb`.
 //!
 //! The one invariant: when a call that writes returns, what it wrote survives `kill -9`; and a job that has ended is never
-//! written over. One thread owns all write transactions ([`writer`]); reads go beside it.
+//! written over. One thread owns all write transactions (`writer`); reads go beside it.
 
 mod lock;
 mod tables;

@@ -1,6 +1,6 @@
 //! The supervisor owns every job, from its submission to its terminal state.
 //!
-//! One task ([`core`]) makes all state changes, one after the other, and stores each before it tells anybody: that is
+//! One task (`core`) makes all state changes, one after the other, and stores each before it tells anybody: that is
 //! the invariant. This handle sends it commands and answers questions from what is stored or live.
 
 mod core;

@@ -169,6 +169,21 @@ async fn a_job_that_does_not_stop_is_interrupted_when_the_grace_is_over() {
 }
 
 #[tokio::test]
+async fn a_state_that_cannot_be_written_stops_everything_and_nothing_is_told() {
+    let bench = bench(1);
+    let id = bench.submit("").await;
+    let started = bench.starts.next().await;
+    let mut watched = bench.supervisor.watch(id).await.unwrap();
+    bench.state.close().await;
+    assert_eq!(bench.supervisor.submit(backup_of("")).await.unwrap_err().reason, Reason::Internal);
+    assert!(bench.tasks.fault().await.contains("closed"));
+    started.context.cancel.cancelled().await;
+    assert_eq!(bench.supervisor.submit(backup_of("")).await.unwrap_err().reason, Reason::ShuttingDown);
+    drop(bench);
+    assert_eq!(watched.last().await, None);
+}
+
+#[tokio::test]
 async fn lists_are_newest_first_and_by_repository() {
     let bench = bench(1);
     let (first, second) = (bench.submit("").await, bench.submit("").await);
