@@ -1,14 +1,33 @@
 //! Restore: the entries of a snapshot, written to a folder or as a ZIP stream.
+//!
+//! The one invariant: nothing wrong is ever given as if it were right. A file gets its name in the target, and an
+//! archive its central directory, only when the size and the SHA-256 of all bytes were proven. What cannot be restored
+//! is a warning that names the object, and the rest goes on.
 
+mod archive;
+mod content;
+mod feed;
+mod folder;
+mod identity;
+mod plan;
+mod tally;
+#[cfg(test)]
+mod testing;
+
+use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::object::ObjectRef;
-use crate::progress::Progress;
+use crate::object::{ObjectRef, Snapshot};
+use crate::progress::{Phase, Progress};
 use crate::repository::{Repository, RepositoryError};
 use crate::source::Warning;
+use crate::tree::{ReadObjects, Tree};
+
+use plan::Plan;
+use tally::Tally;
 
 /// What to restore to a folder.
 #[derive(Debug, Clone)]
@@ -71,14 +90,47 @@ pub struct RestoreReport {
     pub warning_count: u64,
 }
 
-/// Restores to a folder.
+/// Restores to a folder, with everything the source gave but birth times, which cannot be set.
+///
+/// Owners other than the user itself, and some flags and attributes, only root can give: what could not be given is one
+/// warning for each of these kinds, not one for each entry. A full or read-only target ends the restore.
 pub async fn restore(
-    _repository: Arc<Repository>,
-    _request: RestoreRequest,
-    _progress: Arc<dyn Progress>,
-    _cancel: CancellationToken,
+    repository: Arc<Repository>,
+    request: RestoreRequest,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
 ) -> Result<RestoreReport, RestoreError> {
-    unimplemented!()
+    progress.phase(Phase::Opening);
+    let (reference, snapshot) = repository.find_snapshot(&request.snapshot).await?;
+    let objects = repository.reader();
+    blocking(cancel, move |cancel| restore_tree(&objects, (reference, &snapshot), &request, progress.as_ref(), cancel))
+        .await
+}
+
+fn restore_tree(
+    objects: &dyn ReadObjects,
+    (reference, snapshot): (ObjectRef, &Snapshot),
+    request: &RestoreRequest,
+    progress: &dyn Progress,
+    cancel: &CancellationToken,
+) -> Result<RestoreReport, RestoreError> {
+    let tree = load(objects, snapshot, progress, cancel)?;
+    let plan = Plan::new(&tree, &request.paths, reference)?;
+    let tally = Tally::new(progress, cancel);
+    plan.tell_problems(&tree, &tally);
+    folder::restore(&folder::Job {
+        objects,
+        tree: &tree,
+        plan: &plan,
+        tally: &tally,
+        target: &request.target,
+        overwrite: request.overwrite,
+        dry_run: request.dry_run,
+        identity: request.identity.as_ref(),
+        present: Mutex::new(HashSet::new()),
+        sealed: Mutex::new(Vec::new()),
+    });
+    tally.finish(reference, &request.target.display().to_string())
 }
 
 /// What to restore as a ZIP stream.
@@ -94,14 +146,66 @@ pub struct ArchiveRequest {
 
 /// Restores as a ZIP stream, sent in pieces of at most 256 KiB. When it ends with an error, the archive has no central
 /// directory, so that no program takes it for a whole one.
+///
+/// A file of up to 8 MiB is proven before any of it is sent; if it is damaged, it is left out with a warning. Of a
+/// larger one each chunk is proven before it is sent, but what is sent cannot be taken back: damage behind its first
+/// 8 MiB ends the archive with an error that names the object. Special files, which an archive cannot hold, are
+/// warnings; hard links become files of their own; owners, extended attributes and flags are not in it.
 pub async fn archive(
-    _repository: Arc<Repository>,
-    _request: ArchiveRequest,
-    _output: tokio::sync::mpsc::Sender<bytes::Bytes>,
-    _progress: Arc<dyn Progress>,
-    _cancel: CancellationToken,
+    repository: Arc<Repository>,
+    request: ArchiveRequest,
+    output: tokio::sync::mpsc::Sender<bytes::Bytes>,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
 ) -> Result<RestoreReport, RestoreError> {
-    unimplemented!()
+    progress.phase(Phase::Opening);
+    let (reference, snapshot) = repository.find_snapshot(&request.snapshot).await?;
+    let objects = repository.reader();
+    blocking(cancel, move |cancel| {
+        archive_tree(&objects, (reference, &snapshot), &request, output, progress.as_ref(), cancel)
+    })
+    .await
+}
+
+fn archive_tree(
+    objects: &dyn ReadObjects,
+    (reference, snapshot): (ObjectRef, &Snapshot),
+    request: &ArchiveRequest,
+    output: tokio::sync::mpsc::Sender<bytes::Bytes>,
+    progress: &dyn Progress,
+    cancel: &CancellationToken,
+) -> Result<RestoreReport, RestoreError> {
+    let tree = load(objects, snapshot, progress, cancel)?;
+    let plan = Plan::new(&tree, &request.paths, reference)?;
+    let tally = Tally::new(progress, cancel);
+    plan.tell_problems(&tree, &tally);
+    archive::archive(objects, &tree, &plan, &tally, (!request.dry_run).then_some(output));
+    tally.finish(reference, "/")
+}
+
+fn load(
+    objects: &dyn ReadObjects,
+    snapshot: &Snapshot,
+    progress: &dyn Progress,
+    cancel: &CancellationToken,
+) -> Result<Tree, RestoreError> {
+    progress.phase(Phase::Listing);
+    let collects_modes = matches!(snapshot.source.source_type.as_str(), "local" | "sftp");
+    Tree::load(objects, snapshot.root, collects_modes, cancel).map_err(|_| RestoreError::Cancelled)
+}
+
+/// Runs work that blocks, away from the async threads. If nobody waits for it any more, it is cancelled.
+async fn blocking<T: Send + 'static>(
+    cancel: CancellationToken,
+    work: impl FnOnce(&CancellationToken) -> Result<T, RestoreError> + Send + 'static,
+) -> Result<T, RestoreError> {
+    let cancel = cancel.child_token();
+    let _guard = cancel.clone().drop_guard();
+    match tokio::task::spawn_blocking(move || work(&cancel)).await {
+        Ok(done) => done,
+        Err(why) if why.is_panic() => std::panic::resume_unwind(why.into_panic()),
+        Err(_) => Err(RestoreError::Cancelled),
+    }
 }
 
 /// Why nothing, or not all, was restored.

@@ -1,0 +1,264 @@
+//! Writes one entry. It is made under another name in the same folder, and takes its place only when all of it is
+//! there and proven: what fails leaves nothing behind, and what was there before stays.
+
+use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, RenameFlags, linkat, makedev, mknodat, openat, renameat, renameat_with, symlinkat,
+    unlinkat,
+};
+use rustix::io::Errno;
+
+use super::Job;
+use super::attributes::{self, Made};
+use super::beneath::{Folders, Target, look};
+use super::decide::{file_type, type_of};
+use crate::object::{FileMeta, Kind};
+use crate::restore::Overwrite;
+use crate::restore::content::Proof;
+use crate::restore::feed::{Data, Ready};
+use crate::tree::{EntryId, TreeEntry};
+
+/// Blocks of zeros that become holes in a sparse file, in bytes.
+const BLOCK: usize = 4096;
+
+/// Why an entry is not written.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// It cannot be; others can.
+    Entry(String),
+    /// Nothing more can be written.
+    Target(Errno),
+    /// The restore ends.
+    Stopped,
+}
+
+impl Fault {
+    pub(super) fn new(what: &str, why: Errno) -> Self {
+        match why {
+            Errno::NOSPC | Errno::DQUOT | Errno::ROFS => Self::Target(why),
+            why => Self::Entry(format!("cannot {what}: {}", std::io::Error::from(why))),
+        }
+    }
+}
+
+/// One thread's means of writing.
+pub(super) struct Writer<'a> {
+    job: &'a Job<'a>,
+    pub(super) folders: Folders<'a>,
+    random: RandomState,
+    made: u64,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(job: &'a Job<'a>, target: &'a Target) -> Self {
+        Self { job, folders: Folders::new(target, job.tree), random: RandomState::new(), made: 0 }
+    }
+
+    pub(super) fn folder_of(&mut self, entry: &TreeEntry<'_>) -> Result<Arc<OwnedFd>, Fault> {
+        self.folders.get(entry.parent).map_err(|why| Fault::new("open its folder", why))
+    }
+
+    /// Writes a file, link or special file.
+    pub(super) fn write(&mut self, entry: &TreeEntry<'_>, ready: Ready) -> Result<(), Fault> {
+        let folder = self.folder_of(entry)?;
+        let temporary = Temporary { folder: &folder, name: self.temporary_name() };
+        match entry.kind {
+            None => self.write_file(&temporary, entry, ready)?,
+            Some(kind) => self.make_special(&temporary, entry, kind, ready.meta.as_ref())?,
+        }
+        self.put_in_place(temporary, entry)
+    }
+
+    /// Makes a hard link to an entry that was written before.
+    pub(super) fn link(&mut self, entry: &TreeEntry<'_>, leader: &TreeEntry<'_>) -> Result<(), Fault> {
+        let (folder, first) = (self.folder_of(entry)?, self.folder_of(leader)?);
+        let temporary = Temporary { folder: &folder, name: self.temporary_name() };
+        linkat(&first, leader.name, &folder, temporary.name.as_str(), AtFlags::empty())
+            .map_err(|why| Fault::new("link it", why))?;
+        self.put_in_place(temporary, entry)
+    }
+
+    fn write_file(&self, temporary: &Temporary<'_>, entry: &TreeEntry<'_>, ready: Ready) -> Result<(), Fault> {
+        if entry.content.is_none() && entry.size > 0 {
+            return Err(Fault::Entry(format!("filemeta/{} names no data", entry.filemeta)));
+        }
+        let mode = if entry.mode.is_some() { Mode::RUSR | Mode::WUSR } else { Mode::from_raw_mode(0o666) };
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(temporary.folder, temporary.name.as_str(), flags, mode)
+            .map_err(|why| Fault::new("create it", why))?;
+        let file = File::from(file);
+        attributes::set_flags(file.as_fd(), entry, self.job.tally);
+        self.write_data(&file, entry, ready.data)?;
+        self.decorate(&Made::Open(file.as_fd()), entry, ready.meta.as_ref());
+        Ok(())
+    }
+
+    fn write_data(&self, file: &File, entry: &TreeEntry<'_>, data: Data) -> Result<(), Fault> {
+        let mut proof = Proof::new(entry).filter(|_| data.rest.is_some());
+        let mut at = 0;
+        for piece in data.head.into_iter().map(Ok).chain(data.rest.into_iter().flatten()) {
+            if self.job.tally.stopped() {
+                return Err(Fault::Stopped);
+            }
+            let piece = piece.map_err(|why| Fault::Entry(why.to_string()))?;
+            if let Some(proof) = &mut proof {
+                proof.update(&piece);
+            }
+            let written = if entry.sparse { write_sparse(file, at, &piece) } else { file.write_all_at(&piece, at) };
+            written.map_err(|why| Fault::new("write it", errno(&why)))?;
+            at += piece.len() as u64;
+            self.job.tally.progress.advance(0, piece.len() as u64);
+        }
+        if self.job.tally.stopped() {
+            return Err(Fault::Stopped);
+        }
+        if let Some(proof) = proof {
+            proof.finish().map_err(|why| Fault::Entry(why.to_string()))?;
+        }
+        if entry.sparse { file.set_len(at).map_err(|why| Fault::new("write it", errno(&why))) } else { Ok(()) }
+    }
+
+    fn make_special(
+        &self,
+        temporary: &Temporary<'_>,
+        entry: &TreeEntry<'_>,
+        kind: Kind,
+        meta: Option<&FileMeta>,
+    ) -> Result<(), Fault> {
+        let lacks = |what: &str| Fault::Entry(format!("filemeta/{} names no {what}", entry.filemeta));
+        let posix = meta.and_then(FileMeta::posix);
+        let (folder, name) = (temporary.folder, temporary.name.as_str());
+        let made = if kind == Kind::Symlink {
+            let target = posix.and_then(|posix| posix.target_bytes()).ok_or_else(|| lacks("link target"))?;
+            symlinkat(target, folder, name)
+        } else {
+            let device = match kind {
+                Kind::Char | Kind::Block => posix
+                    .and_then(|posix| Some(makedev(posix.rdev_major?, posix.rdev_minor?)))
+                    .ok_or_else(|| lacks("device"))?,
+                _ => 0,
+            };
+            let mode = if entry.mode.is_some() { 0o600 } else { 0o666 };
+            mknodat(folder, name, type_of(entry), Mode::from_raw_mode(mode), device)
+        };
+        made.map_err(|why| Fault::new("create it", why))?;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let place = openat(folder, name, flags, Mode::empty()).map_err(|why| Fault::new("create it", why))?;
+        self.decorate(&Made::Place(place.as_fd()), entry, meta);
+        Ok(())
+    }
+
+    /// Sets the attributes of a folder that was made before.
+    pub(super) fn decorate_folder(&mut self, entry: &TreeEntry<'_>, meta: Option<&FileMeta>) -> Result<(), Fault> {
+        let parent = self.folder_of(entry)?;
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open = |more| openat(&parent, entry.name, flags | more, Mode::empty());
+        match open(OFlags::RDONLY) {
+            Ok(folder) => {
+                attributes::set_flags(folder.as_fd(), entry, self.job.tally);
+                self.decorate(&Made::Open(folder.as_fd()), entry, meta);
+            }
+            Err(Errno::ACCESS) => {
+                let place = open(OFlags::PATH).map_err(|why| Fault::new("open it", why))?;
+                self.decorate(&Made::Place(place.as_fd()), entry, meta);
+            }
+            Err(why) => return Err(Fault::new("open it", why)),
+        }
+        Ok(())
+    }
+
+    fn decorate(&self, made: &Made<'_>, entry: &TreeEntry<'_>, meta: Option<&FileMeta>) {
+        if let Err((what, why)) = attributes::apply(made, entry, meta, self.job.tally) {
+            self.job.warn(entry.id, format!("is there, but its {what} cannot be set: {}", std::io::Error::from(why)));
+        }
+    }
+
+    /// Makes an entry immutable or append-only.
+    pub(super) fn seal(&mut self, id: EntryId) -> Result<(), Fault> {
+        let entry = self.job.tree.get(id);
+        let folder = self.folder_of(&entry)?;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let opened = openat(&folder, entry.name, flags, Mode::empty()).map_err(|why| Fault::new("open it", why))?;
+        attributes::seal(opened.as_fd(), &entry, self.job.tally);
+        Ok(())
+    }
+
+    fn put_in_place(&self, temporary: Temporary<'_>, entry: &TreeEntry<'_>) -> Result<(), Fault> {
+        let (folder, from) = (temporary.folder, temporary.name.as_str());
+        let rename = || renameat(folder, from, folder, entry.name);
+        let renamed = if self.job.overwrite == Overwrite::Never {
+            match renameat_with(folder, from, folder, entry.name, RenameFlags::NOREPLACE) {
+                Err(Errno::INVAL | Errno::NOSYS) => match look(folder, entry.name) {
+                    Ok(None) => rename(),
+                    Ok(Some(_)) => Err(Errno::EXIST),
+                    Err(why) => Err(why),
+                },
+                renamed => renamed,
+            }
+        } else {
+            match rename() {
+                Err(Errno::ISDIR) => remove_folder(folder, entry.name).and_then(|()| rename()),
+                renamed => renamed,
+            }
+        };
+        renamed.map_err(|why| Fault::new("put it in its place", why))
+        // Two names of one file are renamed by doing nothing: then the temporary one is still there and goes now.
+    }
+
+    fn temporary_name(&mut self) -> String {
+        self.made += 1;
+        format!(".cloudstic-{:016x}.tmp", self.random.hash_one(self.made))
+    }
+}
+
+/// A name that goes when it is no longer needed.
+struct Temporary<'a> {
+    folder: &'a OwnedFd,
+    name: String,
+}
+
+impl Drop for Temporary<'_> {
+    fn drop(&mut self) {
+        _ = unlinkat(self.folder, self.name.as_str(), AtFlags::empty());
+    }
+}
+
+/// Removes what is at a name to make room for a folder; never a folder.
+pub(super) fn make_room(folder: &OwnedFd, name: &[u8]) -> Result<(), Errno> {
+    match look(folder, name)? {
+        Some(stat) if file_type(&stat) != FileType::Directory => unlinkat(folder, name, AtFlags::empty()),
+        _ => Ok(()),
+    }
+}
+
+/// Removes an empty folder.
+fn remove_folder(folder: &OwnedFd, name: &[u8]) -> Result<(), Errno> {
+    unlinkat(folder, name, AtFlags::REMOVEDIR)
+}
+
+/// Leaves blocks of zeros out.
+fn write_sparse(file: &File, at: u64, piece: &[u8]) -> std::io::Result<()> {
+    const ZEROS: [u8; BLOCK] = [0; BLOCK];
+    // The first block ends where the file's own first block boundary after `at` is.
+    let first = (BLOCK - (at % BLOCK as u64) as usize).min(piece.len());
+    let (head, tail) = piece.split_at(first);
+    let mut from = 0;
+    let mut end = 0;
+    for block in std::iter::once(head).chain(tail.chunks(BLOCK)) {
+        if block == &ZEROS[..block.len()] {
+            file.write_all_at(&piece[from..end], at + from as u64)?;
+            from = end + block.len();
+        }
+        end += block.len();
+    }
+    file.write_all_at(&piece[from..end], at + from as u64)
+}
+
+fn errno(why: &std::io::Error) -> Errno {
+    Errno::from_io_error(why).unwrap_or(Errno::IO)
+}

@@ -1,0 +1,97 @@
+//! What of a tree is restored: everything, or some paths with all below them and the folders above.
+
+use std::collections::{HashMap, HashSet};
+
+use super::RestoreError;
+use super::tally::Tally;
+use crate::object::ObjectRef;
+use crate::source::Warning;
+use crate::tree::{EntryId, Tree, show_path};
+
+pub(super) struct Plan {
+    selected: Vec<bool>,
+    paths: Vec<String>,
+    /// For a first name that is not selected, the second name that stands in for it.
+    stand_ins: HashMap<EntryId, EntryId>,
+    /// Entries that other selected ones are links to.
+    pub(super) leaders: HashSet<EntryId>,
+}
+
+impl Plan {
+    pub(super) fn new(tree: &Tree, paths: &[Vec<u8>], snapshot: ObjectRef) -> Result<Self, RestoreError> {
+        let is_all = |path: &Vec<u8>| path.iter().all(|&byte| byte == b'/');
+        let all = paths.iter().all(|path| is_all(path)) || paths.iter().any(is_all);
+        let mut plan = Self {
+            selected: vec![all; tree.len()],
+            paths: if all { Vec::new() } else { paths.iter().map(|path| trimmed(path)).collect() },
+            stand_ins: HashMap::new(),
+            leaders: HashSet::new(),
+        };
+        for path in paths.iter().filter(|_| !all) {
+            let id = tree
+                .find(path)
+                .ok_or_else(|| RestoreError::NoSuchPath { path: show_path(path), snapshot: snapshot.to_string() })?;
+            let below = tree.subtree(id);
+            plan.selected[below.start as usize..below.end as usize].fill(true);
+            let mut above = tree.get(id).parent;
+            while let Some(folder) = above {
+                plan.selected[folder.0 as usize] = true;
+                above = tree.get(folder).parent;
+            }
+        }
+        plan.choose_leaders(tree);
+        Ok(plan)
+    }
+
+    fn choose_leaders(&mut self, tree: &Tree) {
+        for second in tree.entries().filter(|entry| self.selected[entry.id.0 as usize]) {
+            let Some(first) = second.hardlink else { continue };
+            if self.selected[first.0 as usize] {
+                self.leaders.insert(first);
+            } else if let Some(&stand_in) = self.stand_ins.get(&first) {
+                self.leaders.insert(stand_in);
+            } else {
+                self.stand_ins.insert(first, second.id);
+            }
+        }
+    }
+
+    /// The selected entries, in path order.
+    pub(super) fn entries(&self) -> impl Iterator<Item = EntryId> {
+        self.selected.iter().zip(0..).filter(|(selected, _)| **selected).map(|(_, at)| EntryId(at))
+    }
+
+    /// The entry that this one is to be a hard link to.
+    pub(super) fn leader_of(&self, tree: &Tree, id: EntryId) -> Option<EntryId> {
+        let first = tree.get(id).hardlink?;
+        let leader = if self.selected[first.0 as usize] { first } else { *self.stand_ins.get(&first)? };
+        (leader != id).then_some(leader)
+    }
+
+    /// How many of them are in a folder.
+    pub(super) fn count_below(&self, tree: &Tree, folder: EntryId) -> usize {
+        let below = tree.subtree(folder);
+        self.selected[below.start as usize + 1..below.end as usize].iter().filter(|selected| **selected).count()
+    }
+
+    /// Tells of what is not in the tree, as far as it concerns what is selected.
+    pub(super) fn tell_problems(&self, tree: &Tree, tally: &Tally<'_>) {
+        for problem in tree.problems().iter().filter(|problem| self.concerns(problem)) {
+            tally.warn(problem.path.clone(), problem.problem.clone());
+        }
+        tally.warn_uncounted(tree.problem_count() - tree.problems().len() as u64);
+    }
+
+    fn concerns(&self, problem: &Warning) -> bool {
+        let below = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        // What is below a lost node is not known: it may be anything.
+        self.paths.is_empty()
+            || problem.path.starts_with("node/")
+            || self.paths.iter().any(|path| below(&problem.path, path) || below(path, &problem.path))
+    }
+}
+
+fn trimmed(path: &[u8]) -> String {
+    let names: Vec<_> = path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).collect();
+    show_path(&names.join(&b'/'))
+}

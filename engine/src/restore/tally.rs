@@ -1,0 +1,135 @@
+//! What a restore has done so far: counts, warnings, and whether it has to stop. Shared by all its threads.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{RestoreError, RestoreReport};
+use crate::object::ObjectRef;
+use crate::progress::Progress;
+use crate::source::Warning;
+
+/// How many warnings are kept in full.
+const KEPT: usize = 1000;
+
+/// What the target or its user cannot take: one warning in all, however many entries it concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Limit {
+    /// Owners can be given by root alone.
+    Owner,
+    /// Inode flags.
+    Flags,
+    /// Attributes outside `user.`.
+    SystemXattrs,
+}
+
+impl Limit {
+    fn describe(self, count: u64) -> String {
+        let what = match self {
+            Self::Owner => "did not get their owner, group, or set-id bits: only root can give files to others",
+            Self::Flags => "did not get their inode flags: the file system or the rights of the user do not allow them",
+            Self::SystemXattrs => {
+                "did not get all extended attributes: the file system or the rights of the user do not allow them"
+            }
+        };
+        format!("{count} entries {what}")
+    }
+}
+
+pub(super) struct Tally<'a> {
+    pub(super) progress: &'a dyn Progress,
+    cancel: &'a CancellationToken,
+    pub(super) files: AtomicU64,
+    pub(super) folders: AtomicU64,
+    pub(super) others: AtomicU64,
+    pub(super) bytes: AtomicU64,
+    pub(super) skipped: AtomicU64,
+    warnings: Mutex<(Vec<Warning>, u64)>,
+    limits: Mutex<BTreeMap<Limit, u64>>,
+    failure: Mutex<Option<RestoreError>>,
+    stop: AtomicBool,
+}
+
+impl<'a> Tally<'a> {
+    pub(super) fn new(progress: &'a dyn Progress, cancel: &'a CancellationToken) -> Self {
+        Self {
+            progress,
+            cancel,
+            files: AtomicU64::new(0),
+            folders: AtomicU64::new(0),
+            others: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
+            warnings: Mutex::default(),
+            limits: Mutex::default(),
+            failure: Mutex::default(),
+            stop: AtomicBool::new(false),
+        }
+    }
+
+    /// Something is not, or not wholly, restored; the rest goes on.
+    pub(super) fn warn(&self, path: String, problem: String) {
+        let warning = Warning { path, problem };
+        self.progress.warning(&warning);
+        let mut warnings = lock(&self.warnings);
+        warnings.1 += 1;
+        if warnings.0.len() < KEPT {
+            warnings.0.push(warning);
+        }
+    }
+
+    /// Warnings that are only counted.
+    pub(super) fn warn_uncounted(&self, count: u64) {
+        lock(&self.warnings).1 += count;
+    }
+
+    pub(super) fn limited(&self, limit: Limit) {
+        *lock(&self.limits).entry(limit).or_default() += 1;
+    }
+
+    /// The whole restore cannot go on. The first reason stays.
+    pub(super) fn fail(&self, why: RestoreError) {
+        lock(&self.failure).get_or_insert(why);
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether all threads have to end.
+    pub(super) fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.cancel.is_cancelled()
+    }
+
+    pub(super) fn add(&self, counter: &AtomicU64, amount: u64) {
+        counter.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// The report, or why there is none.
+    pub(super) fn finish(self, snapshot: ObjectRef, place: &str) -> Result<RestoreReport, RestoreError> {
+        for (limit, count) in std::mem::take(&mut *lock(&self.limits)) {
+            self.warn(place.to_owned(), limit.describe(count));
+        }
+        if let Some(why) = lock(&self.failure).take() {
+            return Err(why);
+        }
+        if self.cancel.is_cancelled() {
+            return Err(RestoreError::Cancelled);
+        }
+        let (warnings, warning_count) = std::mem::take(&mut *lock(&self.warnings));
+        Ok(RestoreReport {
+            snapshot: Some(snapshot),
+            files: self.files.into_inner(),
+            folders: self.folders.into_inner(),
+            others: self.others.into_inner(),
+            bytes: self.bytes.into_inner(),
+            skipped: self.skipped.into_inner(),
+            warnings,
+            warning_count,
+        })
+    }
+}
+
+/// Locks; what a panicked thread left behind is still counts and warnings.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
