@@ -4,6 +4,8 @@
 //! decided what it means to a client.
 
 use cloudstic_engine::backup::BackupError;
+use cloudstic_engine::crypto::SlotError;
+use cloudstic_engine::lock::LockError;
 use cloudstic_engine::repository::{ReadError, RepositoryError};
 use cloudstic_engine::restore::RestoreError;
 use cloudstic_engine::source::SourceError;
@@ -123,12 +125,37 @@ impl From<RepositoryError> for Failure {
         let reason = match error {
             RepositoryError::Read(read) => return read.into(),
             RepositoryError::Store(store) => return store.into(),
+            RepositoryError::Slot(slot) => return slot.into(),
             RepositoryError::NotInitialised { .. } => Reason::NotInitialised,
             RepositoryError::AlreadyInitialised { .. } => Reason::AlreadyInitialised,
             RepositoryError::WrongCredential { .. } => Reason::WrongCredential,
             RepositoryError::NoCredential { .. } => Reason::NoCredential,
             RepositoryError::NoSuchSnapshot { .. } => Reason::NoSuchSnapshot,
             RepositoryError::Malformed { .. } => Reason::Damaged,
+            RepositoryError::UnknownVersion { .. } | RepositoryError::KeyedWithoutKey => Reason::BadRequest,
+            RepositoryError::Seal(_) | RepositoryError::System(_) => Reason::Internal,
+        };
+        Self::new(reason, error.to_string())
+    }
+}
+
+impl From<SlotError> for Failure {
+    fn from(error: SlotError) -> Self {
+        let reason = match error {
+            SlotError::BadCredential(_) => Reason::WrongCredential,
+            SlotError::Malformed { .. } => Reason::Damaged,
+            SlotError::System(_) => Reason::Internal,
+        };
+        Self::new(reason, error.to_string())
+    }
+}
+
+impl From<LockError> for Failure {
+    fn from(error: LockError) -> Self {
+        let reason = match error {
+            LockError::Store(store) => return store.into(),
+            LockError::Held(_) => Reason::Locked,
+            LockError::System(_) => Reason::Internal,
         };
         Self::new(reason, error.to_string())
     }
@@ -152,6 +179,8 @@ impl From<BackupError> for Failure {
         match error {
             BackupError::Repository(repository) => repository.into(),
             BackupError::Source(source) => source.into(),
+            BackupError::Lock(lock) => lock.into(),
+            BackupError::System(_) => Self::new(Reason::Internal, error.to_string()),
             BackupError::Cancelled => Self::new(Reason::Cancelled, error.to_string()),
         }
     }
@@ -161,6 +190,7 @@ impl From<RestoreError> for Failure {
     fn from(error: RestoreError) -> Self {
         let reason = match error {
             RestoreError::Repository(repository) => return repository.into(),
+            RestoreError::Lock(lock) => return lock.into(),
             RestoreError::NoSuchPath { .. } => Reason::NoSuchPath,
             RestoreError::Target { .. } => Reason::TargetUnwritable,
             RestoreError::OutputClosed | RestoreError::Cancelled => Reason::Cancelled,

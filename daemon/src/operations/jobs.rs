@@ -44,6 +44,7 @@ impl Engine {
             tags,
             dry_run: spec.dry_run,
             read_all: spec.read_all,
+            clock: cloudstic_engine::clock::system(),
         };
         let done = backup::backup(repository.clone(), request, context.progress, context.cancel).await;
         let report = self.judged(&name, &repository, done)?;

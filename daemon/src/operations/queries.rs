@@ -54,7 +54,7 @@ impl Queries for Engine {
         let head = convert::snapshot(reference, &snapshot);
         // Where the source collected modes, one that is left out is 0 (format, section 6).
         let collects_modes = matches!(snapshot.source.source_type.as_str(), "local" | "sftp");
-        let reader = repository.reader();
+        let reader = repository.reader().await.map_err(|error| self.noted(&request.repository, &repository, error))?;
         let cancel = self.stop.child_token();
         let cancelled = cancel.clone();
         let (parts, receiver) = mpsc::channel(PARTS_AHEAD);

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cache::{CacheUpdate, CachedSource, SourceKey, StatCache};
 use crate::clock::Clock;
-use crate::lock::{LockError, SharedLock};
+use crate::lock::{self, LockError};
 use crate::object::SnapshotEntry;
 use crate::progress::{Phase, Progress};
 use crate::repository::{NewSnapshot, ReadError, Repository, RepositoryError, Written};
@@ -82,12 +82,8 @@ pub async fn backup(
     if request.dry_run {
         return run(repository, request, progress, cancel).await;
     }
-    let lock = SharedLock::acquire(Arc::clone(repository.store()), repository.sealer(), "backup").await?;
-    let result = run(repository, request, progress, cancel).await;
-    if let Err(error) = lock.release().await {
-        tracing::warn!(%error, "a repository lock could not be removed; it expires by itself");
-    }
-    result
+    let work = run(Arc::clone(&repository), request, progress, cancel);
+    lock::while_shared(repository.store(), repository.sealer(), "backup", work).await
 }
 
 async fn run(

@@ -9,7 +9,7 @@ mod shared;
 use std::time::Duration;
 
 pub use record::LockRecord;
-pub use shared::{LockError, SharedLock};
+pub use shared::{LockError, SharedLock, while_shared};
 
 /// How long a lock lives after it was last written.
 pub const TTL: Duration = Duration::from_secs(60);

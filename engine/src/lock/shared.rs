@@ -66,6 +66,21 @@ impl SharedLock {
     }
 }
 
+/// Does `work` under a shared lock.
+pub async fn while_shared<T, E: From<LockError>>(
+    store: &Arc<dyn ObjectStore>,
+    sealer: &Sealer,
+    operation: &str,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let lock = SharedLock::acquire(Arc::clone(store), sealer, operation).await?;
+    let result = work.await;
+    if let Err(error) = lock.release().await {
+        tracing::warn!(%error, "a repository lock could not be removed; it expires by itself");
+    }
+    result
+}
+
 async fn refuse_exclusive(store: &dyn ObjectStore, sealer: &Sealer) -> Result<(), LockError> {
     match store.get(EXCLUSIVE_KEY).await {
         Ok(stored) => match LockRecord::decode(sealer, &stored) {

@@ -1,5 +1,6 @@
 //! Making the catalog agree with the packs that are really there.
 
+use futures::future::ready;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::catalog::{Catalog, Location, PackedObject};
@@ -29,9 +30,9 @@ const FIRST_READ: u64 = 64 << 10;
 pub async fn heal(store: &dyn ObjectStore, sealer: &Sealer, catalog: Catalog) -> Result<Healed, StoreError> {
     let mut packs: Vec<(Hash, u64)> = store
         .list("packs/")
-        .try_filter_map(async |stat| {
+        .try_filter_map(|stat| {
             let name = stat.key.strip_prefix("packs/").and_then(|name| name.parse().ok());
-            Ok(name.map(|name| (name, stat.size)))
+            ready(Ok(name.map(|name| (name, stat.size))))
         })
         .try_collect()
         .await?;
@@ -41,9 +42,9 @@ pub async fn heal(store: &dyn ObjectStore, sealer: &Sealer, catalog: Catalog) ->
         if catalog.packs().iter().all(exists) { (catalog, 0) } else { catalog.retain_packs(exists) };
     let mut named = catalog.packs().to_vec();
     named.sort_unstable();
-    let unnamed = packs.iter().filter(|(name, _)| named.binary_search(name).is_err());
-    let found: Vec<Vec<PackedObject>> = stream::iter(unnamed)
-        .map(|(name, size)| read_footer(store, sealer, *name, *size))
+    packs.retain(|(name, _)| named.binary_search(name).is_err());
+    let found: Vec<Vec<PackedObject>> = stream::iter(packs)
+        .map(|(name, size)| read_footer(store, sealer, name, size))
         .buffer_unordered(store.capabilities().concurrency)
         .try_collect()
         .await?;

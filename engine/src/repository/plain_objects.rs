@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::future::ready;
 use futures::stream::TryStreamExt;
 use tokio::runtime::Handle;
 
@@ -46,7 +47,7 @@ impl PlainObjects {
         let mut objects = HashSet::new();
         for kind in [ObjectKind::Chunk, ObjectKind::Content] {
             let prefix = format!("{}/", kind.as_str());
-            let keys = self.store.list(&prefix).try_filter_map(async |stat| Ok(stat.key.parse::<ObjectRef>().ok()));
+            let keys = self.store.list(&prefix).try_filter_map(|stat| ready(Ok(stat.key.parse::<ObjectRef>().ok())));
             objects.extend(runtime.block_on(keys.try_collect::<Vec<_>>())?);
         }
         Ok(Arc::clone(listed.insert(Arc::new(objects))))

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use futures::future::ready;
 use futures::stream::TryStreamExt;
 
 use super::{ReadError, Repository, RepositoryError};
@@ -74,7 +75,7 @@ impl Repository {
 
     /// Every snapshot object, in the base store and in packs.
     async fn snapshot_refs(&self) -> Result<BTreeSet<ObjectRef>, RepositoryError> {
-        let plain = self.store.list("snapshot/").try_filter_map(async |stat| Ok(stat.key.parse::<ObjectRef>().ok()));
+        let plain = self.store.list("snapshot/").try_filter_map(|stat| ready(Ok(stat.key.parse::<ObjectRef>().ok())));
         let mut refs: BTreeSet<ObjectRef> = plain.try_collect().await?;
         refs.extend(self.catalog().await?.objects(ObjectKind::Snapshot));
         Ok(refs)

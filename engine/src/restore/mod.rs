@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::lock::{self, LockError};
 use crate::object::{ObjectRef, Snapshot};
 use crate::progress::{Phase, Progress};
 use crate::repository::{Repository, RepositoryError};
@@ -101,10 +102,15 @@ pub async fn restore(
     cancel: CancellationToken,
 ) -> Result<RestoreReport, RestoreError> {
     progress.phase(Phase::Opening);
-    let (reference, snapshot) = repository.find_snapshot(&request.snapshot).await?;
-    let objects = repository.reader();
-    blocking(cancel, move |cancel| restore_tree(&objects, (reference, &snapshot), &request, progress.as_ref(), cancel))
+    lock::while_shared(repository.store(), repository.sealer(), "restore", async {
+        let (reference, snapshot) = repository.find_snapshot(&request.snapshot).await?;
+        let objects = repository.reader().await?;
+        blocking(cancel, move |cancel| {
+            restore_tree(&objects, (reference, &snapshot), &request, progress.as_ref(), cancel)
+        })
         .await
+    })
+    .await
 }
 
 fn restore_tree(
@@ -130,6 +136,7 @@ fn restore_tree(
         present: Mutex::new(HashSet::new()),
         sealed: Mutex::new(Vec::new()),
     });
+    tally.warn_all(objects.detours());
     tally.finish(reference, &request.target.display().to_string())
 }
 
@@ -159,10 +166,13 @@ pub async fn archive(
     cancel: CancellationToken,
 ) -> Result<RestoreReport, RestoreError> {
     progress.phase(Phase::Opening);
-    let (reference, snapshot) = repository.find_snapshot(&request.snapshot).await?;
-    let objects = repository.reader();
-    blocking(cancel, move |cancel| {
-        archive_tree(&objects, (reference, &snapshot), &request, output, progress.as_ref(), cancel)
+    lock::while_shared(repository.store(), repository.sealer(), "restore", async {
+        let (reference, snapshot) = repository.find_snapshot(&request.snapshot).await?;
+        let objects = repository.reader().await?;
+        blocking(cancel, move |cancel| {
+            archive_tree(&objects, (reference, &snapshot), &request, output, progress.as_ref(), cancel)
+        })
+        .await
     })
     .await
 }
@@ -180,6 +190,7 @@ fn archive_tree(
     let tally = Tally::new(progress, cancel);
     plan.tell_problems(&tree, &tally);
     archive::archive(objects, &tree, &plan, &tally, (!request.dry_run).then_some(output));
+    tally.warn_all(objects.detours());
     tally.finish(reference, "/")
 }
 
@@ -214,6 +225,9 @@ pub enum RestoreError {
     /// The repository.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
+    /// The repository is locked.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// No such path.
     #[error("{path} is not in {snapshot}: see `cloudsticctl ls`")]
     NoSuchPath {

@@ -81,6 +81,13 @@ impl<'a> Tally<'a> {
     }
 
     /// Warnings that are only counted.
+    /// What was found only on a second try, in a part of the repository that is damaged.
+    pub(super) fn warn_all(&self, warnings: Vec<Warning>) {
+        for Warning { path, problem } in warnings {
+            self.warn(path, problem);
+        }
+    }
+
     pub(super) fn warn_uncounted(&self, count: u64) {
         lock(&self.warnings).1 += count;
     }

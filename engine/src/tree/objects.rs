@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::object::{ObjectRef, json};
 use crate::repository::{ObjectReader, ReadError};
+use crate::source::Warning;
 
 /// Gives plain objects, each proven by its name (content objects excepted: prove the data). Blocking: for worker
 /// threads only.
@@ -14,6 +15,11 @@ pub trait ReadObjects: Send + Sync {
 
     /// Where it lies, for reading in physical order.
     fn locality(&self, object: &ObjectRef) -> (u32, u64);
+
+    /// What was found only on a second try: damage that has cost nothing yet.
+    fn detours(&self) -> Vec<Warning> {
+        Vec::new()
+    }
 }
 
 impl ReadObjects for ObjectReader {
@@ -23,6 +29,10 @@ impl ReadObjects for ObjectReader {
 
     fn locality(&self, object: &ObjectRef) -> (u32, u64) {
         Self::locality(self, object)
+    }
+
+    fn detours(&self) -> Vec<Warning> {
+        Self::detours(self)
     }
 }
 

@@ -3,4 +3,5 @@
 
 mod backup;
 mod golden;
+mod properties;
 mod support;

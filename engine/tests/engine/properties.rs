@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 
 use cloudstic_engine::object::Hash;
 use cloudstic_engine::progress::Silent;
-use cloudstic_engine::restore::{restore, RestoreRequest};
+use cloudstic_engine::restore::{Overwrite, RestoreRequest, restore};
 use proptest::prelude::*;
-use rustix::fs::{mknodat, utimensat, AtFlags, FileType, Mode, Timespec, Timestamps, CWD};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, mknodat, utimensat};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{platform_key, Bench};
+use crate::support::{Bench, platform_key};
 
 /// Something to do to a tree. Paths are built from few names, so that steps meet the same places again.
 #[derive(Debug, Clone)]
@@ -151,7 +151,12 @@ fn state(root: &Path) -> BTreeMap<PathBuf, String> {
             let xattr = rustix::fs::lgetxattr(&path, "user.test", &mut value[..]).map(|n| value[..n].to_vec());
             let text = format!(
                 "{what} mode {:o} owner {}:{} mtime {}.{} xattrs {} {xattr:?}",
-                metadata.mode(), metadata.uid(), metadata.gid(), metadata.mtime(), metadata.mtime_nsec(), length,
+                metadata.mode(),
+                metadata.uid(),
+                metadata.gid(),
+                metadata.mtime(),
+                metadata.mtime_nsec(),
+                length,
             );
             let relative = path.strip_prefix(root).unwrap().to_owned();
             if !kind.is_dir() {
@@ -194,7 +199,14 @@ proptest! {
             }
             for (round, (snapshot, expected)) in states.into_iter().enumerate() {
                 let target = bench.folder.path().join(format!("restored-{round}"));
-                let request = RestoreRequest::new(snapshot.key(), &target);
+                let request = RestoreRequest {
+                    snapshot: snapshot.key(),
+                    paths: Vec::new(),
+                    target: target.clone(),
+                    overwrite: Overwrite::default(),
+                    dry_run: false,
+                    identity: None,
+                };
                 let report =
                     restore(bench.repository.clone(), request, std::sync::Arc::new(Silent), CancellationToken::new());
                 prop_assert_eq!(&report.await.unwrap().warnings, &[]);
