@@ -85,7 +85,10 @@ impl Feeder<'_> {
                     bytes = 0;
                     self.stream(&mut pieces, &rest);
                 }
-                Err(why) => batch.push(Fed { id, ready: Err(why) }),
+                Err(why) => {
+                    self.tally.unread(&why);
+                    batch.push(Fed { id, ready: Err(why) });
+                }
             }
             if bytes >= BATCH_BYTES {
                 sender.send(std::mem::take(&mut batch)).map_err(|_| Gone)?;
@@ -125,7 +128,10 @@ impl Feeder<'_> {
             let piece = match pieces.next() {
                 Ok(None) => return,
                 Ok(Some(piece)) => Ok(piece),
-                Err(why) => Err(why),
+                Err(why) => {
+                    self.tally.unread(&why);
+                    Err(why)
+                }
             };
             let failed = piece.is_err();
             if rest.send(piece).is_err() || failed {

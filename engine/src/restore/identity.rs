@@ -8,7 +8,9 @@ use std::io;
 
 use rustix::fs::{Gid, Uid};
 use rustix::process::{getegid, geteuid};
-use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, set_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+};
 
 use super::Identity;
 
@@ -18,14 +20,18 @@ pub(super) fn assume(identity: Option<&Identity>) -> io::Result<()> {
     if *uid == u32::MAX || *gid == u32::MAX || groups.contains(&u32::MAX) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "no user or group has the number 4294967295"));
     }
-    if geteuid().as_raw() == *uid && getegid().as_raw() == *gid {
-        return Ok(());
-    }
-    let groups: Vec<Gid> = groups.iter().map(|&group| Gid::from_raw(group)).collect();
     let (uid, gid) = (Uid::from_raw(*uid), Gid::from_raw(*gid));
-    // The user last: without root's rights the groups could not be changed any more.
-    set_thread_groups(&groups)?;
-    set_thread_res_gid(gid, gid, gid)?;
-    set_thread_res_uid(uid, uid, uid)?;
+    if (geteuid(), getegid()) != (uid, gid) {
+        let groups: Vec<Gid> = groups.iter().map(|&group| Gid::from_raw(group)).collect();
+        // The user last: without root's rights the groups could not be changed any more.
+        set_thread_groups(&groups)?;
+        set_thread_res_gid(gid, gid, gid)?;
+        set_thread_res_uid(uid, uid, uid)?;
+    }
+    if !uid.is_root() {
+        // Leaving root drops them, but a daemon that never was root may have been given some.
+        let none = CapabilitySet::empty();
+        set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
+    }
     Ok(())
 }

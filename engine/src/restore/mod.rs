@@ -75,15 +75,15 @@ pub enum Overwrite {
 pub struct RestoreReport {
     /// The snapshot.
     pub snapshot: Option<ObjectRef>,
-    /// Ordinary files.
+    /// Ordinary files, hard links among them.
     pub files: u64,
-    /// Folders.
+    /// Folders that were made or got their attributes.
     pub folders: u64,
     /// Links and special files.
     pub others: u64,
-    /// Bytes of files.
+    /// Bytes of files; a hard link has none of its own.
     pub bytes: u64,
-    /// Left alone.
+    /// Left alone, as the request's [`Overwrite`] says.
     pub skipped: u64,
     /// The first warnings.
     pub warnings: Vec<Warning>,

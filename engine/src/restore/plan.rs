@@ -20,7 +20,7 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn new(tree: &Tree, paths: &[Vec<u8>], snapshot: ObjectRef) -> Result<Self, RestoreError> {
         let is_all = |path: &Vec<u8>| path.iter().all(|&byte| byte == b'/');
-        let all = paths.iter().all(|path| is_all(path)) || paths.iter().any(is_all);
+        let all = paths.iter().all(is_all) || paths.iter().any(is_all);
         let mut plan = Self {
             selected: vec![all; tree.len()],
             paths: if all { Vec::new() } else { paths.iter().map(|path| trimmed(path)).collect() },

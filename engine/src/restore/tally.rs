@@ -9,10 +9,14 @@ use tokio_util::sync::CancellationToken;
 use super::{RestoreError, RestoreReport};
 use crate::object::ObjectRef;
 use crate::progress::Progress;
+use crate::repository::{ReadError, RepositoryError};
 use crate::source::Warning;
+use crate::store::StoreErrorKind;
 
 /// How many warnings are kept in full.
 const KEPT: usize = 1000;
+/// After so many failures of the store itself, the rest would fail as well.
+const STORE_FAILURES: u64 = 100;
 
 /// What the target or its user cannot take: one warning in all, however many entries it concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +53,7 @@ pub(super) struct Tally<'a> {
     warnings: Mutex<(Vec<Warning>, u64)>,
     limits: Mutex<BTreeMap<Limit, u64>>,
     failure: Mutex<Option<RestoreError>>,
+    store_failures: AtomicU64,
     stop: AtomicBool,
 }
 
@@ -65,6 +70,7 @@ impl<'a> Tally<'a> {
             warnings: Mutex::default(),
             limits: Mutex::default(),
             failure: Mutex::default(),
+            store_failures: AtomicU64::new(0),
             stop: AtomicBool::new(false),
         }
     }
@@ -100,6 +106,15 @@ impl<'a> Tally<'a> {
     pub(super) fn fail(&self, why: RestoreError) {
         lock(&self.failure).get_or_insert(why);
         self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// An object could not be read. One that is lost or damaged concerns its file; a store that is gone concerns all.
+    pub(super) fn unread(&self, why: &ReadError) {
+        let ReadError::Store(error) = why else { return };
+        let single = matches!(error.kind, StoreErrorKind::NotFound | StoreErrorKind::Corrupt);
+        if !single && self.store_failures.fetch_add(1, Ordering::Relaxed) + 1 == STORE_FAILURES {
+            self.fail(RepositoryError::Read(why.clone()).into());
+        }
     }
 
     /// Whether all threads have to end.

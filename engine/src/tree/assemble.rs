@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use tokio_util::sync::CancellationToken;
 
-use super::load::{Draft, TOP, id_hash};
-use super::objects::{ReadObjects, read_json};
+use super::load::Draft;
+use super::objects::ReadObjects;
 use super::problems::show_path;
 use super::record::{NONE, Record};
+use super::relate::{Index, resolve_hardlinks, resolve_parents};
 use super::{Cancelled, Tree};
-use crate::object::{FileMeta, Hash, ObjectKind, ObjectRef};
+use crate::object::{ObjectKind, ObjectRef};
 
 /// Deeper folders are left out: no file system has them, and every path would cost its length again and again.
 const DEEPEST: usize = 4096;
@@ -57,73 +58,6 @@ pub(super) fn assemble(
     set_ends(&mut records);
     let modes = collects_modes && records.iter().any(|record| record.mode != 0);
     Ok(Tree { records, filemetas, names, modes, problems })
-}
-
-/// Entries by the hash of their fileId.
-struct Index(Vec<(u64, u32)>);
-
-impl Index {
-    /// Takes the hashes; of entries with one fileId all but the first become bad.
-    fn new(draft: &mut Draft) -> Self {
-        let mut index: Vec<(u64, u32)> = std::mem::take(&mut draft.ids).into_iter().zip(0..).collect();
-        index.sort_unstable();
-        index.dedup_by(|later, first| {
-            let same = later.0 == first.0;
-            if same {
-                draft.bad.insert(later.1, "another entry has its fileId".to_owned());
-            }
-            same
-        });
-        Self(index)
-    }
-
-    fn find(&self, id: u64) -> Option<u32> {
-        self.0.binary_search_by_key(&id, |&(known, _)| known).ok().map(|at| self.0[at].1)
-    }
-}
-
-fn resolve_parents(draft: &mut Draft, index: &Index, objects: &dyn ReadObjects) {
-    let old_parents = std::mem::take(&mut draft.old_parents);
-    let by_filemeta: BTreeMap<Hash, u32> =
-        if old_parents.is_empty() { BTreeMap::new() } else { draft.filemetas.iter().copied().zip(0..).collect() };
-    for at in 0..draft.records.len() as u32 {
-        let id = draft.parents[at as usize];
-        if id == TOP {
-            continue;
-        }
-        let old = || {
-            let filemeta = old_parents.get(&at)?;
-            by_filemeta.get(filemeta).copied().or_else(|| {
-                // The folder has changed since the child was stored: its fileId leads to what it is now.
-                let reference = ObjectRef::new(ObjectKind::Filemeta, *filemeta);
-                let meta: FileMeta = read_json(objects, &reference).ok()?;
-                index.find(id_hash(&draft.hasher, &meta.file_id))
-            })
-        };
-        match index.find(id).or_else(old) {
-            None => _ = draft.bad.entry(at).or_insert_with(|| "its parent is not in the snapshot".to_owned()),
-            Some(parent) => {
-                draft.records[at as usize].parent = parent;
-                if !draft.records[parent as usize].is_folder() && !draft.bad.contains_key(&parent) {
-                    draft.bad.entry(at).or_insert_with(|| "its parent is not a folder".to_owned());
-                }
-            }
-        }
-    }
-    draft.parents = Vec::new();
-}
-
-/// Second names whose first name is in the tree and has the same content; the others are files of their own.
-fn resolve_hardlinks(draft: &Draft, index: &Index) -> Vec<(u32, u32)> {
-    let is_second = |at: u32| draft.hardlinks.binary_search_by_key(&at, |&(second, _)| second).is_ok();
-    let same = |a: &Record, b: &Record| {
-        !a.is_folder() && !b.is_folder() && a.kind() == b.kind() && a.content_hash == b.content_hash && a.size == b.size
-    };
-    let pairs = draft.hardlinks.iter().filter_map(|&(second, id)| Some((second, index.find(id)?)));
-    pairs
-        .filter(|&(second, first)| !is_second(first) && !draft.bad.contains_key(&first) && second != first)
-        .filter(|&(second, first)| same(&draft.records[second as usize], &draft.records[first as usize]))
-        .collect()
 }
 
 /// The entries of each folder, sorted by name.

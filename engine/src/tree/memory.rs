@@ -1,4 +1,5 @@
 //! A repository in memory, for tests: good trees, and every bad one that a hostile writer could make.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
@@ -11,17 +12,24 @@ use crate::object::{
     file_id_component, json,
 };
 use crate::repository::ReadError;
+use crate::store::{StoreError, StoreErrorKind};
 
 #[derive(Default)]
 pub(crate) struct Memory {
     objects: HashMap<ObjectRef, Bytes>,
     pub(crate) entries: Vec<LeafEntry>,
+    /// From now on the store fails for everything but the tree.
+    pub(crate) store_fails: bool,
     pub(crate) reads: Mutex<HashMap<ObjectRef, u32>>,
 }
 
 impl ReadObjects for Memory {
     fn read(&self, object: &ObjectRef) -> Result<Bytes, ReadError> {
         *self.reads.lock().unwrap().entry(*object).or_default() += 1;
+        if self.store_fails && matches!(object.kind, ObjectKind::Content | ObjectKind::Chunk) {
+            let (key, backend, detail) = (object.key(), "memory".to_owned(), "gone".to_owned());
+            return Err(StoreError { kind: StoreErrorKind::Transient, key, backend, detail }.into());
+        }
         let bytes = self.objects.get(object).ok_or(ReadError::Missing(*object))?;
         if object.kind != ObjectKind::Content && Hash::of(bytes) != object.hash {
             return Err(ReadError::Damaged { object: *object, problem: "its bytes have another hash".to_owned() });

@@ -11,6 +11,7 @@ pub(crate) mod memory;
 mod objects;
 mod problems;
 mod record;
+mod relate;
 #[cfg(test)]
 mod tests;
 mod walk;

@@ -99,7 +99,11 @@ fn pays(head: &[Bytes]) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
+    use crate::tree::Tree;
+    use crate::tree::memory::Memory;
 
     #[test]
     fn what_does_not_compress_is_stored_even_behind_a_compressible_head() {
@@ -110,6 +114,19 @@ mod tests {
         assert!(pays(&[Bytes::from(vec![0; 1 << 20])]));
         assert!(pays(&[Bytes::from("some text ".repeat(5000))]));
         assert!(pays(&[Bytes::from(random), Bytes::from(vec![0; 1 << 20])]));
+    }
+
+    #[test]
+    fn only_what_may_pass_4_gib_is_written_with_long_sizes() {
+        let mut memory = Memory::default();
+        memory.file_with(b"f", b"", |meta| meta.size = LARGE);
+        let root = memory.root();
+        let tree = Tree::load(&memory, root, true, &CancellationToken::new()).unwrap();
+        let mut entry = tree.entries().next().unwrap();
+        let is_large = |entry: &TreeEntry<'_>| format!("{:?}", options(entry, b"f")).contains("large_file: true");
+        assert!(is_large(&entry));
+        entry.size = LARGE - 1;
+        assert!(!is_large(&entry));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Restores to a folder.
 //!
-//! Two promises: nothing is written outside the target, whatever the repository or the target holds (see [`beneath`]);
-//! and a file has its name only when its size and the hash of all its bytes were proven (see [`write`]). The steps:
+//! Two promises: nothing is written outside the target, whatever the repository or the target holds (see `beneath`);
+//! and a file has its name only when its size and the hash of all its bytes were proven (see `write`). The steps:
 //! folders and decisions, then files and special files, then hard links, then the attributes of folders, deepest first,
 //! and at last what makes entries immutable.
 
@@ -34,6 +34,8 @@ use crate::workers;
 
 /// Files up to this size are read and proven before they are written, in bytes.
 const WHOLE: u64 = 1 << 20;
+/// Of small files, only one in so many is shown as being worked on.
+const SHOWN: u32 = 64;
 /// Threads that read, and as many that write, at most.
 const READERS: usize = 4;
 const WRITERS: usize = 8;
@@ -131,7 +133,7 @@ impl<'a> Job<'a> {
     fn write_all(&self, target: &Target, entries: &[EntryId]) {
         self.pipeline(target, entries, workers::count(READERS), workers::count(WRITERS), &|writer, fed| {
             let (entry, bytes) = (self.tree.get(fed.id), self.tree.get(fed.id).size);
-            if bytes > WHOLE {
+            if bytes > WHOLE || fed.id.0 % SHOWN == 0 {
                 self.tally.progress.path(&show_path(&self.tree.path(fed.id)));
             }
             let written = fed.ready.map_err(|why| Fault::Entry(why.to_string()));

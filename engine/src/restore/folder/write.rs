@@ -66,7 +66,7 @@ impl<'a> Writer<'a> {
     /// Writes a file, link or special file.
     pub(super) fn write(&mut self, entry: &TreeEntry<'_>, ready: Ready) -> Result<(), Fault> {
         let folder = self.folder_of(entry)?;
-        let temporary = Temporary { folder: &folder, name: self.temporary_name() };
+        let temporary = Temporary { folder: &folder, name: self.temporary_name(), renamed: false };
         match entry.kind {
             None => self.write_file(&temporary, entry, ready)?,
             Some(kind) => self.make_special(&temporary, entry, kind, ready.meta.as_ref())?,
@@ -77,7 +77,7 @@ impl<'a> Writer<'a> {
     /// Makes a hard link to an entry that was written before.
     pub(super) fn link(&mut self, entry: &TreeEntry<'_>, leader: &TreeEntry<'_>) -> Result<(), Fault> {
         let (folder, first) = (self.folder_of(entry)?, self.folder_of(leader)?);
-        let temporary = Temporary { folder: &folder, name: self.temporary_name() };
+        let temporary = Temporary { folder: &folder, name: self.temporary_name(), renamed: false };
         linkat(&first, leader.name, &folder, temporary.name.as_str(), AtFlags::empty())
             .map_err(|why| Fault::new("link it", why))?;
         self.put_in_place(temporary, entry)
@@ -188,7 +188,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn put_in_place(&self, temporary: Temporary<'_>, entry: &TreeEntry<'_>) -> Result<(), Fault> {
+    fn put_in_place(&self, mut temporary: Temporary<'_>, entry: &TreeEntry<'_>) -> Result<(), Fault> {
         let (folder, from) = (temporary.folder, temporary.name.as_str());
         let rename = || renameat(folder, from, folder, entry.name);
         let renamed = if self.job.overwrite == Overwrite::Never {
@@ -206,8 +206,10 @@ impl<'a> Writer<'a> {
                 renamed => renamed,
             }
         };
-        renamed.map_err(|why| Fault::new("put it in its place", why))
-        // Two names of one file are renamed by doing nothing: then the temporary one is still there and goes now.
+        renamed.map_err(|why| Fault::new("put it in its place", why))?;
+        // Between two names of one file a rename does nothing, and the temporary one is still there.
+        temporary.renamed = entry.hardlink.is_none();
+        Ok(())
     }
 
     fn temporary_name(&mut self) -> String {
@@ -220,10 +222,15 @@ impl<'a> Writer<'a> {
 struct Temporary<'a> {
     folder: &'a OwnedFd,
     name: String,
+    /// It is certainly gone.
+    renamed: bool,
 }
 
 impl Drop for Temporary<'_> {
     fn drop(&mut self) {
+        if self.renamed {
+            return;
+        }
         _ = unlinkat(self.folder, self.name.as_str(), AtFlags::empty());
     }
 }

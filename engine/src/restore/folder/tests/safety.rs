@@ -1,0 +1,210 @@
+//! What must not happen: writing outside the target, or anything wrong, or with rights that the caller has not.
+
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+use super::*;
+
+#[test]
+fn a_link_in_the_target_never_leads_out_of_it() {
+    for overwrite in [Overwrite::Never, Overwrite::IfChanged, Overwrite::Always] {
+        let (mut scratch, mut memory) = (Scratch::new(), Memory::default());
+        scratch.request.overwrite = overwrite;
+        fs::create_dir(&scratch.target).unwrap();
+        fs::write(scratch.outside.join("victim"), "untouched").unwrap();
+        symlink("../outside", scratch.at("d")).unwrap();
+        symlink("../outside/victim", scratch.at("f")).unwrap();
+        owned_folder(&mut memory, "d", 0o700);
+        owned(&mut memory, "d/victim", b"evil");
+        owned(&mut memory, "d/new", b"evil");
+        owned(&mut memory, "f", b"evil");
+        let report = scratch.restore(&mut memory);
+        assert_eq!(names(&scratch.outside), ["victim"]);
+        assert_eq!(fs::read(scratch.outside.join("victim")).unwrap(), b"untouched");
+        if overwrite == Overwrite::Never {
+            assert_eq!((report.warning_count, report.skipped, report.files), (1, 1, 0));
+            assert!(report.warnings[0].problem.contains("with 2 entries below it"), "{:?}", report.warnings);
+        } else {
+            assert_eq!((report.warning_count, report.files), (0, 3));
+            assert!(fs::symlink_metadata(scratch.at("d")).unwrap().is_dir());
+            assert_eq!(scratch.read("f"), b"evil");
+        }
+    }
+}
+
+#[test]
+fn a_link_in_the_snapshot_is_no_folder() {
+    let (scratch, mut memory) = (Scratch::new(), Memory::default());
+    link(&mut memory, "d", scratch.outside.to_str().unwrap());
+    owned(&mut memory, "d/f", b"evil");
+    let report = scratch.restore(&mut memory);
+    assert_eq!((report.others, report.files, report.warning_count), (1, 0, 1));
+    assert!(names(&scratch.outside).is_empty());
+}
+
+#[test]
+fn damage_leaves_no_file_and_keeps_the_old_one() {
+    let big = noise(2, 2_500_000);
+    let lose_chunk = |memory: &mut Memory, _: &FileMeta| {
+        let chunk = ObjectRef::new(ObjectKind::Chunk, Hash::of(&noise(2, 2_500_000)[2_400_000..]));
+        memory.lose(chunk);
+        chunk
+    };
+    let flip_chunk = |memory: &mut Memory, _: &FileMeta| {
+        let chunk = ObjectRef::new(ObjectKind::Chunk, Hash::of(&noise(2, 2_500_000)[..300_000]));
+        memory.replace(chunk, "flipped");
+        chunk
+    };
+    let lose_content = |memory: &mut Memory, meta: &FileMeta| {
+        memory.lose(content(meta));
+        content(meta)
+    };
+    // A content object is not proven by its name: here are lists of good chunks that are not the file's.
+    let swap = |chunks: fn(Vec<ObjectRef>) -> Vec<ObjectRef>| {
+        move |memory: &mut Memory, meta: &FileMeta| {
+            let good = noise(2, 2_500_000);
+            let list = good.chunks(300_000).map(|c| ObjectRef::new(ObjectKind::Chunk, Hash::of(c))).collect();
+            memory.replace(content(meta), json::encode(&Content::chunked(2_500_000, chunks(list))));
+            content(meta)
+        }
+    };
+    let reorder = swap(|mut list| {
+        list.swap(0, 1);
+        list
+    });
+    let shorten = swap(|mut list| list.drain(..5).collect());
+    let prolong = swap(|list| [list.clone(), list].concat());
+    type Damage = Box<dyn Fn(&mut Memory, &FileMeta) -> ObjectRef>;
+    let damages: [Damage; 6] = [
+        Box::new(lose_chunk),
+        Box::new(flip_chunk),
+        Box::new(lose_content),
+        Box::new(reorder),
+        Box::new(shorten),
+        Box::new(prolong),
+    ];
+    for (number, damage) in damages.into_iter().enumerate() {
+        let (mut scratch, mut memory) = (Scratch::new(), Memory::default());
+        let file = owned(&mut memory, "file", &big);
+        owned(&mut memory, "other", b"fine");
+        let object = damage(&mut memory, &file);
+        for old in [None, Some("old")] {
+            if let Some(old) = old {
+                fs::write(scratch.at("file"), old).unwrap();
+            }
+            scratch.request.overwrite = Overwrite::Always;
+            let report = scratch.restore(&mut memory);
+            assert_eq!((report.files, report.warning_count), (1, 1), "damage {number}: {report:?}");
+            assert_eq!(report.warnings[0].path, "file");
+            assert!(report.warnings[0].problem.contains(&object.to_string()), "{report:?}");
+            assert_eq!(fs::read_to_string(scratch.at("file")).ok().as_deref(), old);
+            assert_eq!(scratch.names().len(), 1 + usize::from(old.is_some()));
+        }
+    }
+}
+
+#[test]
+fn a_wrong_inline_content_is_not_written() {
+    let (scratch, mut memory) = (Scratch::new(), Memory::default());
+    let file = owned(&mut memory, "file", b"right");
+    memory.replace(content(&file), json::encode(&Content::inline(b"wrong")));
+    let report = scratch.restore(&mut memory);
+    assert!(report.warnings[0].problem.contains("its data have the hash"), "{report:?}");
+    assert!(scratch.names().is_empty());
+}
+
+#[test]
+fn a_folder_with_something_in_it_is_never_removed() {
+    let (mut scratch, mut memory) = (Scratch::new(), Memory::default());
+    scratch.request.overwrite = Overwrite::Always;
+    fs::create_dir_all(scratch.at("full/precious")).unwrap();
+    fs::create_dir_all(scratch.at("empty")).unwrap();
+    fs::write(scratch.at("folder"), "a file where a folder should be").unwrap();
+    owned(&mut memory, "full", b"x");
+    owned(&mut memory, "empty", b"x");
+    owned_folder(&mut memory, "folder", 0o755);
+    let report = scratch.restore(&mut memory);
+    assert_eq!((report.files, report.folders, report.warning_count), (1, 1, 1));
+    assert!(report.warnings[0].problem.contains("a folder with something in it"), "{report:?}");
+    assert!(scratch.at("full/precious").is_dir() && scratch.at("folder").is_dir());
+    assert_eq!(scratch.read("empty"), b"x");
+    assert_eq!(scratch.names(), ["empty", "folder", "full"]);
+}
+
+#[test]
+fn a_caller_gets_no_rights_but_its_own() {
+    if !is_root("writing as another user") {
+        return;
+    }
+    let (mut scratch, mut memory) = (Scratch::new(), Memory::default());
+    fs::set_permissions(scratch.target.parent().unwrap(), fs::Permissions::from_mode(0o755)).unwrap();
+    for i in 0..300 {
+        memory.file_with(format!("f{i:03}").as_bytes(), b"x", |meta| meta.mode = 0o4755);
+    }
+    for (path, kind) in [("fifo", Kind::Fifo), ("socket", Kind::Socket)] {
+        let posix = Posix { kind: Some(kind), ..Posix::default() };
+        let mut entry = FileMeta { mode: 0o604, uid: 65534, gid: 65534, ..meta(path.as_bytes()) };
+        entry.extra.posix = Some(Box::new(posix));
+        memory.add(entry);
+    }
+    scratch.request.identity = Some(Identity { uid: 65534, gid: 65534, groups: Vec::new() });
+    let error = scratch.try_restore(&mut memory).unwrap_err();
+    assert!(matches!(error, RestoreError::Target { .. }), "{error}");
+    assert!(!scratch.target.exists());
+
+    fs::create_dir(&scratch.target).unwrap();
+    let report = scratch.restore(&mut memory);
+    assert_eq!((report.files, report.warning_count), (0, 302));
+
+    chown(&scratch.target, Some(65534), Some(65534)).unwrap();
+    let report = scratch.restore(&mut memory);
+    // They belonged to root: one warning for all, and no set-id bit that would lend the wrong rights.
+    assert_eq!((report.files, report.warning_count), (300, 1), "{report:?}");
+    let stat = fs::metadata(scratch.at("f000")).unwrap();
+    assert_eq!((stat.uid(), stat.mode() & 0o7777), (65534, 0o755));
+    let fifo = fs::metadata(scratch.at("fifo")).unwrap();
+    assert_eq!((fifo.mode() & 0o7777, fifo.mtime()), (0o604, 1_700_000_000));
+    assert!(rustix::process::geteuid().is_root());
+}
+
+#[test]
+fn a_full_disk_is_one_error_and_not_a_warning_for_each_file() {
+    if !is_root("a small file system of its own") {
+        return;
+    }
+    let (scratch, mut memory) = (Scratch::new(), Memory::default());
+    fs::create_dir(&scratch.target).unwrap();
+    let mount = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+        .arg(&scratch.target)
+        .status();
+    if !mount.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED, a file system cannot be mounted here");
+        return;
+    }
+    for number in 0..40 {
+        owned(&mut memory, &format!("f{number}"), &noise(number, 100_000));
+    }
+    let done = scratch.try_restore(&mut memory);
+    let names = scratch.names();
+    assert!(std::process::Command::new("umount").arg(&scratch.target).status().unwrap().success());
+    let error = done.unwrap_err();
+    let RestoreError::Target { path, cause } = &error else { panic!("{error}") };
+    assert_eq!(cause.kind(), std::io::ErrorKind::StorageFull);
+    assert!(path.contains("/target/f"), "{path}");
+    assert!(names.len() < 40 && names.iter().all(|name| !name.ends_with(".tmp")), "{names:?}");
+}
+
+#[test]
+fn a_store_that_is_gone_ends_the_restore() {
+    let (scratch, mut memory) = (Scratch::new(), Memory::default());
+    for number in 0..99 {
+        owned(&mut memory, &format!("f{number}"), format!("{number}").as_bytes());
+    }
+    memory.store_fails = true;
+    assert_eq!(scratch.restore(&mut memory).warning_count, 99);
+    for number in 99..500 {
+        owned(&mut memory, &format!("f{number}"), format!("{number}").as_bytes());
+    }
+    assert!(matches!(scratch.try_restore(&mut memory), Err(RestoreError::Repository(_))));
+    assert!(scratch.names().is_empty());
+}
