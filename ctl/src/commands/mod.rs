@@ -1,0 +1,31 @@
+//! One file a command: it asks the daemon, and hands the answer to `output`.
+
+mod archive;
+mod backup;
+mod init;
+mod job;
+mod list;
+mod ls;
+mod path;
+mod restore;
+mod sink;
+mod status;
+
+use crate::cli::{Cli, Command};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::output::Output;
+
+/// Runs what the command line asks for.
+pub(crate) async fn run(cli: Cli, out: &mut Output) -> Result<Exit, Error> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Status => status::run(global, out).await,
+        Command::Init(args) => init::run(global, out, args).await,
+        Command::Backup(args) => backup::run(global, out, args).await,
+        Command::Restore(args) => restore::run(global, out, args).await,
+        Command::List(args) => list::run(global, out, args).await,
+        Command::Ls(args) => ls::run(global, out, args).await,
+        Command::Job(args) => job::run(global, out, args).await,
+    }
+}

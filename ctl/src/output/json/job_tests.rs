@@ -1,0 +1,116 @@
+#![allow(clippy::unwrap_used)]
+
+use prost_types::Timestamp;
+
+use super::super::text;
+use super::*;
+
+fn at(seconds: i64) -> Option<Timestamp> {
+    Some(Timestamp { seconds: 1_795_232_795 + seconds, nanos: 0 })
+}
+
+#[test]
+fn a_backup_job_has_its_documented_shape() {
+    let job = v1::Job {
+        id: "00000000000000a1".to_owned(),
+        spec: Some(v1::JobSpec {
+            operation: Some(job_spec::Operation::Backup(v1::BackupSpec {
+                profile: "home".to_owned(),
+                tags: vec!["t".to_owned()],
+                ..v1::BackupSpec::default()
+            })),
+        }),
+        state: JobState::Partial.into(),
+        submitted_at: at(0),
+        started_at: at(1),
+        ended_at: at(2),
+        uid: 1000,
+        progress: Some(v1::Progress { phase: "writing".to_owned(), files_done: 1, ..v1::Progress::default() }),
+        failure: None,
+        report: Some(job::Report::Backup(v1::BackupReport {
+            snapshot: "snapshot/99bb".to_owned(),
+            root: "node/1".to_owned(),
+            seq: 3,
+            files: Some(v1::Counts { new: 1, changed: 2, unmodified: 3, removed: 4 }),
+            folders: None,
+            total_bytes: 10,
+            read_bytes: 9,
+            added_bytes: 8,
+            stored_bytes: 7,
+            warnings: vec![v1::Warning { path: "a".to_owned(), problem: "denied".to_owned() }],
+            warning_count: 2,
+            dry_run: false,
+        })),
+        repository: "r".to_owned(),
+        profile: "home".to_owned(),
+    };
+    assert_eq!(
+        text(&Job::from(&job)),
+        concat!(
+            r#"{"id":"00000000000000a1","operation":"backup","state":"partial","repository":"r","profile":"home","#,
+            r#""uid":1000,"submitted_at":"2026-11-21T03:46:35Z","started_at":"2026-11-21T03:46:36Z","#,
+            r#""ended_at":"2026-11-21T03:46:37Z","spec":{"profile":"home","repository":null,"path":null,"#,
+            r#""tags":["t"],"excludes":[],"dry_run":false,"read_all":false},"progress":{"phase":"writing","#,
+            r#""files_done":1,"files_total":null,"bytes_done":0,"bytes_total":null,"path":null,"warnings":0},"#,
+            r#""failure":null,"report":{"snapshot":"snapshot/99bb","root":"node/1","seq":3,"#,
+            r#""files":{"new":1,"changed":2,"unmodified":3,"removed":4},"#,
+            r#""folders":{"new":0,"changed":0,"unmodified":0,"removed":0},"total_bytes":10,"read_bytes":9,"#,
+            r#""added_bytes":8,"stored_bytes":7,"warning_count":2,"#,
+            r#""warnings":[{"path":"a","problem":"denied"}],"dry_run":false}}"#
+        )
+    );
+}
+
+#[test]
+fn a_failed_restore_has_its_documented_shape() {
+    let job = v1::Job {
+        id: "1".to_owned(),
+        spec: Some(v1::JobSpec {
+            operation: Some(job_spec::Operation::Restore(v1::RestoreSpec {
+                repository: "r".to_owned(),
+                snapshot: "latest".to_owned(),
+                target: "/t".to_owned(),
+                ..v1::RestoreSpec::default()
+            })),
+        }),
+        state: JobState::Failed.into(),
+        failure: Some(v1::Failure { reason: "LOCKED".to_owned(), message: "by vm".to_owned() }),
+        repository: "r".to_owned(),
+        ..v1::Job::default()
+    };
+    assert_eq!(
+        text(&Job::from(&job)),
+        concat!(
+            r#"{"id":"1","operation":"restore","state":"failed","repository":"r","profile":null,"uid":0,"#,
+            r#""submitted_at":null,"started_at":null,"ended_at":null,"spec":{"repository":"r","snapshot":"latest","#,
+            r#""paths":[],"target":"/t","overwrite":"if-changed","dry_run":false},"progress":null,"#,
+            r#""failure":{"reason":"LOCKED","message":"by vm"},"report":null}"#
+        )
+    );
+}
+
+#[test]
+fn an_archive_has_its_documented_shape() {
+    let report = v1::RestoreReport { snapshot: "snapshot/99bb".to_owned(), files: 2, bytes: 5, ..Default::default() };
+    assert_eq!(
+        text(&Archive::new("1", Some(Path::new("out.zip")), 300, &report)),
+        concat!(
+            r#"{"job_id":"1","archive":"out.zip","archive_bytes":300,"report":{"snapshot":"snapshot/99bb","files":2,"#,
+            r#""folders":0,"others":0,"bytes":5,"skipped":0,"warning_count":0,"warnings":[],"dry_run":false}}"#
+        )
+    );
+}
+
+#[test]
+fn a_log_line_has_its_documented_shape() {
+    let line = v1::LogLine { time: at(0), level: "info".to_owned(), message: "x".to_owned() };
+    assert_eq!(text(&LogLine::from(&line)), r#"{"time":"2026-11-21T03:46:35Z","level":"info","message":"x"}"#);
+}
+
+#[test]
+fn every_state_has_a_word_of_its_own() {
+    let mut words: Vec<_> = (0..9).map(|number| state(JobState::try_from(number).unwrap())).collect();
+    words.sort_unstable();
+    words.dedup();
+    assert_eq!(words.len(), 9);
+}

@@ -1,0 +1,111 @@
+//! Progress on a terminal: a bar once the totals are known, a spinner until then.
+
+use std::time::Duration;
+
+use cloudstic_proto::v1::{Job, JobState, Progress};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::output::escape;
+
+const SPINNER: &str = "{spinner} {prefix} {binary_bytes} {binary_bytes_per_sec} {wide_msg}";
+const BAR: &str =
+    "{spinner} {prefix} [{bar:20}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} ETA {eta} {wide_msg}";
+
+/// The bar on standard error.
+pub(crate) struct Bar {
+    bar: ProgressBar,
+    /// The phase whose rate is measured now.
+    phase: String,
+    /// Whether the total is shown.
+    total: bool,
+}
+
+impl Bar {
+    /// A spinner, until there is news.
+    pub(crate) fn new() -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        bar.set_style(style(SPINNER));
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self { bar, phase: String::new(), total: false }
+    }
+
+    /// Draws the job as it is now.
+    pub(crate) fn update(&mut self, job: &Job) {
+        let progress = job.progress.as_ref();
+        let bytes_total = progress.map_or(0, |progress| progress.bytes_total);
+        if (bytes_total > 0) != self.total {
+            self.total = bytes_total > 0;
+            self.bar.set_style(style(if self.total { BAR } else { SPINNER }));
+        }
+        if let Some(progress) = progress {
+            if progress.phase != self.phase {
+                self.phase.clone_from(&progress.phase);
+                // The rate of scanning says nothing about that of reading.
+                self.bar.reset_eta();
+            }
+            if self.total {
+                self.bar.set_length(bytes_total);
+            }
+            self.bar.set_position(progress.bytes_done);
+            self.bar.set_message(escape::text(&progress.path).into_owned());
+        }
+        self.bar.set_prefix(prefix(job.state(), progress));
+    }
+
+    /// A line above the bar.
+    pub(crate) fn say(&self, line: &str) {
+        self.bar.println(format!("cloudsticctl: {}", escape::text(line)));
+    }
+
+    /// Takes it away.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+/// What it does, and the files: `reading · 12/34 files · 1 warning`.
+fn prefix(state: JobState, progress: Option<&Progress>) -> String {
+    let Some(progress) = progress.filter(|_| state != JobState::Queued) else {
+        return if state == JobState::Queued { "queued" } else { "starting" }.to_owned();
+    };
+    let mut text = escape::text(&progress.phase).into_owned();
+    match (progress.files_done, progress.files_total) {
+        (0, 0) => {}
+        (done, 0) => text += &format!(" · {done} files"),
+        (done, total) => text += &format!(" · {done}/{total} files"),
+    }
+    match progress.warnings {
+        0 => {}
+        1 => text += " · 1 warning",
+        many => text += &format!(" · {many} warnings"),
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn templates_are_valid() {
+        ProgressStyle::with_template(SPINNER).unwrap();
+        ProgressStyle::with_template(BAR).unwrap();
+    }
+
+    #[test]
+    fn totals_are_not_shown_before_they_are_known() {
+        let mut progress = Progress { phase: "reading".to_owned(), files_done: 12, ..Progress::default() };
+        assert_eq!(prefix(JobState::Queued, Some(&progress)), "queued");
+        assert_eq!(prefix(JobState::Running, None), "starting");
+        assert_eq!(prefix(JobState::Running, Some(&progress)), "reading · 12 files");
+        progress.files_total = 34;
+        progress.warnings = 1;
+        assert_eq!(prefix(JobState::Running, Some(&progress)), "reading · 12/34 files · 1 warning");
+    }
+}
