@@ -140,7 +140,7 @@ pub(crate) struct Restore {
     #[arg(long, value_name = "FILE")]
     pub(crate) zip: Option<PathBuf>,
     /// Replace the archive FILE if it exists
-    #[arg(long, requires = "zip")]
+    #[arg(long, conflicts_with = "to")]
     pub(crate) force: bool,
     /// What to do with files that exist in DIR
     #[arg(long, value_enum, default_value_t = Overwrite::IfChanged, conflicts_with = "zip")]
@@ -198,10 +198,10 @@ pub(crate) struct Ls {
     #[arg(long)]
     pub(crate) shallow: bool,
     /// Print names as they are, byte for byte
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long)]
     pub(crate) raw: bool,
     /// Like --raw, and end entries with a zero byte instead of a newline
-    #[arg(long, short = '0', conflicts_with = "json")]
+    #[arg(long, short = '0')]
     pub(crate) null: bool,
 }
 
@@ -269,13 +269,7 @@ mod tests {
             refused(&["restore", "r", "latest", "--zip", "f", "--overwrite", "never"]),
             ErrorKind::ArgumentConflict
         );
-        assert_eq!(refused(&["restore", "r", "latest", "--to", "d", "--force"]), ErrorKind::MissingRequiredArgument);
-    }
-
-    #[test]
-    fn raw_names_and_json_exclude_each_other() {
-        assert_eq!(refused(&["ls", "r", "latest", "-0", "--json"]), ErrorKind::ArgumentConflict);
-        assert_eq!(refused(&["--json", "ls", "r", "latest", "--raw"]), ErrorKind::ArgumentConflict);
+        assert_eq!(refused(&["restore", "r", "latest", "--to", "d", "--force"]), ErrorKind::ArgumentConflict);
     }
 
     #[test]

@@ -13,6 +13,10 @@ use crate::output::json::{self, ListingLine};
 use crate::output::{Output, escape, human};
 
 pub(crate) async fn run(global: &Global, out: &mut Output, args: cli::Ls) -> Result<Exit, Error> {
+    // Here and not in the definitions, as those do not see a global option that stands before the command.
+    if out.json && (args.raw || args.null) {
+        return Err(Error::Arguments("--raw and --null do not go with --json: it has bytes as path_b64".to_owned()));
+    }
     let style = Style { long: args.long, raw: args.raw || args.null, end: if args.null { 0 } else { b'\n' } };
     let request = ListEntriesRequest {
         repository: args.repository,

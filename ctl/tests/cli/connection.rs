@@ -1,0 +1,88 @@
+//! Without a daemon, and with one that refuses.
+
+use std::os::unix::net::UnixListener;
+
+use cloudstic_proto::v1::{InitResponse, RepositoryStatus, StatusResponse};
+use cloudstic_proto::{REASON_KEY, Reason};
+
+use super::World;
+use super::fake::status;
+
+#[test]
+fn a_missing_socket_is_one_line_that_says_what_to_do() {
+    let world = World::new();
+    let run = world.run(&["--socket", "/nonexistent/socket", "status"]);
+    assert_eq!(run.code, 1);
+    assert_eq!(run.out, "");
+    assert_eq!(run.err.lines().count(), 1, "{run:?}");
+    assert!(run.err.starts_with("cloudsticctl: nothing answers at /nonexistent/socket"), "{run:?}");
+    assert!(run.err.contains("systemctl start cloudsticd"), "{run:?}");
+}
+
+#[test]
+fn a_socket_that_nobody_listens_on_is_the_same() {
+    let world = World::new();
+    drop(UnixListener::bind(world.path("dead")).unwrap());
+    let run = world.run(&["--socket", "dead", "status"]);
+    assert_eq!(run.code, 1);
+    assert!(run.err.contains("is not running"), "{run:?}");
+}
+
+#[test]
+fn in_json_mode_errors_are_json() {
+    let world = World::new();
+    let run = world.run(&["--json", "--socket", "/nonexistent/socket", "status"]);
+    let error: serde_json::Value = serde_json::from_str(&run.err).unwrap();
+    assert_eq!(error["error"]["reason"], "UNREACHABLE");
+    assert_eq!((run.code, run.out.as_str()), (1, ""));
+}
+
+#[test]
+fn refusals_end_with_the_code_of_their_reason() {
+    let world = World::new();
+    for (reason, code) in [
+        (Reason::NotInitialised, 10),
+        (Reason::Locked, 11),
+        (Reason::WrongCredential, 12),
+        (Reason::NoSuchRepository, 1),
+    ] {
+        world.fake.script().refusal = Some(status(reason, "no, because"));
+        let run = world.run(&["list", "home"]);
+        assert_eq!((run.code, run.err.as_str()), (code, "cloudsticctl: no, because\n"), "{REASON_KEY} {reason}");
+    }
+}
+
+#[test]
+fn status_shows_what_is_configured() {
+    let world = World::new();
+    world.fake.script().status = StatusResponse {
+        version: "9.9.9".to_owned(),
+        repositories: vec![RepositoryStatus { name: "home".to_owned(), ..RepositoryStatus::default() }],
+        ..StatusResponse::default()
+    };
+    let run = world.run(&["status"]);
+    assert_eq!(run.code, 0);
+    assert!(run.out.starts_with("cloudsticd 9.9.9") && run.out.contains("no active jobs"), "{run:?}");
+    assert_eq!(world.run(&["status", "--json"]).json()["repositories"][0]["name"], "home");
+}
+
+#[test]
+fn recovery_words_never_go_where_nobody_sees_them() {
+    let world = World::new();
+    world.fake.script().init =
+        InitResponse { encrypted: true, slots: Vec::new(), recovery_words: "one two".to_owned() };
+    let run = world.run(&["init", "home", "--recovery"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(world.fake.script().asked_init.is_none(), "nothing may be made before that is clear");
+    let run = world.run(&["init", "home", "--recovery", "--json"]);
+    assert_eq!(run.json()["recovery_words"], "one two");
+    assert_eq!((run.code, run.err.as_str()), (0, ""));
+}
+
+#[test]
+fn wrong_usage_is_code_2() {
+    let world = World::new();
+    assert_eq!(world.run(&["restore", "home", "latest"]).code, 2);
+    assert_eq!(world.run(&["no-such-command"]).code, 2);
+    assert_eq!(world.run(&["--version"]).code, 0);
+}

@@ -1,0 +1,155 @@
+//! Submitting jobs, waiting for them, and how that ends.
+
+use cloudstic_proto::Reason;
+use cloudstic_proto::v1::job::Report;
+use cloudstic_proto::v1::job_spec::Operation;
+use cloudstic_proto::v1::{BackupReport, BackupSpec, Failure, Job, JobSpec, JobState, LogLine, Overwrite, Warning};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::fake::{job, status};
+use super::{Run, World};
+
+fn backup(state: JobState, warning_count: u64) -> Job {
+    let warnings = (0..warning_count.min(2))
+        .map(|n| Warning { path: format!("bad{n}\n"), problem: "permission denied".to_owned() })
+        .collect();
+    let report = BackupReport {
+        snapshot: "snapshot/99bb1f6cd4d1281419f3".to_owned(),
+        seq: 3,
+        warnings,
+        warning_count,
+        ..BackupReport::default()
+    };
+    let spec = JobSpec { operation: Some(Operation::Backup(BackupSpec::default())) };
+    Job { report: Some(Report::Backup(report)), spec: Some(spec), ..job(state) }
+}
+
+fn world(jobs: &[Job]) -> World {
+    let world = World::new();
+    world.fake.script().jobs = jobs.to_vec();
+    world
+}
+
+#[test]
+fn a_backup_is_waited_for_and_summed_up() {
+    let world = world(&[job(JobState::Queued), job(JobState::Running), backup(JobState::Succeeded, 0)]);
+    let run = world.run(&["backup", "daily", "--tag", "a", "--tag", "b", "--exclude", "*.o", "-n", "--read-all"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.out.contains("snapshot 99bb1f6cd4d1 (number 3)"), "{run:?}");
+    assert_eq!(run.err.lines().count(), 2, "queued and running, no more: {run:?}");
+    let Some(Operation::Backup(spec)) = world.fake.script().submitted.take().unwrap().operation else { panic!() };
+    assert_eq!((spec.profile.as_str(), spec.repository.as_str(), spec.path.as_str()), ("daily", "", ""));
+    assert_eq!((spec.tags, spec.excludes), (vec!["a".to_owned(), "b".to_owned()], vec!["*.o".to_owned()]));
+    assert!(spec.dry_run && spec.read_all);
+}
+
+#[test]
+fn a_path_is_made_absolute_here() {
+    let world = world(&[backup(JobState::Succeeded, 0)]);
+    assert_eq!(world.run(&["backup", "--repository", "home", "sub"]).code, 0);
+    let Some(Operation::Backup(spec)) = world.fake.script().submitted.take().unwrap().operation else { panic!() };
+    let expected = world.dir.path().canonicalize().unwrap().join("sub");
+    assert_eq!((spec.profile.as_str(), spec.path.as_str()), ("", expected.to_str().unwrap()));
+}
+
+#[test]
+fn a_partial_backup_says_so_and_names_what_is_missing() {
+    let world = world(&[backup(JobState::Partial, 3)]);
+    let run = world.run(&["backup", "daily"]);
+    assert_eq!(run.code, 3);
+    assert!(run.err.contains("warning: bad0\\n: permission denied\n"), "{run:?}");
+    assert!(run.err.contains("and 1 more"), "{run:?}");
+    assert!(run.err.ends_with("cloudsticctl: PARTIAL: 3 entries could not be read\n"), "{run:?}");
+
+    let run = world.run(&["backup", "daily", "--json"]);
+    assert_eq!((run.code, run.err.as_str()), (3, ""));
+    assert_eq!(run.json()["report"]["warning_count"], 3);
+}
+
+#[test]
+fn a_failed_job_ends_with_the_code_of_its_reason() {
+    for (reason, code) in [("LOCKED", 11), ("NOT_INITIALISED", 10), ("NO_CREDENTIAL", 12), ("SOURCE_UNREADABLE", 1)] {
+        let failure = Failure { reason: reason.to_owned(), message: "it is so".to_owned() };
+        let world = world(&[job(JobState::Running), Job { failure: Some(failure), ..job(JobState::Failed) }]);
+        let run = world.run(&["backup", "daily", "--no-progress"]);
+        assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (code, "", "cloudsticctl: it is so\n"));
+        let run = world.run(&["backup", "daily", "--json"]);
+        assert_eq!(run.json()["failure"]["reason"], reason);
+        let error: serde_json::Value = serde_json::from_str(&run.err).unwrap();
+        assert_eq!(error["error"]["reason"], reason);
+    }
+}
+
+#[test]
+fn a_refused_submit_ends_with_the_code_of_its_reason() {
+    let world = world(&[]);
+    world.fake.script().refusal = Some(status(Reason::Locked, "locked by vm"));
+    assert_eq!(world.run(&["backup", "daily"]).code, 11);
+}
+
+#[test]
+fn a_lost_connection_is_never_taken_for_an_outcome() {
+    let world = world(&[job(JobState::Running)]);
+    let run = world.run(&["backup", "daily", "--no-progress"]);
+    assert_eq!((run.code, run.out.as_str()), (1, ""));
+    assert!(run.err.contains("job 00000000000000a1 had not ended"), "{run:?}");
+}
+
+#[test]
+fn without_waiting_only_the_id_is_printed() {
+    let world = world(&[job(JobState::Queued)]);
+    let run = world.run(&["backup", "daily", "--no-wait"]);
+    assert_eq!((run.code, run.out.as_str()), (0, "00000000000000a1\n"));
+    assert_eq!(world.run(&["backup", "daily", "--no-wait", "--json"]).json()["state"], "queued");
+}
+
+#[test]
+fn a_restore_goes_to_an_absolute_folder() {
+    let world = world(&[job(JobState::Succeeded)]);
+    let run = world.run(&["restore", "home", "latest", "a", "--path", "b", "--to", "out", "--overwrite", "never"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let Some(Operation::Restore(spec)) = world.fake.script().submitted.take().unwrap().operation else { panic!() };
+    assert!(spec.target.starts_with('/') && spec.target.ends_with("/out"), "{spec:?}");
+    assert_eq!(spec.paths, ["b", "a"]);
+    assert_eq!(spec.overwrite(), Overwrite::Never);
+}
+
+#[test]
+fn an_interrupt_cancels_the_job_and_waits_for_its_end() {
+    let world = world(&[job(JobState::Running)]);
+    world.fake.script().when_cancelled = Some(job(JobState::Cancelled));
+    let child = world.command(&["backup", "daily"]).spawn().unwrap();
+    world.wait_until_sent();
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let run = Run::from(child.wait_with_output().unwrap());
+    assert_eq!(run.code, 130, "{run:?}");
+    assert!(run.err.contains("cancelling job") && run.err.contains("was cancelled"), "{run:?}");
+}
+
+#[test]
+fn watching_shows_every_change_as_a_line() {
+    let world = world(&[job(JobState::Queued), job(JobState::Running), backup(JobState::Partial, 1)]);
+    let run = world.run(&["job", "watch", "a1", "--json"]);
+    let states: Vec<_> = run.json_lines().iter().map(|job| job["state"].as_str().unwrap().to_owned()).collect();
+    assert_eq!((run.code, states), (3, vec!["queued".to_owned(), "running".to_owned(), "partial".to_owned()]));
+}
+
+#[test]
+fn jobs_are_listed_shown_and_cancelled() {
+    let world = world(&[backup(JobState::Partial, 1)]);
+    assert!(world.run(&["job", "list"]).out.contains("00000000000000a1  backup     home"));
+    assert_eq!(world.run(&["job", "list", "--json"]).json()["jobs"][0]["operation"], "backup");
+    let shown = world.run(&["job", "show", "a1"]);
+    assert!(shown.code == 0 && shown.out.contains("warning: bad0\\n: permission denied"), "{shown:?}");
+    assert_eq!(world.run(&["job", "show", "a1", "--json"]).json()["state"], "partial");
+    assert_eq!(world.run(&["job", "cancel", "a1"]).out, "job 00000000000000a1 partial\n");
+    assert_eq!(world.run(&["job", "cancel", "a1", "--json"]).json()["state"], "partial");
+}
+
+#[test]
+fn logs_are_lines_even_if_messages_are_not() {
+    let world = world(&[]);
+    world.fake.script().logs = vec![LogLine { time: None, level: "info".to_owned(), message: "a\nb".to_owned() }; 2];
+    assert_eq!(world.run(&["job", "logs", "a1", "-f"]).out, "- info    a\\nb\n- info    a\\nb\n");
+    assert_eq!(world.run(&["job", "logs", "a1", "--json"]).json_lines()[1]["message"], "a\nb");
+}
