@@ -28,6 +28,7 @@ pub(crate) struct Cli {
 
 /// What every command understands.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// The daemon's socket
     #[arg(long, global = true, env = "CLOUDSTIC_SOCKET", default_value = cloudstic_proto::DEFAULT_SOCKET, value_name = "PATH")]

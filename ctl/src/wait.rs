@@ -3,7 +3,8 @@
 //! The invariant: a job is only told to have ended when the daemon said so. A lost connection is an error, never an
 //! outcome.
 
-use cloudstic_proto::v1::{CancelJobRequest, Job, JobSpec, JobState, SubmitRequest, WatchJobRequest};
+use cloudstic_proto::v1::{CancelJobRequest, Job, JobEvent, JobSpec, JobState, SubmitRequest, WatchJobRequest};
+use tonic::{Status, Streaming};
 
 use crate::cli::Global;
 use crate::connect::Daemon;
@@ -18,15 +19,22 @@ use crate::signals::Interrupts;
 /// The first interrupt while waiting cancels the job and waits on; the second one leaves at once.
 pub(crate) async fn submit(global: &Global, out: &mut Output, spec: JobSpec, wait: bool) -> Result<Exit, Error> {
     let daemon = Daemon::connect(&global.socket).await?;
+    let mut jobs = daemon.jobs();
+    let submit = jobs.submit(SubmitRequest { spec: Some(spec) });
+    if !wait {
+        return submitted(out, &submit.await?.into_inner());
+    }
     // Before there is a job, so that there is none that an interrupt leaves behind.
-    let mut interrupts = wait.then(Interrupts::listen).transpose()?;
-    let job = daemon.jobs().submit(SubmitRequest { spec: Some(spec) }).await?.into_inner();
-    let Some(interrupts) = &mut interrupts else {
-        return submitted(out, &job);
+    let mut interrupts = Interrupts::listen()?;
+    let job = tokio::select! {
+        job = submit => job?.into_inner(),
+        () = interrupts.next() => {
+            return Err(Error::Interrupted("the daemon had not answered: see `cloudsticctl job list`".to_owned()));
+        }
     };
     let mut display = Display::new(global);
     display.update(&job);
-    let ended = until_end(&daemon, &job.id, &mut display, interrupts).await;
+    let ended = until_end(&daemon, &job.id, &mut display, &mut interrupts).await;
     display.finish();
     let (job, interrupted) = ended?;
     let exit = if interrupted { Exit::Interrupted } else { Exit::of_job(&job) };
@@ -53,7 +61,10 @@ async fn until_end(
     display: &mut Display,
     interrupts: &mut Interrupts,
 ) -> Result<(Job, bool), Error> {
-    let mut events = daemon.jobs().watch(WatchJobRequest { id: id.to_owned() }).await?.into_inner();
+    let mut watcher = daemon.jobs();
+    let watch = watcher.watch(WatchJobRequest { id: id.to_owned() });
+    tokio::pin!(watch);
+    let mut events = None;
     let mut cancelling = false;
     let mut jobs = daemon.jobs();
     let cancel = jobs.cancel(CancelJobRequest { id: id.to_owned() });
@@ -61,7 +72,8 @@ async fn until_end(
     let mut answered = false;
     loop {
         tokio::select! {
-            event = events.message() => {
+            stream = &mut watch, if events.is_none() => events = Some(stream?.into_inner()),
+            event = next(&mut events) => {
                 let job = event?.and_then(|event| event.job).ok_or_else(|| unfinished(id))?;
                 display.update(&job);
                 if ended(job.state()) {
@@ -80,6 +92,14 @@ async fn until_end(
                 answer?;
             }
         }
+    }
+}
+
+/// The next event; nothing while there is no stream yet.
+async fn next(events: &mut Option<Streaming<JobEvent>>) -> Result<Option<JobEvent>, Status> {
+    match events {
+        Some(events) => events.message().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -36,10 +36,9 @@ pub(crate) async fn run(
         (false, true) => Some(Sink::stdout()?),
         (false, false) => Some(Sink::file(file, replace)?),
     };
-    let daemon = Daemon::connect(&global.socket).await?;
     let mut display = Display::new(global);
     let transferred = tokio::select! {
-        transferred = transfer(&daemon, spec, sink, &mut display) => transferred,
+        transferred = transfer(global, spec, sink, &mut display) => transferred,
         // Dropping the stream is what cancels the job.
         () = interrupts.next() => Err(Error::Interrupted("the archive is not complete".to_owned())),
     };
@@ -56,14 +55,15 @@ struct Done {
 }
 
 async fn transfer(
-    daemon: &Daemon,
+    global: &Global,
     spec: ArchiveSpec,
     sink: Option<Sink>,
     display: &mut Display,
 ) -> Result<Done, Error> {
+    let daemon = Daemon::connect(&global.socket).await?;
     let mut parts = daemon.repositories().restore_archive(spec).await?.into_inner();
     let mut done = Done { job_id: String::new(), bytes: 0, report: RestoreReport::default() };
-    let received = receive(daemon, &mut parts, sink.as_ref(), display, &mut done.job_id).await;
+    let received = receive(&daemon, &mut parts, sink.as_ref(), display, &mut done.job_id).await;
     let complete = matches!(received, Ok(Some(_)));
     if let Some(sink) = sink {
         // What kept the writer from going on is the reason, not the stream that was given up for it.

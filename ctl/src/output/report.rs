@@ -27,6 +27,9 @@ pub(crate) fn warnings(job: &Job) -> (&[Warning], u64) {
 
 /// The plain word that something was left out: `PARTIAL: 3 entries could not be read`.
 pub(crate) fn partial(warnings: u64, verb: &str) -> String {
+    if warnings == 0 {
+        return "PARTIAL: something was left out; the job's logs say what".to_owned();
+    }
     format!("PARTIAL: {} could not be {verb}", count(warnings, "entry", "entries"))
 }
 

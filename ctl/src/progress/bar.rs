@@ -6,10 +6,11 @@ use cloudstic_proto::v1::{Job, JobState, Progress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output::escape;
+use crate::wait::ended;
 
-const SPINNER: &str = "{spinner} {prefix} {binary_bytes} {binary_bytes_per_sec} {wide_msg}";
-const BAR: &str =
-    "{spinner} {prefix} [{bar:20}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} ETA {eta} {wide_msg}";
+/// The path has a line of its own: beside the numbers it would be cut to nothing.
+const SPINNER: &str = "{spinner} {prefix} {binary_bytes} {binary_bytes_per_sec}\n  {wide_msg}";
+const BAR: &str = "{spinner} {prefix} [{wide_bar}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} ETA {eta}\n  {wide_msg}";
 
 /// The bar on standard error.
 pub(crate) struct Bar {
@@ -29,9 +30,13 @@ impl Bar {
         Self { bar, phase: String::new(), total: false }
     }
 
-    /// Draws the job as it is now.
+    /// Draws the job as it is now. Its end is not drawn: the summary is printed.
     pub(crate) fn update(&mut self, job: &Job) {
+        if ended(job.state()) {
+            return;
+        }
         let progress = job.progress.as_ref();
+        self.bar.set_prefix(prefix(job.state(), progress));
         let bytes_total = progress.map_or(0, |progress| progress.bytes_total);
         if (bytes_total > 0) != self.total {
             self.total = bytes_total > 0;
@@ -49,7 +54,6 @@ impl Bar {
             self.bar.set_position(progress.bytes_done);
             self.bar.set_message(escape::text(&progress.path).into_owned());
         }
-        self.bar.set_prefix(prefix(job.state(), progress));
     }
 
     /// A line above the bar.

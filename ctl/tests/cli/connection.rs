@@ -1,12 +1,15 @@
 //! Without a daemon, and with one that refuses.
 
-use std::os::unix::net::UnixListener;
+use std::io::Read;
+use std::os::unix::net::{UnixListener, UnixStream};
 
 use cloudstic_proto::v1::{InitResponse, RepositoryStatus, StatusResponse};
 use cloudstic_proto::{REASON_KEY, Reason};
 
-use super::World;
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::fake::status;
+use super::{Run, World};
 
 #[test]
 fn a_missing_socket_is_one_line_that_says_what_to_do() {
@@ -26,6 +29,32 @@ fn a_socket_that_nobody_listens_on_is_the_same() {
     let run = world.run(&["--socket", "dead", "status"]);
     assert_eq!(run.code, 1);
     assert!(run.err.contains("is not running"), "{run:?}");
+}
+
+#[test]
+fn a_daemon_that_says_nothing_can_be_left() {
+    let world = World::new();
+    let listener = UnixListener::bind(world.path("silent")).unwrap();
+    for args in [&["backup", "daily"][..], &["restore", "home", "latest", "--zip", "out.zip"]] {
+        let child = world.command(&[&["--socket", "silent"], args].concat()).spawn().unwrap();
+        let (mut stream, _) = listener.accept().unwrap();
+        // The last thing that the client sends by itself is its request: now it waits for the answer.
+        read_until(&mut stream, if args[0] == "backup" { b"daily" } else { b"latest" });
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        let run = Run::from(child.wait_with_output().unwrap());
+        assert_eq!(run.code, 130, "{run:?}");
+        assert!(!world.path("out.zip").exists());
+    }
+}
+
+fn read_until(stream: &mut UnixStream, end: &[u8]) {
+    let mut seen = Vec::new();
+    let mut buffer = [0; 1024];
+    while !seen.windows(end.len()).any(|part| part == end) {
+        let count = stream.read(&mut buffer).unwrap();
+        assert_ne!(count, 0, "the client left");
+        seen.extend_from_slice(&buffer[..count]);
+    }
 }
 
 #[test]

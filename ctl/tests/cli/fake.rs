@@ -29,7 +29,7 @@ pub(crate) struct Script {
     pub(crate) refusal: Option<Status>,
     /// The job at submit, and at each event after it.
     pub(crate) jobs: Vec<Job>,
-    /// After the jobs, waits to be cancelled and then ends with this one.
+    /// After the jobs, waits to be cancelled and then ends with this one; if it is running, it does not end.
     pub(crate) when_cancelled: Option<Job>,
     pub(crate) logs: Vec<LogLine>,
     pub(crate) init: InitResponse,
@@ -139,7 +139,11 @@ impl jobs_server::Jobs for Fake {
             fake.sent.notify_one();
             if let Some(last) = last {
                 fake.cancelled.notified().await;
+                let stuck = last.state() == JobState::Running;
                 let _ = sender.send(Ok(JobEvent { job: Some(last) })).await;
+                if stuck {
+                    sender.closed().await;
+                }
             }
         });
         Ok(Response::new(ReceiverStream::new(receiver)))

@@ -1,5 +1,7 @@
 //! Submitting jobs, waiting for them, and how that ends.
 
+use std::io::{BufRead, BufReader};
+
 use cloudstic_proto::Reason;
 use cloudstic_proto::v1::job::Report;
 use cloudstic_proto::v1::job_spec::Operation;
@@ -124,6 +126,21 @@ fn an_interrupt_cancels_the_job_and_waits_for_its_end() {
     let run = Run::from(child.wait_with_output().unwrap());
     assert_eq!(run.code, 130, "{run:?}");
     assert!(run.err.contains("cancelling job") && run.err.contains("was cancelled"), "{run:?}");
+}
+
+#[test]
+fn a_second_interrupt_leaves_a_job_that_does_not_stop() {
+    let world = world(&[job(JobState::Running)]);
+    world.fake.script().when_cancelled = Some(job(JobState::Running));
+    let mut child = world.command(&["backup", "daily"]).spawn().unwrap();
+    world.wait_until_sent();
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("interrupt again")));
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let last = lines.last().unwrap().unwrap();
+    assert_eq!(last, "cloudsticctl: interrupted: job 00000000000000a1 is still being cancelled");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
 #[test]
