@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use tempfile::{NamedTempFile, TempPath};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -19,7 +20,7 @@ const QUEUE: usize = 4;
 
 /// An archive that is being written. Dropping it removes the temporary file.
 pub(crate) struct Sink {
-    queue: mpsc::Sender<Vec<u8>>,
+    queue: mpsc::Sender<Bytes>,
     writer: JoinHandle<io::Result<(File, u64)>>,
     place: Place,
 }
@@ -56,7 +57,7 @@ impl Sink {
     }
 
     fn new(file: File, place: Place) -> Self {
-        let (queue, mut parts) = mpsc::channel::<Vec<u8>>(QUEUE);
+        let (queue, mut parts) = mpsc::channel::<Bytes>(QUEUE);
         let writer = tokio::task::spawn_blocking(move || {
             let mut file = file;
             let mut written = 0;
@@ -70,7 +71,7 @@ impl Sink {
     }
 
     /// Hands over the next bytes. `false` says that writing has failed; [`Sink::finish`] says why.
-    pub(crate) async fn write(&self, part: Vec<u8>) -> bool {
+    pub(crate) async fn write(&self, part: Bytes) -> bool {
         self.queue.send(part).await.is_ok()
     }
 
@@ -144,7 +145,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.zip");
         let sink = Sink::file(&path, false).unwrap();
-        assert!(sink.write(b"abc".to_vec()).await);
+        assert!(sink.write(Bytes::from_static(b"abc")).await);
         assert!(!path.exists());
         assert_eq!(sink.finish(true).await.unwrap(), 3);
         assert_eq!(fs::read(&path).unwrap(), b"abc");
@@ -156,7 +157,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.zip");
         let sink = Sink::file(&path, false).unwrap();
-        sink.write(b"abc".to_vec()).await;
+        sink.write(Bytes::from_static(b"abc")).await;
         sink.finish(false).await.unwrap();
         drop(Sink::file(&path, false).unwrap());
         assert!(names(dir.path()).is_empty());
@@ -183,7 +184,7 @@ mod tests {
         fs::write(&path, "old").unwrap();
         assert!(matches!(Sink::file(&path, false), Err(Error::FileExists(_))));
         let sink = Sink::file(&path, true).unwrap();
-        sink.write(b"new".to_vec()).await;
+        sink.write(Bytes::from_static(b"new")).await;
         sink.finish(true).await.unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
     }

@@ -17,7 +17,7 @@ fn part(part: Part) -> Result<ArchivePart, Status> {
 }
 
 fn data(text: &str) -> Result<ArchivePart, Status> {
-    part(Part::Data(text.as_bytes().to_vec()))
+    part(Part::Data(text.as_bytes().to_vec().into()))
 }
 
 fn report(warning_count: u64) -> Result<ArchivePart, Status> {

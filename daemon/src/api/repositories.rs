@@ -108,7 +108,7 @@ impl Archive {
         let rest = stream::unfold(Some(self), |archive| async move {
             let mut archive = archive?;
             match archive.pieces.recv().await {
-                Some(piece) => Some((Ok(part(Part::Data(piece.into()))), Some(archive))),
+                Some(piece) => Some((Ok(part(Part::Data(piece))), Some(archive))),
                 None => Some((archive.end().await.map_err(Status::from), None)),
             }
         });
