@@ -253,7 +253,7 @@ impl Run {
         }
         self.with_workers(threads, |entries| {
             // Nobody takes them any more when the backup has failed, and then that is what is told.
-            let _ = tasks.into_iter().try_for_each(|task| entries.send(task));
+            let _ = tasks.into_iter().all(|task| entries.send(task).is_ok());
             Ok(())
         })
     }

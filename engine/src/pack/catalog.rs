@@ -213,7 +213,7 @@ impl Builder {
     fn build(mut self) -> Catalog {
         if self.unsorted {
             // Stable, so that the first entry of an object stays the first.
-            self.entries.sort_by(|a, b| a.object.cmp(&b.object));
+            self.entries.sort_by_key(|entry| entry.object);
             self.entries.dedup_by(|later, first| later.object == first.object);
         }
         Catalog { packs: self.packs, entries: self.entries, pointers: self.pointers }

@@ -60,7 +60,7 @@ impl Repository {
         self.extend_catalog(&[], Some(LATEST_KEY)).await?;
         snapshots.retain(|entry| entry.reference != reference);
         snapshots.push(SnapshotEntry::new(reference, &snapshot));
-        snapshots.sort_by(|a, b| (a.seq, a.reference).cmp(&(b.seq, b.reference)));
+        snapshots.sort_by_key(|entry| (entry.seq, entry.reference));
         self.put_sealed(SNAPSHOTS_KEY, &json::encode(&snapshots)).await?;
         Ok((reference, snapshot))
     }

@@ -21,12 +21,12 @@ const BATCH: usize = 1000;
 pub(super) struct Folders(Mutex<HashMap<PathBuf, Arc<Folder>>>);
 
 impl Folders {
-    /// The folder, made if it is not there, with its parents up to `root`; swept when it is first used.
-    pub(super) fn open(&self, path: &Path, root: &Path) -> io::Result<Arc<Folder>> {
+    /// The folder, made if it is not there, with its parents; swept when it is first used.
+    pub(super) fn open(&self, path: &Path) -> io::Result<Arc<Folder>> {
         if let Some(folder) = lock(&self.0).get(path) {
             return Ok(Arc::clone(folder));
         }
-        make(path, root)?;
+        make(path)?;
         sweep(path);
         let folder = Arc::new(Folder { path: path.to_owned(), flushes: Mutex::default(), flushed: Condvar::new() });
         Ok(Arc::clone(lock(&self.0).entry(path.to_owned()).or_insert(folder)))
@@ -81,7 +81,7 @@ impl Folder {
     }
 }
 
-fn make(path: &Path, root: &Path) -> io::Result<()> {
+fn make(path: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => match path.parent() {
             Some(parent) => File::open(parent)?.sync_all(),
@@ -89,7 +89,7 @@ fn make(path: &Path, root: &Path) -> io::Result<()> {
         },
         Err(cause) if cause.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(cause) if cause.kind() == ErrorKind::NotFound => match path.parent() {
-            Some(parent) if parent != path => make(parent, root).and_then(|()| make(path, root)),
+            Some(parent) if parent != path => make(parent).and_then(|()| make(path)),
             _ => Err(cause),
         },
         Err(cause) => Err(cause),

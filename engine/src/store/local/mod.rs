@@ -93,11 +93,11 @@ impl Shared {
 #[async_trait]
 impl ObjectStore for LocalStore {
     async fn put(&self, key: &str, bytes: Bytes) -> StoreResult<()> {
-        self.blocking(key, move |shared, path| write::replace(&shared.folders, &shared.root, path, &bytes)).await
+        self.blocking(key, move |shared, path| write::replace(&shared.folders, path, &bytes)).await
     }
 
     async fn put_if_absent(&self, key: &str, bytes: Bytes) -> StoreResult<bool> {
-        self.blocking(key, move |shared, path| write::create(&shared.folders, &shared.root, path, &bytes)).await
+        self.blocking(key, move |shared, path| write::create(&shared.folders, path, &bytes)).await
     }
 
     async fn get(&self, key: &str) -> StoreResult<Bytes> {

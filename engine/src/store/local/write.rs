@@ -12,15 +12,15 @@ use super::TEMPORARY;
 use super::folder::Folders;
 
 /// Writes an object, replacing what was there.
-pub(super) fn replace(folders: &Folders, root: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let (folder, temporary) = prepare(folders, root, path, bytes)?;
+pub(super) fn replace(folders: &Folders, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let (folder, temporary) = prepare(folders, path, bytes)?;
     publish(&temporary, fs::rename(&temporary, path))?;
     folder.flush()
 }
 
 /// Writes an object unless there is one; `false` if there was.
-pub(super) fn create(folders: &Folders, root: &Path, path: &Path, bytes: &[u8]) -> io::Result<bool> {
-    let (folder, temporary) = prepare(folders, root, path, bytes)?;
+pub(super) fn create(folders: &Folders, path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    let (folder, temporary) = prepare(folders, path, bytes)?;
     let renamed = match renameat_with(CWD, &temporary, CWD, path, RenameFlags::NOREPLACE) {
         // A file system without this kind of rename has hard links, which are as atomic.
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
@@ -41,7 +41,7 @@ pub(super) fn create(folders: &Folders, root: &Path, path: &Path, bytes: &[u8]) 
 pub(super) fn remove(folders: &Folders, path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Ok(()) => match path.parent() {
-            Some(parent) => folders.open(parent, parent)?.flush(),
+            Some(parent) => folders.open(parent)?.flush(),
             None => Ok(()),
         },
         Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(()),
@@ -52,18 +52,17 @@ pub(super) fn remove(folders: &Folders, path: &Path) -> io::Result<()> {
 /// A flushed temporary file beside `path`.
 fn prepare(
     folders: &Folders,
-    root: &Path,
     path: &Path,
     bytes: &[u8],
 ) -> io::Result<(std::sync::Arc<super::folder::Folder>, PathBuf)> {
     let parent = path.parent().ok_or(ErrorKind::InvalidInput)?;
-    let mut folder = folders.open(parent, root)?;
+    let mut folder = folders.open(parent)?;
     let temporary = temporary_name(path);
     let file = match new_file(&temporary) {
         // Somebody removed the folder under us.
         Err(cause) if cause.kind() == ErrorKind::NotFound => {
             folders.forget(parent);
-            folder = folders.open(parent, root)?;
+            folder = folders.open(parent)?;
             new_file(&temporary)?
         }
         other => other?,
