@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::catalog::{Location, PackedObject};
+use super::catalog::{Member, PackMembers};
 use super::{PACK_TARGET, footer};
 use crate::crypto::{OpenError, Sealer};
 use crate::object::{Hash, ObjectRef};
@@ -11,18 +11,16 @@ use crate::object::{Hash, ObjectRef};
 #[derive(Debug, Default)]
 pub struct PackBuilder {
     bytes: Vec<u8>,
-    members: Vec<footer::Member>,
+    members: Vec<Member>,
 }
 
 /// A whole pack.
 #[derive(Debug)]
 pub struct FinishedPack {
-    /// Its name: the SHA-256 of its bytes.
-    pub name: Hash,
     /// Its bytes.
     pub bytes: Bytes,
     /// What is in it.
-    pub members: Vec<PackedObject>,
+    pub members: PackMembers,
 }
 
 impl PackBuilder {
@@ -31,7 +29,8 @@ impl PackBuilder {
         if self.bytes.is_empty() {
             self.bytes.reserve(PACK_TARGET + PACK_TARGET / 16);
         }
-        self.members.push((object, self.bytes.len() as u64, sealed.len() as u64));
+        // A pack is flushed at 8 MiB, and no member has more than half of one.
+        self.members.push(Member { object, offset: self.bytes.len() as u32, length: sealed.len() as u32 });
         self.bytes.extend_from_slice(sealed);
     }
 
@@ -49,12 +48,8 @@ impl PackBuilder {
     pub fn finish(mut self, sealer: &Sealer) -> Result<FinishedPack, OpenError> {
         let footer = footer::encode(sealer, &self.members)?;
         self.bytes.extend_from_slice(&footer);
-        let name = Hash::of(&self.bytes);
-        let members = self
-            .members
-            .into_iter()
-            .map(|(object, offset, length)| PackedObject { object, location: Location { pack: name, offset, length } })
-            .collect();
-        Ok(FinishedPack { name, bytes: self.bytes.into(), members })
+        // Its name.
+        let pack = Hash::of(&self.bytes);
+        Ok(FinishedPack { bytes: self.bytes.into(), members: PackMembers { pack, members: self.members } })
     }
 }

@@ -1,5 +1,6 @@
 //! The footer of a pack (format, section 11.2): after the last member, `footer | length (u64, little-endian) | magic`.
 
+use super::catalog::Member;
 use crate::crypto::{OpenError, Sealer};
 use crate::object::{ObjectRef, json};
 
@@ -11,9 +12,6 @@ pub(super) const TAIL: usize = 16;
 
 /// The most bytes that a footer may decode to. A pack of 8 MiB holds some 200,000 members of 100 bytes each in the text.
 const PLAIN_MAX: usize = 64 << 20;
-
-/// One member: its name, where it begins, and its length.
-pub(super) type Member = (ObjectRef, u64, u64);
 
 /// A footer that cannot be believed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +26,8 @@ pub enum FooterError {
 
 /// The bytes to put after the members.
 pub(super) fn encode(sealer: &Sealer, members: &[Member]) -> Result<Vec<u8>, OpenError> {
-    let mut out = sealer.seal(&json::encode(members))?;
+    let list: Vec<_> = members.iter().map(|member| (member.object, member.offset, member.length)).collect();
+    let mut out = sealer.seal(&json::encode(&list))?;
     let length = out.len() as u64;
     out.extend_from_slice(&length.to_le_bytes());
     out.extend_from_slice(PACK_MAGIC);
@@ -45,13 +44,15 @@ pub(super) fn length(tail: &[u8], pack_size: u64) -> Option<u64> {
 /// The members that a footer lists, which begins at `start` in its pack.
 pub(super) fn decode(sealer: &Sealer, footer: &[u8], start: u64) -> Result<Vec<Member>, FooterError> {
     let plain = sealer.open(footer, PLAIN_MAX)?;
-    let members: Vec<Member> = json::decode(&plain).map_err(|_| FooterError::Malformed)?;
-    let mut at = 0u64;
-    for (object, offset, length) in &members {
-        if !object.kind.is_data() || *offset != at || *length == 0 {
+    let list: Vec<(ObjectRef, u32, u32)> = json::decode(&plain).map_err(|_| FooterError::Malformed)?;
+    let mut at = 0;
+    let mut members = Vec::with_capacity(list.len());
+    for (object, offset, length) in list {
+        if !object.kind.is_data() || u64::from(offset) != at || length == 0 {
             return Err(FooterError::Malformed);
         }
-        at = at.checked_add(*length).ok_or(FooterError::Malformed)?;
+        at += u64::from(length);
+        members.push(Member { object, offset, length });
     }
     if at == start { Ok(members) } else { Err(FooterError::Malformed) }
 }

@@ -3,7 +3,7 @@
 use futures::future::ready;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use super::catalog::{Catalog, Location, PackedObject};
+use super::catalog::{Catalog, PackMembers};
 use super::footer;
 use crate::crypto::Sealer;
 use crate::object::Hash;
@@ -43,45 +43,43 @@ pub async fn heal(store: &dyn ObjectStore, sealer: &Sealer, catalog: Catalog) ->
     let mut named = catalog.packs().to_vec();
     named.sort_unstable();
     packs.retain(|(name, _)| named.binary_search(name).is_err());
-    let found: Vec<Vec<PackedObject>> = stream::iter(packs)
+    let found: Vec<Option<PackMembers>> = stream::iter(packs)
         .map(|(name, size)| read_footer(store, sealer, name, size))
         .buffer_unordered(store.capabilities().concurrency)
         .try_collect()
         .await?;
     let before = catalog.len();
-    let members = found.concat();
-    if !members.is_empty() {
-        catalog = catalog.with(&members);
+    let unknown = found.iter().filter(|members| members.is_none()).count();
+    let found: Vec<PackMembers> = found.into_iter().flatten().collect();
+    if !found.is_empty() {
+        catalog = catalog.with(found);
     }
-    let unknown = found.iter().filter(|members| members.is_empty()).count();
     Ok(Healed { recovered: catalog.len() - before, dropped, unknown, catalog })
 }
 
-/// The members that the footer of a pack lists; none if there is no footer that can be believed.
+/// What the footer of a pack lists; `None` if there is no footer that can be believed.
 async fn read_footer(
     store: &dyn ObjectStore,
     sealer: &Sealer,
     pack: Hash,
     size: u64,
-) -> Result<Vec<PackedObject>, StoreError> {
+) -> Result<Option<PackMembers>, StoreError> {
     let key = format!("packs/{pack}");
     let mut end = store.get_range(&key, size.saturating_sub(FIRST_READ)..size).await?;
     let tail = end.len().saturating_sub(footer::TAIL);
-    let Some(length) = footer::length(&end[tail..], size) else { return Ok(Vec::new()) };
+    let Some(length) = footer::length(&end[tail..], size) else { return Ok(None) };
     let start = size - footer::TAIL as u64 - length;
     if length + footer::TAIL as u64 > end.len() as u64 {
         end = store.get_range(&key, start..size).await?;
     }
     let from = end.len() - footer::TAIL - length as usize;
-    let members = match footer::decode(sealer, &end[from..end.len() - footer::TAIL], start) {
-        Ok(members) => members,
+    match footer::decode(sealer, &end[from..end.len() - footer::TAIL], start) {
+        Ok(members) => Ok(Some(PackMembers { pack, members })),
         Err(problem) => {
             tracing::warn!(pack = %key, %problem, "a pack that the catalog does not name is ignored");
-            return Ok(Vec::new());
+            Ok(None)
         }
-    };
-    let located = |(object, offset, length)| PackedObject { object, location: Location { pack, offset, length } };
-    Ok(members.into_iter().map(located).collect())
+    }
 }
 
 #[cfg(test)]
@@ -91,7 +89,7 @@ mod tests {
 
     use super::*;
     use crate::object::{ObjectKind, ObjectRef};
-    use crate::pack::PackBuilder;
+    use crate::pack::{Location, Member, PackBuilder};
     use crate::store::MemoryStore;
 
     fn object(n: u32) -> (ObjectRef, Vec<u8>) {
@@ -99,13 +97,13 @@ mod tests {
         (ObjectRef::new(ObjectKind::Filemeta, Hash::of(&bytes)), bytes)
     }
 
-    async fn store_pack(store: &MemoryStore, sealer: &Sealer, numbers: std::ops::Range<u32>) -> Vec<PackedObject> {
+    async fn store_pack(store: &MemoryStore, sealer: &Sealer, numbers: std::ops::Range<u32>) -> PackMembers {
         let mut builder = PackBuilder::default();
         for (reference, bytes) in numbers.map(object) {
             builder.add(reference, &sealer.seal(&bytes).unwrap());
         }
         let pack = builder.finish(sealer).unwrap();
-        store.put(&format!("packs/{}", pack.name), pack.bytes).await.unwrap();
+        store.put(&format!("packs/{}", pack.members.pack), pack.bytes).await.unwrap();
         pack.members
     }
 
@@ -114,10 +112,13 @@ mod tests {
         let (store, sealer) = (MemoryStore::default(), Sealer::new(None));
         let mine = store_pack(&store, &sealer, 0..3000).await;
         let theirs = store_pack(&store, &sealer, 3000..3001).await;
-        let healed = heal(&store, &sealer, Catalog::default().with(&theirs)).await.unwrap();
+        let healed = heal(&store, &sealer, Catalog::default().with(vec![theirs.clone()])).await.unwrap();
         assert_eq!((healed.recovered, healed.dropped), (3000, 0));
-        for packed in mine.iter().chain(&theirs) {
-            assert_eq!(healed.catalog.find(&packed.object), Some(packed.location));
+        for PackMembers { pack, members } in [mine, theirs] {
+            for Member { object, offset, length } in members {
+                let location = Location { pack, offset: offset.into(), length: length.into() };
+                assert_eq!(healed.catalog.find(&object), Some(location));
+            }
         }
     }
 
@@ -126,7 +127,7 @@ mod tests {
         let (store, sealer) = (MemoryStore::default(), Sealer::new(None));
         let members = store_pack(&store, &sealer, 0..5).await;
         store.objects().clear();
-        let healed = heal(&store, &sealer, Catalog::default().with(&members)).await.unwrap();
+        let healed = heal(&store, &sealer, Catalog::default().with(vec![members])).await.unwrap();
         assert_eq!((healed.recovered, healed.dropped, healed.catalog.len()), (0, 5, 0));
     }
 

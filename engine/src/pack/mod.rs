@@ -11,9 +11,10 @@ mod builder;
 mod catalog;
 mod footer;
 mod heal;
+pub mod stored;
 
 pub use builder::{FinishedPack, PackBuilder};
-pub use catalog::{Catalog, CatalogError, Location, PackedObject};
+pub use catalog::{Catalog, Location, Member, PackMembers};
 pub use footer::{FooterError, PACK_MAGIC};
 pub use heal::{Healed, heal};
 

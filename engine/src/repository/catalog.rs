@@ -1,12 +1,14 @@
 //! The pack catalog of an open repository: loaded once, healed, and merged when packs are added.
 
+use std::fs::File;
+use std::io::{self, BufWriter};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
-
 use super::{Repository, RepositoryError};
-use crate::pack::{CATALOG_KEY, Catalog, Healed, PackedObject, heal};
+use crate::pack::stored::{self, CatalogError, CatalogReader};
+use crate::pack::{CATALOG_KEY, Catalog, Healed, PackMembers, heal};
+use crate::store::StoreErrorKind;
 
 /// A catalog, and which stored one it came from.
 #[derive(Debug, Clone)]
@@ -20,6 +22,9 @@ pub(super) struct LoadedCatalog {
 }
 
 type Version = (u64, SystemTime);
+
+/// Bytes of the stored catalog that are read at once.
+const PIECE: u64 = 4 << 20;
 
 impl Repository {
     /// Where every packed object lies, by the catalog in the store and the footers of the packs that it does not name.
@@ -36,27 +41,28 @@ impl Repository {
     /// written it meanwhile.
     pub(super) async fn extend_catalog(
         &self,
-        added: &[PackedObject],
+        added: Vec<PackMembers>,
         remove_pointer: Option<&str>,
     ) -> Result<(), RepositoryError> {
-        let loaded = self.load_catalog().await?;
+        let mut slot = self.catalog.lock().await;
+        let loaded = self.load_into(&mut slot).await?;
         let removes = remove_pointer.is_some_and(|key| loaded.catalog.pointer(key).is_some());
         if added.is_empty() && !removes && !loaded.differs {
             return Ok(());
         }
-        let added = added.to_vec();
+        // If nobody else has it, the old one becomes the new one without a copy.
+        *slot = None;
         let pointer = remove_pointer.map(str::to_owned);
-        let (catalog, bytes) = tokio::task::spawn_blocking(move || {
-            let mut catalog = loaded.catalog.with(&added);
+        let (catalog, file) = tokio::task::spawn_blocking(move || {
+            let mut catalog = Arc::unwrap_or_clone(loaded.catalog).with(added);
             if let Some(key) = pointer {
                 catalog = catalog.without_pointer(&key);
             }
-            let bytes = catalog.encode();
-            (catalog, bytes)
+            write_out(&catalog).map(|file| (catalog, file))
         })
-        .await?;
-        let mut slot = self.catalog.lock().await;
-        self.store.put(CATALOG_KEY, Bytes::from(bytes)).await?;
+        .await?
+        .map_err(|cause| RepositoryError::System(format!("a temporary file cannot be written: {cause}")))?;
+        self.store.put_file(CATALOG_KEY, file).await?;
         let version = self.catalog_version().await?;
         *slot = Some(LoadedCatalog { version, catalog: Arc::new(catalog), damage: None, differs: false });
         Ok(())
@@ -64,6 +70,10 @@ impl Repository {
 
     async fn load_catalog(&self) -> Result<LoadedCatalog, RepositoryError> {
         let mut slot = self.catalog.lock().await;
+        self.load_into(&mut slot).await
+    }
+
+    async fn load_into(&self, slot: &mut Option<LoadedCatalog>) -> Result<LoadedCatalog, RepositoryError> {
         let version = self.catalog_version().await?;
         if let Some(loaded) = slot.as_ref().filter(|loaded| loaded.version == version) {
             return Ok(loaded.clone());
@@ -74,10 +84,7 @@ impl Repository {
 
     async fn read_catalog(&self, version: Option<Version>) -> Result<LoadedCatalog, RepositoryError> {
         let stored = match version {
-            Some(_) => {
-                let bytes = self.store.get(CATALOG_KEY).await?;
-                tokio::task::spawn_blocking(move || Catalog::parse(&bytes)).await?
-            }
+            Some((size, _)) => self.read_stored(size).await?,
             None => Ok(Catalog::default()),
         };
         let (stored, damage) = match stored {
@@ -101,6 +108,35 @@ impl Repository {
         Ok(LoadedCatalog { version, catalog: Arc::new(catalog), damage, differs })
     }
 
+    /// Reads the stored catalog piece by piece; in one piece where it is not in canonical form, or changes meanwhile.
+    async fn read_stored(&self, size: u64) -> Result<Result<Catalog, CatalogError>, RepositoryError> {
+        let mut reader = CatalogReader::default();
+        let mut at = 0;
+        while at < size {
+            let end = size.min(at + PIECE);
+            let piece = match self.store.get_range(CATALOG_KEY, at..end).await {
+                Ok(piece) => piece,
+                Err(error) if error.kind == StoreErrorKind::Corrupt => break,
+                Err(error) => return Err(error.into()),
+            };
+            let fed = tokio::task::spawn_blocking(move || reader.feed(&piece).map(|()| reader)).await?;
+            match fed {
+                Ok(fed) => reader = fed,
+                Err(_) => return self.parse_stored().await,
+            }
+            at = end;
+        }
+        match tokio::task::spawn_blocking(move || reader.finish()).await? {
+            Ok(catalog) => Ok(Ok(catalog)),
+            Err(_) => self.parse_stored().await,
+        }
+    }
+
+    async fn parse_stored(&self) -> Result<Result<Catalog, CatalogError>, RepositoryError> {
+        let bytes = self.store.get(CATALOG_KEY).await?;
+        Ok(tokio::task::spawn_blocking(move || stored::parse(&bytes)).await?)
+    }
+
     async fn catalog_version(&self) -> Result<Option<Version>, RepositoryError> {
         match self.store.stat(CATALOG_KEY).await {
             Ok(stat) => Ok(Some((stat.size, stat.modified))),
@@ -108,4 +144,10 @@ impl Repository {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+fn write_out(catalog: &Catalog) -> io::Result<File> {
+    let mut out = BufWriter::with_capacity(1 << 20, tempfile::tempfile()?);
+    stored::write(catalog, &mut out)?;
+    out.into_inner().map_err(io::IntoInnerError::into_error)
 }

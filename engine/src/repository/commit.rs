@@ -39,7 +39,7 @@ impl Repository {
         written: Written,
         new: NewSnapshot,
     ) -> Result<(ObjectRef, Snapshot), RepositoryError> {
-        self.extend_catalog(&written.packed, None).await?;
+        self.extend_catalog(written.packs, None).await?;
         let mut snapshots = self.snapshots().await?;
         let seq = snapshots.iter().map(|entry| entry.seq).max().unwrap_or(0) + 1;
         let snapshot = Snapshot {
@@ -57,7 +57,7 @@ impl Repository {
         let reference = ObjectRef::new(ObjectKind::Snapshot, Hash::of(&bytes));
         self.put_sealed(&reference.key(), &bytes).await?;
         self.put_sealed(LATEST_KEY, &json::encode(&Latest { latest_snapshot: reference, seq })).await?;
-        self.extend_catalog(&[], Some(LATEST_KEY)).await?;
+        self.extend_catalog(Vec::new(), Some(LATEST_KEY)).await?;
         snapshots.retain(|entry| entry.reference != reference);
         snapshots.push(SnapshotEntry::new(reference, &snapshot));
         snapshots.sort_by_key(|entry| (entry.seq, entry.reference));

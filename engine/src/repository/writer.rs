@@ -10,11 +10,11 @@ use tokio::sync::Semaphore;
 use super::plain_objects::PlainObjects;
 use super::{Repository, RepositoryError};
 use crate::object::{ObjectKind, ObjectRef, PACKED_MAX};
-use crate::pack::{Catalog, FinishedPack, PackBuilder, PackedObject};
+use crate::pack::{Catalog, FinishedPack, PackBuilder, PackMembers};
 use crate::store::StoreError;
 
 /// Bytes that may be on their way to the store at once.
-const IN_FLIGHT: usize = 24 << 20;
+const IN_FLIGHT: usize = 16 << 20;
 /// The unit in which they are counted.
 const UNIT: usize = 4 << 10;
 
@@ -39,7 +39,7 @@ struct State {
     /// File data and metadata go into packs of their own, so that reading a tree does not read the files.
     data: PackBuilder,
     metadata: PackBuilder,
-    packed: Vec<PackedObject>,
+    packs: Vec<PackMembers>,
 }
 
 /// What became of an object.
@@ -54,8 +54,8 @@ pub enum Stored {
 /// What a writer has written.
 #[derive(Debug, Default)]
 pub struct Written {
-    /// What went into packs, and where it lies.
-    pub packed: Vec<PackedObject>,
+    /// The new packs, and what is in them.
+    pub packs: Vec<PackMembers>,
 }
 
 impl Repository {
@@ -94,14 +94,14 @@ impl ObjectWriter {
         let mut state = std::mem::take(&mut *self.lock());
         for builder in [std::mem::take(&mut state.data), std::mem::take(&mut state.metadata)] {
             if !builder.is_empty() {
-                state.packed.extend(self.put_pack(builder)?);
+                state.packs.push(self.put_pack(builder)?);
             }
         }
         // All of the room is free again when nothing is on its way any more.
         let all = self.runtime.block_on(self.room.acquire_many((IN_FLIGHT / UNIT) as u32));
         drop(all);
         self.check()?;
-        Ok(Written { packed: state.packed })
+        Ok(Written { packs: state.packs })
     }
 
     /// Whether an object is in the repository, or will be when this writer is finished. If not, this writer has to
@@ -132,13 +132,13 @@ impl ObjectWriter {
         let full = std::mem::take(builder);
         drop(state);
         let members = self.put_pack(full)?;
-        self.lock().packed.extend(members);
+        self.lock().packs.push(members);
         Ok(())
     }
 
-    fn put_pack(&self, builder: PackBuilder) -> Result<Vec<PackedObject>, RepositoryError> {
-        let FinishedPack { name, bytes, members } = builder.finish(&self.repository.sealer)?;
-        self.put(format!("packs/{name}"), bytes)?;
+    fn put_pack(&self, builder: PackBuilder) -> Result<PackMembers, RepositoryError> {
+        let FinishedPack { bytes, members } = builder.finish(&self.repository.sealer)?;
+        self.put(format!("packs/{}", members.pack), bytes)?;
         Ok(members)
     }
 

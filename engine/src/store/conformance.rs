@@ -25,6 +25,10 @@ async fn objects_come_back(store: &dyn ObjectStore) {
         let stat = store.stat("chunk/a").await.unwrap();
         assert_eq!((stat.key.as_str(), stat.size), ("chunk/a", bytes.len() as u64));
     }
+    let mut file = tempfile::tempfile().unwrap();
+    std::io::Write::write_all(&mut file, b"from a file").unwrap();
+    store.put_file("chunk/a", file).await.unwrap();
+    assert_eq!(store.get("chunk/a").await.unwrap(), "from a file");
     store.put("config", Bytes::from_static(b"{}")).await.unwrap();
     assert_eq!(store.get("config").await.unwrap(), "{}");
 }

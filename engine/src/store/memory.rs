@@ -1,6 +1,8 @@
 //! A store in memory, for tests.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -29,6 +31,13 @@ impl ObjectStore for MemoryStore {
     async fn put(&self, key: &str, bytes: Bytes) -> StoreResult<()> {
         self.objects().insert(key.to_owned(), bytes);
         Ok(())
+    }
+
+    async fn put_file(&self, key: &str, mut file: File) -> StoreResult<()> {
+        let mut bytes = Vec::new();
+        let read = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
+        read.map_err(|_| self.error(key, StoreErrorKind::Other))?;
+        self.put(key, bytes.into()).await
     }
 
     async fn put_if_absent(&self, key: &str, bytes: Bytes) -> StoreResult<bool> {

@@ -1,5 +1,6 @@
 //! A layer that counts requests and bytes by operation.
 
+use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,10 +61,10 @@ impl Meter {
         StoreOperation::ALL.into_iter().map(|operation| self.count(operation).requests).sum()
     }
 
-    fn add(&self, operation: StoreOperation, sent: usize) {
+    fn add(&self, operation: StoreOperation, sent: u64) {
         let (requests, bytes) = &self.0[operation as usize];
         requests.fetch_add(1, Ordering::Relaxed);
-        bytes.fetch_add(sent as u64, Ordering::Relaxed);
+        bytes.fetch_add(sent, Ordering::Relaxed);
     }
 
     fn received(&self, operation: StoreOperation, bytes: &Bytes) {
@@ -93,12 +94,18 @@ impl MeteredStore {
 #[async_trait]
 impl ObjectStore for MeteredStore {
     async fn put(&self, key: &str, bytes: Bytes) -> StoreResult<()> {
-        self.meter.add(StoreOperation::Put, bytes.len());
+        self.meter.add(StoreOperation::Put, bytes.len() as u64);
         self.inner.put(key, bytes).await
     }
 
+    async fn put_file(&self, key: &str, file: File) -> StoreResult<()> {
+        let length = file.metadata().map_or(0, |metadata| metadata.len());
+        self.meter.add(StoreOperation::Put, length);
+        self.inner.put_file(key, file).await
+    }
+
     async fn put_if_absent(&self, key: &str, bytes: Bytes) -> StoreResult<bool> {
-        self.meter.add(StoreOperation::PutIfAbsent, bytes.len());
+        self.meter.add(StoreOperation::PutIfAbsent, bytes.len() as u64);
         self.inner.put_if_absent(key, bytes).await
     }
 

@@ -12,6 +12,7 @@ pub(crate) mod conformance;
 mod memory;
 
 use std::fmt;
+use std::fs::File;
 use std::ops::Range;
 use std::time::SystemTime;
 
@@ -34,6 +35,9 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     /// Writes an object, replacing what was there. Atomic: a reader sees the old bytes or the new ones. Durable: when
     /// it returns, the object survives a crash of the machine.
     async fn put(&self, key: &str, bytes: Bytes) -> StoreResult<()>;
+
+    /// The same for an object that is too large to be held in memory: all bytes of a file, from its beginning.
+    async fn put_file(&self, key: &str, file: File) -> StoreResult<()>;
 
     /// Writes an object only if there is none; `false` if there was one. Atomic where [`Capabilities::atomic_create`]
     /// says so: of any number of callers at once, exactly one gets `true`.

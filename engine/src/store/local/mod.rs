@@ -8,7 +8,7 @@ mod folder;
 mod write;
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -93,11 +93,21 @@ impl Shared {
 #[async_trait]
 impl ObjectStore for LocalStore {
     async fn put(&self, key: &str, bytes: Bytes) -> StoreResult<()> {
-        self.blocking(key, move |shared, path| write::replace(&shared.folders, path, &bytes)).await
+        self.blocking(key, move |shared, path| write::replace(&shared.folders, path, |file| file.write_all(&bytes)))
+            .await
+    }
+
+    async fn put_file(&self, key: &str, mut source: File) -> StoreResult<()> {
+        let write = move |file: &mut File| {
+            source.rewind()?;
+            io::copy(&mut source, file).map(drop)
+        };
+        self.blocking(key, move |shared, path| write::replace(&shared.folders, path, write)).await
     }
 
     async fn put_if_absent(&self, key: &str, bytes: Bytes) -> StoreResult<bool> {
-        self.blocking(key, move |shared, path| write::create(&shared.folders, path, &bytes)).await
+        self.blocking(key, move |shared, path| write::create(&shared.folders, path, |file| file.write_all(&bytes)))
+            .await
     }
 
     async fn get(&self, key: &str) -> StoreResult<Bytes> {

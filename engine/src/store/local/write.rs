@@ -1,7 +1,7 @@
 //! Writing one object, atomically and durably.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,15 +12,23 @@ use super::TEMPORARY;
 use super::folder::Folders;
 
 /// Writes an object, replacing what was there.
-pub(super) fn replace(folders: &Folders, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let (folder, temporary) = prepare(folders, path, bytes)?;
+pub(super) fn replace(
+    folders: &Folders,
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    let (folder, temporary) = prepare(folders, path, write)?;
     publish(&temporary, fs::rename(&temporary, path))?;
     folder.flush()
 }
 
 /// Writes an object unless there is one; `false` if there was.
-pub(super) fn create(folders: &Folders, path: &Path, bytes: &[u8]) -> io::Result<bool> {
-    let (folder, temporary) = prepare(folders, path, bytes)?;
+pub(super) fn create(
+    folders: &Folders,
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<bool> {
+    let (folder, temporary) = prepare(folders, path, write)?;
     let renamed = match renameat_with(CWD, &temporary, CWD, path, RenameFlags::NOREPLACE) {
         // A file system without this kind of rename has hard links, which are as atomic.
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
@@ -53,7 +61,7 @@ pub(super) fn remove(folders: &Folders, path: &Path) -> io::Result<()> {
 fn prepare(
     folders: &Folders,
     path: &Path,
-    bytes: &[u8],
+    write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<(std::sync::Arc<super::folder::Folder>, PathBuf)> {
     let parent = path.parent().ok_or(ErrorKind::InvalidInput)?;
     let mut folder = folders.open(parent)?;
@@ -67,7 +75,7 @@ fn prepare(
         }
         other => other?,
     };
-    publish(&temporary, fill(file, bytes))?;
+    publish(&temporary, fill(file, write))?;
     Ok((folder, temporary))
 }
 
@@ -75,8 +83,8 @@ fn new_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
-fn fill(mut file: File, bytes: &[u8]) -> io::Result<()> {
-    file.write_all(bytes)?;
+fn fill(mut file: File, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    write(&mut file)?;
     file.sync_data()
 }
 
