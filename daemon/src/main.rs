@@ -9,6 +9,11 @@ use cloudsticd::config::{Config, DEFAULT_PATH};
 use cloudsticd::{daemon, logging};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// Gives freed memory back to the system, which matters to a program that idles most of the day; its settings are in
+/// `.cargo/config.toml`, the reason in `docs/decisions.md`.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// The Cloudstic backup daemon.
 ///
 /// It runs the backups and restores that cloudsticctl asks for. SIGTERM and SIGINT stop it: jobs that run are stopped at
