@@ -10,6 +10,8 @@ use crate::source::{Described, Entry, SourceError, Warning};
 /// An entry that is stored.
 pub(super) struct StoredEntry {
     pub(super) filemeta: Hash,
+    /// The name of its content, if it has any.
+    pub(super) content: Option<Hash>,
     /// The entry as it was read, which may be a later look than the walk's.
     pub(super) entry: Entry,
     /// The bytes of the file.
@@ -134,7 +136,7 @@ fn finish(
     let bytes = json::encode(&meta);
     let filemeta = Hash::of(&bytes);
     run.write(ObjectRef::new(ObjectKind::Filemeta, filemeta), &bytes)?;
-    Ok(StoredEntry { filemeta, entry, size, is_consistent })
+    Ok(StoredEntry { filemeta, content: stored.map(|stored| stored.content.hash), entry, size, is_consistent })
 }
 
 /// A folder of which nothing can be said but what the walk saw.

@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::lock::{self, LockError};
 use crate::object::SnapshotEntry;
 use crate::progress::{Phase, Progress};
-use crate::repository::{NewSnapshot, ReadError, Repository, RepositoryError, Written};
+use crate::repository::{Existing, NewSnapshot, ReadError, Repository, RepositoryError, Written};
 use crate::source::{Source, SourceError};
 use compare::Previous;
 use pipeline::{Outcome, Pipeline};
@@ -92,23 +92,27 @@ async fn run(
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
 ) -> Result<BackupReport, BackupError> {
-    let snapshots = repository.snapshots().await?;
-    let followed = crate::repository::previous(&snapshots, request.source.info()).cloned();
+    let followed = repository.find_previous(request.source.info()).await?;
+    let existing = repository.existing().await?;
+    if let Some(cache) = request.cache.as_ref().filter(|_| existing.has_lost_packs()) {
+        // What any source's records rely on may be among what is gone.
+        tracing::warn!(
+            "packs are missing that the repository needs: every source is compared with what is really there"
+        );
+        cache.clear();
+    }
     let marker = repository.marker();
     let key = SourceKey::new(&repository.store().describe(), marker, request.source.info());
-    let previous = find_previous(&repository, &request, key, followed.as_ref(), &cancel).await?;
-    let writer = if request.dry_run { None } else { Some(repository.writer().await?) };
+    let previous = find_previous(&repository, &request, key, followed.as_ref(), &existing, &cancel).await?;
+    let writer = (!request.dry_run).then(|| repository.writer(existing));
     progress.phase(Phase::Reading);
 
     let pipeline = Pipeline::new(&repository, &request, previous, writer, key, Arc::clone(&progress), cancel.clone())?;
     let outcome = tokio::task::spawn_blocking(move || pipeline.run()).await.map_err(std::io::Error::other)??;
     progress.phase(Phase::Finishing);
     let Outcome { mut report, written, update } = outcome;
-    if cancel.is_cancelled() {
-        return Err(BackupError::Cancelled);
-    }
     if !request.dry_run {
-        commit(&repository, &request, &mut report, written, update).await?;
+        commit(&repository, &request, &mut report, written, update, &cancel).await?;
     }
     Ok(report)
 }
@@ -119,13 +123,14 @@ async fn find_previous(
     request: &BackupRequest,
     key: SourceKey,
     followed: Option<&SnapshotEntry>,
+    existing: &Existing,
     cancel: &CancellationToken,
 ) -> Result<Previous, BackupError> {
     let Some(followed) = followed.filter(|_| !request.read_all) else { return Ok(Previous::nothing()) };
     if let Some(cache) = &request.cache {
         match cache.view(key) {
             Ok(Some(view)) if view.source().snapshot == followed.reference => {
-                return Ok(Previous::cache(view, followed.root));
+                return Ok(Previous::cache(view, followed.root, existing.clone()));
             }
             Ok(_) => {}
             Err(problem) => tracing::warn!(%problem, "the stat cache cannot be read; comparing with the snapshot"),
@@ -133,7 +138,8 @@ async fn find_previous(
     }
     let reader = repository.reader().await?;
     let (root, cancel) = (followed.root, cancel.clone());
-    let load = move || Previous::tree(&reader, root, &cancel);
+    let existing = existing.clone();
+    let load = move || Previous::tree(&reader, root, existing, &cancel);
     tokio::task::spawn_blocking(load).await.map_err(std::io::Error::other)?.map_err(|_| BackupError::Cancelled)
 }
 
@@ -143,6 +149,7 @@ async fn commit(
     report: &mut BackupReport,
     written: Written,
     update: Option<CacheUpdate>,
+    cancel: &CancellationToken,
 ) -> Result<(), BackupError> {
     let new = NewSnapshot {
         created: DateTime::from(request.clock.now()),
@@ -151,7 +158,8 @@ async fn commit(
         tags: request.tags.clone(),
         exclude_hash: request.source.exclude_hash(),
     };
-    let (reference, snapshot) = repository.commit(written, new).await?;
+    let may_commit = || if cancel.is_cancelled() { Err(BackupError::Cancelled) } else { Ok(()) };
+    let (reference, snapshot) = repository.commit(written, new, may_commit).await?;
     report.snapshot = Some(reference);
     report.seq = snapshot.seq;
     if let (Some(cache), Some(update)) = (request.cache.clone(), update) {

@@ -123,17 +123,27 @@ impl Pipeline {
     /// Walks and stores; blocking.
     pub(super) fn run(self) -> Result<Outcome, BackupError> {
         let Self { run, previous, threads } = self;
-        run.with_workers(threads, |entries| run.walk(&previous, entries))?;
-        let promoted = run.lock().links.promote();
-        run.store_all(threads, promoted)?;
-        let others = run.lock().links.take_others();
-        run.store_all(threads, others)?;
-        run.forget_stale_links();
+        if let Err(failure) = run.store_everything(&previous, threads) {
+            if let Some(writer) = &run.writer {
+                writer.settle();
+            }
+            return Err(failure);
+        }
         run.finish(&previous, threads)
     }
 }
 
 impl Run {
+    fn store_everything(&self, previous: &Previous, threads: usize) -> Result<(), BackupError> {
+        self.with_workers(threads, |entries| self.walk(previous, entries))?;
+        let promoted = self.lock().links.promote();
+        self.store_all(threads, promoted)?;
+        let others = self.lock().links.take_others();
+        self.store_all(threads, others)?;
+        self.forget_stale_links();
+        Ok(())
+    }
+
     /// Runs `produce` here while workers take what it sends, and waits until all of that is stored.
     fn with_workers(
         &self,
@@ -204,7 +214,7 @@ impl Run {
             let folder = Arc::clone(&records);
             if let Known::Unchanged(filemeta) = known {
                 self.keep(&entry, filemeta);
-                self.complete(&folder, Some(cached(entry, filemeta, true)));
+                self.complete(&folder, known_entries.record(&entry));
             } else if entry.hardlink.is_some() {
                 self.lock().links.defer(EntryTask { entry, known, folder });
             } else if entries.send(EntryTask { entry, known, folder }).is_err() {
@@ -293,6 +303,8 @@ impl Run {
         if self.writer.is_none() {
             return self.count_dry(&entry, &known);
         }
+        // Before the first look: what changes after it has a later time, unless that is the same tick of the clock.
+        let looked_at = self.clock.now();
         let first = entry.hardlink.as_ref().and_then(|first| self.lock().links.content_of(first));
         match entry::store(self, queue, entry, &known, first, window) {
             Ok(Some(stored)) => {
@@ -300,10 +312,10 @@ impl Run {
                     Known::Nothing => None,
                     Known::Unchanged(filemeta) | Known::Before { filemeta, .. } => Some(filemeta),
                 };
-                let StoredEntry { filemeta, entry, size, is_consistent } = stored;
+                let StoredEntry { filemeta, content, entry, size, is_consistent } = stored;
                 self.add(&entry, filemeta, before, size);
-                let settled = is_consistent && is_settled(&entry.stat, self.clock.now());
-                self.complete(&folder, Some(cached(entry, filemeta, settled)));
+                let is_settled = is_consistent && is_settled(&entry.stat, looked_at);
+                self.complete(&folder, Some(cached(entry, filemeta, content, is_settled)));
             }
             Ok(None) => self.complete(&folder, None),
             Err(failure) => self.fail(failure),
@@ -377,11 +389,13 @@ impl Run {
         let differs = report.files.differs() || report.folders.differs();
         let mut written = Written::default();
         if let Some(writer) = writer {
-            report.root = match previous.root() {
-                Some(root) if !differs => Some(root),
-                _ => tree.build(threads, |node, bytes| write(&writer, &added, &stored, node, &bytes))?,
+            let root = match previous.root() {
+                Some(root) if !differs => Ok(Some(root)),
+                _ => tree.build(threads, |node, bytes| write(&writer, &added, &stored, node, &bytes)),
             };
-            written = writer.finish()?;
+            let finished = writer.finish();
+            report.root = root?;
+            written = finished?;
         } else if !differs {
             report.root = previous.root();
         }
@@ -470,6 +484,6 @@ fn write(
     Ok(())
 }
 
-fn cached(entry: Entry, filemeta: Hash, is_settled: bool) -> CachedEntry {
-    CachedEntry { name: entry.name, stat: entry.stat, hardlink: entry.hardlink, filemeta, is_settled }
+fn cached(entry: Entry, filemeta: Hash, content: Option<Hash>, is_settled: bool) -> CachedEntry {
+    CachedEntry { name: entry.name, stat: entry.stat, hardlink: entry.hardlink, filemeta, content, is_settled }
 }

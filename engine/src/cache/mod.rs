@@ -88,6 +88,19 @@ impl StatCache {
         Ok(Self { database })
     }
 
+    /// Forgets everything. If that fails, the next look at the cache will too, and it is not used.
+    pub fn clear(&self) {
+        let clear = || -> Result<(), redb::Error> {
+            let transaction = self.database.begin_write()?;
+            transaction.delete_table(SOURCES)?;
+            transaction.delete_table(FOLDERS)?;
+            Ok(transaction.commit()?)
+        };
+        if let Err(problem) = clear() {
+            tracing::warn!(%problem, "the stat cache cannot be cleared");
+        }
+    }
+
     /// What is known of a source, if anything.
     pub fn view(self: &Arc<Self>, key: SourceKey) -> Result<Option<CacheView>, redb::Error> {
         let transaction = self.database.begin_read()?;
@@ -170,9 +183,9 @@ mod tests {
             links: 2,
             file_type: FileType::Regular,
         };
-        let filemeta = Hash::of(name.as_bytes());
+        let (filemeta, content) = (Hash::of(name.as_bytes()), Some(Hash::of(b"content")));
         let hardlink = Some("first/name".to_owned());
-        CachedEntry { name: name.as_bytes().to_vec(), stat, hardlink, filemeta, is_settled: true }
+        CachedEntry { name: name.as_bytes().to_vec(), stat, hardlink, filemeta, content, is_settled: true }
     }
 
     fn source(n: u8) -> CachedSource {
@@ -195,7 +208,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cache = Arc::new(StatCache::open(&folder.path().join("cache.redb")).unwrap());
         let (key, other) = (SourceKey([1; 16]), SourceKey([2; 16]));
-        let entries = [entry("a"), CachedEntry { hardlink: None, is_settled: false, ..entry("b\u{ff}") }];
+        let entries =
+            [entry("a"), CachedEntry { hardlink: None, content: None, is_settled: false, ..entry("b\u{ff}") }];
         let all: [(&str, &[CachedEntry]); 4] = [("", &entries), ("d", &entries), ("d/e", &entries), ("d!", &entries)];
         fill(&cache, key, &all, &[], 1);
         fill(&cache, other, &all, &[], 1);

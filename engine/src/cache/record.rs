@@ -14,6 +14,8 @@ pub struct CachedEntry {
     pub hardlink: Option<String>,
     /// Its filemeta.
     pub filemeta: Hash,
+    /// The name of its content, if it has any.
+    pub content: Option<Hash>,
     /// Whether an equal `stat` proves that nothing has changed: `false` for what was changed too shortly before it was
     /// looked at, or while it was read.
     pub is_settled: bool,
@@ -25,6 +27,9 @@ impl CachedEntry {
         self.stat.file_type != FileType::Folder && self.stat.links > 1
     }
 }
+
+/// Stands for no content.
+const NO_CONTENT: Hash = Hash::from_bytes([0; 32]);
 
 const TYPES: [FileType; 7] = [
     FileType::Regular,
@@ -38,10 +43,11 @@ const TYPES: [FileType; 7] = [
 
 pub(super) fn encode(entries: &[CachedEntry]) -> Vec<u8> {
     let mut out = Vec::with_capacity(entries.len() * 160);
-    for CachedEntry { name, stat, hardlink, filemeta, is_settled } in entries {
+    for CachedEntry { name, stat, hardlink, filemeta, content, is_settled } in entries {
         put_bytes(&mut out, name);
         put_bytes(&mut out, hardlink.as_deref().unwrap_or_default().as_bytes());
         out.extend_from_slice(filemeta.as_bytes());
+        out.extend_from_slice(content.unwrap_or(NO_CONTENT).as_bytes());
         out.push(u8::from(*is_settled));
         out.push(TYPES.iter().position(|known| *known == stat.file_type).unwrap_or_default() as u8);
         for number in [stat.inode, stat.size, stat.blocks, stat.mtime.0 as u64, stat.ctime.0 as u64, stat.btime as u64]
@@ -65,6 +71,7 @@ pub(super) fn decode(mut bytes: &[u8]) -> Option<Vec<CachedEntry>> {
         let hardlink = std::str::from_utf8(take_bytes(input)?).ok().filter(|first| !first.is_empty());
         let hardlink = hardlink.map(str::to_owned);
         let filemeta = Hash::from_bytes(take(input)?);
+        let content = Some(Hash::from_bytes(take(input)?)).filter(|content| *content != NO_CONTENT);
         let [is_settled, file_type] = take(input)?;
         let file_type = *TYPES.get(usize::from(file_type))?;
         let mut long = || take(input).map(u64::from_le_bytes);
@@ -75,7 +82,7 @@ pub(super) fn decode(mut bytes: &[u8]) -> Option<Vec<CachedEntry>> {
         let (mode, uid, gid) = (short()?, short()?, short()?);
         let (rdev, links) = ((short()?, short()?), short()?);
         let stat = Stat { inode, size, mtime, ctime, btime, mode, uid, gid, rdev, blocks, links, file_type };
-        entries.push(CachedEntry { name, stat, hardlink, filemeta, is_settled: is_settled == 1 });
+        entries.push(CachedEntry { name, stat, hardlink, filemeta, content, is_settled: is_settled == 1 });
     }
     Some(entries)
 }

@@ -20,9 +20,9 @@ pub(super) fn looks_compressed(bytes: &[u8]) -> bool {
     bytes.starts_with(ZSTD_MAGIC) || bytes.starts_with(GZIP_MAGIC)
 }
 
-/// Appends the zstd frame of `plain` to `out`; or `plain` itself where that is not longer and no reader could take it
+/// Appends the zstd frame of `plain`, with a checksum of its own if asked for, to `out`; or `plain` itself where that is not longer and no reader could take it
 /// for compressed data.
-pub(super) fn compress_into(plain: &[u8], out: &mut Vec<u8>) -> std::io::Result<()> {
+pub(super) fn compress_into(plain: &[u8], checksum: bool, out: &mut Vec<u8>) -> std::io::Result<()> {
     let start = out.len();
     out.resize(start + zstd::zstd_safe::compress_bound(plain.len()), 0);
     let written = COMPRESSOR.with_borrow_mut(|slot| {
@@ -30,6 +30,7 @@ pub(super) fn compress_into(plain: &[u8], out: &mut Vec<u8>) -> std::io::Result<
             Some(compressor) => compressor,
             None => slot.insert(Compressor::new(LEVEL)?),
         };
+        compressor.include_checksum(checksum)?;
         compressor.compress_to_buffer(plain, &mut out[start..])
     })?;
     if written >= plain.len() && !looks_compressed(plain) {

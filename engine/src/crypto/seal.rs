@@ -33,12 +33,13 @@ impl Sealer {
         Self { cipher: keys.map(|keys| aead::cipher(keys.encryption())) }
     }
 
-    /// The bytes to store.
+    /// The bytes to store. Where no encryption authenticates them, the frame has a checksum, because not every object
+    /// is proven by its name: the indexes have none.
     pub fn seal(&self, plain: &[u8]) -> Result<Vec<u8>, OpenError> {
         let system = |cause: &dyn std::fmt::Display| OpenError::System(cause.to_string());
         let header = if self.cipher.is_some() { aead::HEADER } else { 0 };
         let mut out = vec![0; header];
-        compress::compress_into(plain, &mut out).map_err(|cause| system(&cause))?;
+        compress::compress_into(plain, self.cipher.is_none(), &mut out).map_err(|cause| system(&cause))?;
         if let Some(cipher) = &self.cipher {
             aead::encrypt_in_place(cipher, &mut out).map_err(|cause| system(&cause))?;
         }

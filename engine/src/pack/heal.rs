@@ -1,5 +1,7 @@
 //! Making the catalog agree with the packs that are really there.
 
+use std::sync::Arc;
+
 use futures::future::ready;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
@@ -13,7 +15,7 @@ use crate::store::{ObjectStore, StoreError};
 #[derive(Debug, Default)]
 pub struct Healed {
     /// The catalog that agrees with the packs.
-    pub catalog: Catalog,
+    pub catalog: Arc<Catalog>,
     /// Entries that came back from footers.
     pub recovered: usize,
     /// Entries of packs that are gone.
@@ -27,7 +29,7 @@ const FIRST_READ: u64 = 64 << 10;
 
 /// Adds what the footers of packs say that `catalog` does not name at all, and drops what points into packs that do not
 /// exist. A writer that clobbers the catalog loses the entries of whole packs, so no other pack needs a look.
-pub async fn heal(store: &dyn ObjectStore, sealer: &Sealer, catalog: Catalog) -> Result<Healed, StoreError> {
+pub async fn heal(store: &dyn ObjectStore, sealer: &Sealer, catalog: Arc<Catalog>) -> Result<Healed, StoreError> {
     let mut packs: Vec<(Hash, u64)> = store
         .list("packs/")
         .try_filter_map(|stat| {
@@ -38,8 +40,12 @@ pub async fn heal(store: &dyn ObjectStore, sealer: &Sealer, catalog: Catalog) ->
         .await?;
     packs.sort_unstable();
     let exists = |pack: &Hash| packs.binary_search_by(|(name, _)| name.cmp(pack)).is_ok();
-    let (mut catalog, dropped) =
-        if catalog.packs().iter().all(exists) { (catalog, 0) } else { catalog.retain_packs(exists) };
+    let (mut catalog, dropped) = if catalog.packs().iter().all(exists) {
+        (catalog, 0)
+    } else {
+        let (catalog, dropped) = Arc::unwrap_or_clone(catalog).retain_packs(exists);
+        (Arc::new(catalog), dropped)
+    };
     let mut named = catalog.packs().to_vec();
     named.sort_unstable();
     packs.retain(|(name, _)| named.binary_search(name).is_err());
@@ -52,7 +58,7 @@ pub async fn heal(store: &dyn ObjectStore, sealer: &Sealer, catalog: Catalog) ->
     let unknown = found.iter().filter(|members| members.is_none()).count();
     let found: Vec<PackMembers> = found.into_iter().flatten().collect();
     if !found.is_empty() {
-        catalog = catalog.with(found);
+        catalog = Arc::new(Arc::unwrap_or_clone(catalog).with(found));
     }
     Ok(Healed { recovered: catalog.len() - before, dropped, unknown, catalog })
 }
@@ -112,7 +118,7 @@ mod tests {
         let (store, sealer) = (MemoryStore::default(), Sealer::new(None));
         let mine = store_pack(&store, &sealer, 0..3000).await;
         let theirs = store_pack(&store, &sealer, 3000..3001).await;
-        let healed = heal(&store, &sealer, Catalog::default().with(vec![theirs.clone()])).await.unwrap();
+        let healed = heal(&store, &sealer, Arc::new(Catalog::default().with(vec![theirs.clone()]))).await.unwrap();
         assert_eq!((healed.recovered, healed.dropped), (3000, 0));
         for PackMembers { pack, members } in [mine, theirs] {
             for Member { object, offset, length } in members {
@@ -127,7 +133,7 @@ mod tests {
         let (store, sealer) = (MemoryStore::default(), Sealer::new(None));
         let members = store_pack(&store, &sealer, 0..5).await;
         store.objects().clear();
-        let healed = heal(&store, &sealer, Catalog::default().with(vec![members])).await.unwrap();
+        let healed = heal(&store, &sealer, Arc::new(Catalog::default().with(vec![members]))).await.unwrap();
         assert_eq!((healed.recovered, healed.dropped, healed.catalog.len()), (0, 5, 0));
     }
 
@@ -145,6 +151,6 @@ mod tests {
         }
         let huge = [&u64::MAX.to_le_bytes()[..], super::super::PACK_MAGIC].concat();
         store.put(&format!("packs/{}", Hash::of(&huge)), Bytes::from(huge)).await.unwrap();
-        assert_eq!(heal(&store, &sealer, Catalog::default()).await.unwrap().recovered, 0);
+        assert_eq!(heal(&store, &sealer, Arc::default()).await.unwrap().recovered, 0);
     }
 }

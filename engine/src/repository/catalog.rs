@@ -5,6 +5,7 @@ use std::io::{self, BufWriter};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::commit::TRIES;
 use super::{Repository, RepositoryError};
 use crate::pack::stored::{self, CatalogError, CatalogReader};
 use crate::pack::{CATALOG_KEY, Catalog, Healed, PackMembers, heal};
@@ -15,10 +16,10 @@ use crate::store::StoreErrorKind;
 pub(super) struct LoadedCatalog {
     version: Option<Version>,
     catalog: Arc<Catalog>,
-    /// What was wrong with the stored one.
-    damage: Option<String>,
     /// Whether the stored one lacks what this one has, or the other way round.
     differs: bool,
+    /// Whether packs are gone that the stored one names.
+    lost: bool,
 }
 
 type Version = (u64, SystemTime);
@@ -27,29 +28,77 @@ type Version = (u64, SystemTime);
 const PIECE: u64 = 4 << 20;
 
 impl Repository {
-    /// Where every packed object lies, by the catalog in the store and the footers of the packs that it does not name.
+    /// Where every packed object lies, by the catalog in the store and the footers of the packs that it does not name;
+    /// as it was when this was last looked at.
     pub(crate) async fn catalog(&self) -> Result<Arc<Catalog>, RepositoryError> {
-        Ok(self.load_catalog().await?.catalog)
+        let mut slot = self.catalog.lock().await;
+        match &*slot {
+            Some(loaded) => Ok(Arc::clone(&loaded.catalog)),
+            None => Ok(self.load_into(&mut slot).await?.catalog),
+        }
     }
 
-    /// What is wrong with the stored catalog; it was replaced by what the footers of the packs say.
-    pub(crate) async fn catalog_damage(&self) -> Result<Option<String>, RepositoryError> {
-        Ok(self.load_catalog().await?.damage)
+    /// Reads the stored catalog again if somebody has written it since.
+    pub(super) async fn refresh_catalog(&self) -> Result<(), RepositoryError> {
+        let mut slot = self.catalog.lock().await;
+        self.load_into(&mut slot).await.map(drop)
     }
 
-    /// Adds entries to the stored catalog, and takes a pointer out of it. Reads it again first if somebody else has
-    /// written it meanwhile.
+    /// The same, after a look at which packs there are now. Says also whether any of those that the catalog names is
+    /// gone.
+    pub(crate) async fn catalog_now(&self) -> Result<(Arc<Catalog>, bool), RepositoryError> {
+        let mut slot = self.catalog.lock().await;
+        let loaded = match slot.take() {
+            Some(loaded) => loaded,
+            None => self.load_into(&mut slot).await?,
+        };
+        let Healed { catalog, recovered, dropped, .. } =
+            heal(&*self.store, &self.sealer, Arc::clone(&loaded.catalog)).await?;
+        let differs = loaded.differs || recovered + dropped > 0;
+        let lost = loaded.lost || dropped > 0;
+        *slot = Some(LoadedCatalog { version: loaded.version, catalog: Arc::clone(&catalog), differs, lost });
+        Ok((catalog, lost))
+    }
+
+    /// Adds entries to the stored catalog, and takes a pointer out of it. Somebody else may write it at the same time
+    /// and so undo this, or be undone by this: but their packs are in the store before their catalog is, so whoever
+    /// writes last and then looks at the packs sees everything.
     pub(super) async fn extend_catalog(
         &self,
         added: Vec<PackMembers>,
         remove_pointer: Option<&str>,
     ) -> Result<(), RepositoryError> {
         let mut slot = self.catalog.lock().await;
-        let loaded = self.load_into(&mut slot).await?;
-        let removes = remove_pointer.is_some_and(|key| loaded.catalog.pointer(key).is_some());
-        if added.is_empty() && !removes && !loaded.differs {
-            return Ok(());
+        if let Some(loaded) = &*slot {
+            let removes = remove_pointer.is_some_and(|key| loaded.catalog.pointer(key).is_some());
+            if added.is_empty() && !removes && !loaded.differs {
+                return Ok(());
+            }
         }
+        let loaded = self.load_into(&mut slot).await?;
+        let mut next = loaded;
+        let mut added = added;
+        for _ in 0..TRIES {
+            *slot = Some(self.write_catalog(&mut slot, next, added, remove_pointer).await?);
+            let current = self.load_into(&mut slot).await?;
+            let Healed { catalog, recovered, dropped, .. } =
+                heal(&*self.store, &self.sealer, Arc::clone(&current.catalog)).await?;
+            if recovered + dropped == 0 {
+                break;
+            }
+            next = LoadedCatalog { catalog, ..current };
+            added = Vec::new();
+        }
+        Ok(())
+    }
+
+    async fn write_catalog(
+        &self,
+        slot: &mut Option<LoadedCatalog>,
+        loaded: LoadedCatalog,
+        added: Vec<PackMembers>,
+        remove_pointer: Option<&str>,
+    ) -> Result<LoadedCatalog, RepositoryError> {
         // If nobody else has it, the old one becomes the new one without a copy.
         *slot = None;
         let pointer = remove_pointer.map(str::to_owned);
@@ -63,14 +112,9 @@ impl Repository {
         .await?
         .map_err(|cause| RepositoryError::System(format!("a temporary file cannot be written: {cause}")))?;
         self.store.put_file(CATALOG_KEY, file).await?;
+        self.forget_damage(CATALOG_KEY);
         let version = self.catalog_version().await?;
-        *slot = Some(LoadedCatalog { version, catalog: Arc::new(catalog), damage: None, differs: false });
-        Ok(())
-    }
-
-    async fn load_catalog(&self) -> Result<LoadedCatalog, RepositoryError> {
-        let mut slot = self.catalog.lock().await;
-        self.load_into(&mut slot).await
+        Ok(LoadedCatalog { version, catalog: Arc::new(catalog), differs: false, lost: false })
     }
 
     async fn load_into(&self, slot: &mut Option<LoadedCatalog>) -> Result<LoadedCatalog, RepositoryError> {
@@ -91,21 +135,23 @@ impl Repository {
             Ok(catalog) => (catalog, None),
             Err(problem) => (Catalog::default(), Some(problem.to_string())),
         };
-        let Healed { catalog, recovered, dropped, unknown } = heal(&*self.store, &self.sealer, stored).await?;
+        let healed = heal(&*self.store, &self.sealer, Arc::new(stored)).await?;
+        let Healed { catalog, recovered, dropped, unknown } = healed;
+        let absent = version.is_none().then(|| "it is missing".to_owned());
+        if let Some(problem) = damage.as_ref().or(absent.as_ref()).filter(|_| unknown > 0) {
+            // Packs without a footer are known to the catalog alone: to go on would be to forget them.
+            return Err(RepositoryError::malformed(
+                CATALOG_KEY,
+                format!("{problem}; {unknown} packs have no footer to rebuild it from"),
+            ));
+        }
         if let Some(problem) = &damage {
-            tracing::warn!(%problem, recovered, "the pack catalog was rebuilt from the footers of the packs");
-            if unknown > 0 {
-                // Packs without a footer are known to the catalog alone: to go on would be to forget them.
-                return Err(RepositoryError::malformed(
-                    CATALOG_KEY,
-                    format!("{problem}; {unknown} packs have no footer to rebuild it from"),
-                ));
-            }
+            self.note_damage(CATALOG_KEY, format!("{problem}; it was rebuilt from the footers of the packs"));
         } else if recovered + dropped > 0 {
             tracing::warn!(recovered, dropped, "the pack catalog was healed from the footers of the packs");
         }
         let differs = damage.is_some() || recovered + dropped > 0;
-        Ok(LoadedCatalog { version, catalog: Arc::new(catalog), damage, differs })
+        Ok(LoadedCatalog { version, catalog, differs, lost: dropped > 0 })
     }
 
     /// Reads the stored catalog piece by piece; in one piece where it is not in canonical form, or changes meanwhile.

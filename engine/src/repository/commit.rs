@@ -1,21 +1,24 @@
 //! Making what was written a snapshot. The order is what makes a crash harmless: packs are in the store already; the
 //! catalog is written, then the snapshot, then what points to it. Whatever is cut off, what is there is whole, and only
 //! unreferenced objects may be left.
+//!
+//! Within this process one commit runs at a time. Other processes may commit at the same time: every index that is
+//! written is then held against what is really there, and written again until it has everything.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::snapshots::SNAPSHOTS_KEY;
+use super::index::{LATEST_KEY, SNAPSHOTS_KEY};
 use super::writer::Written;
 use super::{Repository, RepositoryError};
 use crate::object::{Hash, Latest, ObjectKind, ObjectRef, Snapshot, SnapshotEntry, SourceInfo, Timestamp, json};
 
-/// The key of the pointer to the latest snapshot.
-const LATEST_KEY: &str = "index/latest";
 const GENERATOR: &str = concat!("cloudsticd/", env!("CARGO_PKG_VERSION"));
+
+/// How often an index is written again because somebody else wrote at the same time. Whoever comes last makes it right.
+pub(super) const TRIES: usize = 10;
 
 /// A snapshot that is to be.
 #[derive(Debug, Clone)]
@@ -33,15 +36,18 @@ pub struct NewSnapshot {
 }
 
 impl Repository {
-    /// Publishes what a writer has written as a snapshot. Its number is the highest so far and one.
-    pub async fn commit(
+    /// Publishes what a writer has written as a snapshot. Its number is the highest so far and one. `may_commit` is
+    /// asked right before the snapshot is written, and its error ends the commit.
+    pub async fn commit<E: From<RepositoryError>>(
         self: &Arc<Self>,
         written: Written,
         new: NewSnapshot,
-    ) -> Result<(ObjectRef, Snapshot), RepositoryError> {
+        may_commit: impl Fn() -> Result<(), E>,
+    ) -> Result<(ObjectRef, Snapshot), E> {
+        let _alone = self.commits.lock().await;
         self.extend_catalog(written.packs, None).await?;
-        let mut snapshots = self.snapshots().await?;
-        let seq = snapshots.iter().map(|entry| entry.seq).max().unwrap_or(0) + 1;
+        let known = self.listed().await?;
+        let seq = known.iter().map(|entry| entry.seq).max().unwrap_or(0) + 1;
         let snapshot = Snapshot {
             version: 1,
             created: Timestamp::seconds(new.created),
@@ -55,18 +61,34 @@ impl Repository {
         };
         let bytes = json::encode(&snapshot);
         let reference = ObjectRef::new(ObjectKind::Snapshot, Hash::of(&bytes));
+        may_commit()?;
         self.put_sealed(&reference.key(), &bytes).await?;
-        self.put_sealed(LATEST_KEY, &json::encode(&Latest { latest_snapshot: reference, seq })).await?;
-        self.extend_catalog(Vec::new(), Some(LATEST_KEY)).await?;
-        snapshots.retain(|entry| entry.reference != reference);
-        snapshots.push(SnapshotEntry::new(reference, &snapshot));
-        snapshots.sort_by_key(|entry| (entry.seq, entry.reference));
-        self.put_sealed(SNAPSHOTS_KEY, &json::encode(&snapshots)).await?;
+        self.note_proven(SnapshotEntry::new(reference, &snapshot));
+        self.publish(known, SnapshotEntry::new(reference, &snapshot)).await?;
         Ok((reference, snapshot))
     }
 
-    async fn put_sealed(&self, key: &str, plain: &[u8]) -> Result<(), RepositoryError> {
-        let sealed = self.sealer.seal(plain)?;
-        Ok(self.store.put(key, Bytes::from(sealed)).await?)
+    /// Makes `index/latest` and `index/snapshots` agree with the snapshots that there are.
+    async fn publish(self: &Arc<Self>, known: Vec<SnapshotEntry>, new: SnapshotEntry) -> Result<(), RepositoryError> {
+        let mut snapshots = known;
+        snapshots.retain(|entry| entry.reference != new.reference);
+        snapshots.push(new);
+        for _ in 0..TRIES {
+            snapshots.sort_by_key(|entry| (entry.seq, entry.reference));
+            if let Some(SnapshotEntry { reference, seq, .. }) = snapshots.last() {
+                self.put_sealed(LATEST_KEY, &json::encode(&Latest { latest_snapshot: *reference, seq: *seq })).await?;
+                // One in a pack, as the CLI writes it, would shadow it.
+                self.extend_catalog(Vec::new(), Some(LATEST_KEY)).await?;
+            }
+            self.put_sealed(SNAPSHOTS_KEY, &json::encode(&snapshots)).await?;
+            let mut others = self.snapshot_refs().await?;
+            others.retain(|reference| snapshots.iter().all(|entry| entry.reference != *reference));
+            let others = self.entries(&others, Vec::new()).await?;
+            if others.is_empty() {
+                break;
+            }
+            snapshots.extend(others);
+        }
+        Ok(())
     }
 }

@@ -38,6 +38,17 @@ pub enum RepositoryError {
         /// The store.
         store: String,
     },
+    /// There is no marker, but there are objects.
+    #[error(
+        "{store} has no `config`, but it has {found}: put `config` back from a copy of the repository; if an `init` was \
+         cut off there, empty the place first"
+    )]
+    MarkerMissing {
+        /// The store.
+        store: String,
+        /// One of the objects.
+        found: String,
+    },
     /// No slot opens.
     #[error("no key slot of {store} opens with the given {given}: it is the wrong one, or the slot is damaged")]
     WrongCredential {

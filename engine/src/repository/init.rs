@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::Utc;
+use futures::stream::TryStreamExt;
 use secrecy::SecretString;
 
 use super::{Credential, MARKER_KEY, Repository, RepositoryError};
 use crate::crypto::{MasterKey, make_recovery_slot, make_slot};
 use crate::object::{ChunkerKind, KeySlot, RepositoryMarker, Timestamp, json};
-use crate::store::ObjectStore;
+use crate::store::{ObjectStore, StoreError};
 
 /// How to make a repository.
 #[derive(Debug, Clone, Default)]
@@ -37,13 +38,17 @@ impl Repository {
     /// Makes a repository. The marker is written last, so that one that was not finished counts as none.
     ///
     /// # Errors
-    /// [`RepositoryError::AlreadyInitialised`] where there is one, also when another init was quicker.
+    /// [`RepositoryError::AlreadyInitialised`] where there is one, also when another init was quicker;
+    /// [`RepositoryError::MarkerMissing`] where there are objects of one, for new key slots would make them unreadable.
     pub async fn init(store: Arc<dyn ObjectStore>, options: InitOptions) -> Result<InitReport, RepositoryError> {
         let already = || RepositoryError::AlreadyInitialised { store: store.describe() };
         match store.stat(MARKER_KEY).await {
             Ok(_) => return Err(already()),
             Err(error) if error.is_not_found() => {}
             Err(error) => return Err(error.into()),
+        }
+        if let Some(found) = leftover(&*store).await? {
+            return Err(RepositoryError::MarkerMissing { store: store.describe(), found });
         }
         let chunker = options.chunker;
         let (slots, recovery_words) = tokio::task::spawn_blocking(move || make_slots(&options)).await??;
@@ -52,7 +57,9 @@ impl Repository {
             return Err(RepositoryError::KeyedWithoutKey);
         }
         for slot in &slots {
-            store.put(&slot.key(), Bytes::from(json::encode(slot))).await?;
+            if !store.put_if_absent(&slot.key(), Bytes::from(json::encode(slot))).await? {
+                return Err(already());
+            }
         }
         let marker = RepositoryMarker { version: 1, created: Timestamp::seconds(Utc::now()), encrypted, chunker };
         if !store.put_if_absent(MARKER_KEY, Bytes::from(json::encode(&marker))).await? {
@@ -61,6 +68,16 @@ impl Repository {
         let slots = slots.iter().map(|slot| format!("{}-{}", slot.slot_type.as_str(), slot.label)).collect();
         Ok(InitReport { encrypted, slots, recovery_words })
     }
+}
+
+/// An object of a repository, where there is no marker.
+pub(super) async fn leftover(store: &dyn ObjectStore) -> Result<Option<String>, StoreError> {
+    for prefix in ["keys/", "snapshot/", "index/", "packs/", "chunk/", "content/", "filemeta/", "node/"] {
+        if let Some(found) = store.list(prefix).try_next().await? {
+            return Ok(Some(found.key));
+        }
+    }
+    Ok(None)
 }
 
 fn make_slots(options: &InitOptions) -> Result<(Vec<KeySlot>, Option<SecretString>), RepositoryError> {

@@ -7,28 +7,30 @@
 mod catalog;
 mod commit;
 mod error;
+mod existing;
+mod index;
 mod init;
 mod open;
 mod pack_cache;
-mod plain_objects;
 mod reader;
 mod snapshots;
 mod writer;
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
 
 pub use commit::NewSnapshot;
 pub use error::{ReadError, RepositoryError};
+pub use existing::Existing;
 pub use init::{InitOptions, InitReport};
 pub use reader::ObjectReader;
-pub(crate) use snapshots::previous;
 pub use writer::{ObjectWriter, Stored, Written};
 
 pub use crate::crypto::Credential;
 
 use crate::chunker::Chunker;
 use crate::crypto::{RepositoryKeys, Sealer};
-use crate::object::{ChunkerKind, Hash, ObjectKind, ObjectRef, RepositoryMarker};
+use crate::object::{ChunkerKind, Hash, ObjectKind, ObjectRef, RepositoryMarker, SnapshotEntry};
 use crate::store::ObjectStore;
 
 /// The key of the repository marker.
@@ -42,6 +44,12 @@ pub struct Repository {
     keys: Option<RepositoryKeys>,
     sealer: Sealer,
     catalog: tokio::sync::Mutex<Option<catalog::LoadedCatalog>>,
+    /// Held while a snapshot is committed.
+    commits: tokio::sync::Mutex<()>,
+    /// Snapshots that were read and proven; they never change.
+    proven: Mutex<HashMap<ObjectRef, SnapshotEntry>>,
+    /// Indexes that were found damaged, and how.
+    damage: Mutex<BTreeMap<String, String>>,
 }
 
 impl Repository {

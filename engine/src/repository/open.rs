@@ -1,6 +1,6 @@
 //! Opening a repository.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures::stream::TryStreamExt;
 
@@ -19,7 +19,16 @@ impl Repository {
         let marker = read_marker(&*store).await?;
         let keys = if marker.encrypted { Some(unlock(&*store, credentials).await?) } else { None };
         let sealer = Sealer::new(keys.as_ref());
-        Ok(Self { store, marker, keys, sealer, catalog: tokio::sync::Mutex::new(None) })
+        Ok(Self {
+            store,
+            marker,
+            keys,
+            sealer,
+            catalog: tokio::sync::Mutex::default(),
+            commits: tokio::sync::Mutex::default(),
+            proven: Mutex::default(),
+            damage: Mutex::default(),
+        })
     }
 }
 
@@ -27,7 +36,11 @@ async fn read_marker(store: &dyn ObjectStore) -> Result<RepositoryMarker, Reposi
     let bytes = match store.get(MARKER_KEY).await {
         Ok(bytes) => bytes,
         Err(error) if error.is_not_found() => {
-            return Err(RepositoryError::NotInitialised { store: store.describe() });
+            let store_name = store.describe();
+            return Err(match super::init::leftover(store).await? {
+                Some(found) => RepositoryError::MarkerMissing { store: store_name, found },
+                None => RepositoryError::NotInitialised { store: store_name },
+            });
         }
         Err(error) => return Err(error.into()),
     };

@@ -28,7 +28,7 @@ struct Reader {
     runtime: Handle,
     packs: PackCache,
     /// What the footers of all packs say, read when the catalog fails for the first time.
-    footers: OnceLock<Catalog>,
+    footers: OnceLock<Arc<Catalog>>,
     detours: Mutex<Vec<Warning>>,
 }
 
@@ -36,15 +36,13 @@ impl Repository {
     /// A reader of the repository as it is now.
     pub async fn reader(self: &Arc<Self>) -> Result<ObjectReader, RepositoryError> {
         let catalog = self.catalog().await?;
-        let damage = self.catalog_damage().await?;
-        let detours = damage.map(|problem| Warning { path: crate::pack::CATALOG_KEY.to_owned(), problem });
         Ok(ObjectReader(Arc::new(Reader {
             repository: Arc::clone(self),
             catalog,
             runtime: Handle::current(),
             packs: PackCache::default(),
             footers: OnceLock::new(),
-            detours: Mutex::new(detours.into_iter().collect()),
+            detours: Mutex::default(),
         })))
     }
 }
@@ -86,7 +84,9 @@ impl ObjectReader {
 
     /// What was found only on a second try: damage of the repository that has cost nothing yet.
     pub fn detours(&self) -> Vec<Warning> {
-        self.0.detours.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut detours = self.0.repository.damage();
+        detours.extend_from_slice(&self.0.detours.lock().unwrap_or_else(PoisonError::into_inner));
+        detours
     }
 }
 
@@ -103,7 +103,7 @@ impl Reader {
     fn footers(&self) -> &Catalog {
         self.footers.get_or_init(|| {
             let repository = &self.repository;
-            let healed = heal(&*repository.store, &repository.sealer, Catalog::default());
+            let healed = heal(&*repository.store, &repository.sealer, Arc::default());
             self.runtime.block_on(healed).map(|healed| healed.catalog).unwrap_or_default()
         })
     }
@@ -126,13 +126,22 @@ impl Reader {
             let mut cell = cell.lock().unwrap_or_else(PoisonError::into_inner);
             let pack = match &*cell {
                 Some(pack) => pack.clone(),
-                None => cell.insert(self.runtime.block_on(self.repository.store.get(&key))?).clone(),
+                None => cell.insert(self.fetch_pack(&key, &location.pack)?).clone(),
             };
             if range.end <= pack.len() as u64 {
                 return Ok(pack.slice(range.start as usize..range.end as usize));
             }
         }
         self.runtime.block_on(self.repository.store.get_range(&key, range))
+    }
+
+    /// A whole pack. Its name is the hash of all of it, so this also sees damage where no member lies.
+    fn fetch_pack(&self, key: &str, name: &Hash) -> Result<Bytes, StoreError> {
+        let pack = self.runtime.block_on(self.repository.store.get(key))?;
+        if Hash::of(&pack) != *name {
+            self.repository.note_damage(key, "its bytes are not what its name says".to_owned());
+        }
+        Ok(pack)
     }
 
     fn read_plain(&self, object: &ObjectRef) -> Result<Bytes, ReadError> {

@@ -1,45 +1,37 @@
 //! The snapshots of a repository: listing, finding, and which one a backup follows on (format, section 8).
+//!
+//! The truth is which snapshot objects there are, and each is proven by its name. `index/snapshots` and `index/latest`
+//! only save reading them: what they say is good for a list, but a snapshot that is restored or followed is read first,
+//! and if they turn out to be wrong, all snapshots are.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use futures::future::ready;
 use futures::stream::TryStreamExt;
 
+use super::index::SNAPSHOTS_KEY;
 use super::{ReadError, Repository, RepositoryError};
-use crate::object::{ObjectKind, ObjectRef, Snapshot, SnapshotEntry, SourceInfo, json};
-
-/// The key of the snapshot catalog.
-pub(super) const SNAPSHOTS_KEY: &str = "index/snapshots";
-
-/// The most bytes that the snapshot catalog may decode to: some 100,000 snapshots.
-const SNAPSHOTS_MAX: usize = 64 << 20;
+use crate::object::{Latest, ObjectKind, ObjectRef, Snapshot, SnapshotEntry, SourceInfo};
 
 impl Repository {
-    /// All snapshots, newest first: by time, then number, then name. The truth is which snapshot objects there are;
-    /// `index/snapshots` only saves reading them.
+    /// All snapshots, newest first: by time, then number, then name. One that cannot be read is left out, and is noted
+    /// as damage.
     pub async fn snapshots(self: &Arc<Self>) -> Result<Vec<SnapshotEntry>, RepositoryError> {
-        let mut known: HashMap<ObjectRef, SnapshotEntry> =
-            self.read_index().await?.into_iter().map(|entry| (entry.reference, entry)).collect();
-        let mut snapshots = Vec::new();
-        let mut missing = Vec::new();
-        for reference in self.snapshot_refs().await? {
-            match known.remove(&reference) {
-                Some(entry) => snapshots.push(entry),
-                None => missing.push(reference),
-            }
-        }
-        if !missing.is_empty() {
-            let reader = self.reader().await?;
-            let read = move || -> Result<Vec<SnapshotEntry>, ReadError> {
-                let entry = |reference| Ok(SnapshotEntry::new(reference, &reader.read_json(&reference)?));
-                missing.into_iter().map(entry).collect()
-            };
-            snapshots.extend(tokio::task::spawn_blocking(read).await??);
-        }
-        snapshots.sort_by(|a, b| newer(b, a));
-        Ok(snapshots)
+        self.refresh_catalog().await?;
+        self.listed().await
+    }
+
+    /// The same, without a look at whether somebody has written the pack catalog.
+    pub(super) async fn listed(self: &Arc<Self>) -> Result<Vec<SnapshotEntry>, RepositoryError> {
+        let refs = self.snapshot_refs().await?;
+        let all_are_proven = {
+            let proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
+            refs.iter().all(|reference| proven.contains_key(reference))
+        };
+        let index = if all_are_proven { Vec::new() } else { self.read_index().await? };
+        self.entries(&refs, index).await
     }
 
     /// The snapshot of that name: `latest` (the one with the highest number), a reference, a hash, or the beginning of
@@ -48,19 +40,26 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError::NoSuchSnapshot`] if there is none, or more than one.
     pub async fn find_snapshot(self: &Arc<Self>, name: &str) -> Result<(ObjectRef, Snapshot), RepositoryError> {
-        let reference = self.resolve(name).await?;
-        let reader = self.reader().await?;
-        let snapshot = tokio::task::spawn_blocking(move || reader.read_json(&reference)).await??;
-        Ok((reference, snapshot))
+        let reference = if name == "latest" { self.find_latest().await? } else { self.find_by_hash(name).await? };
+        Ok((reference, self.read_snapshot(reference).await?))
     }
 
-    async fn resolve(self: &Arc<Self>, name: &str) -> Result<ObjectRef, RepositoryError> {
+    async fn find_latest(self: &Arc<Self>) -> Result<ObjectRef, RepositoryError> {
+        let highest =
+            |snapshots: &[SnapshotEntry]| snapshots.iter().max_by(|a, b| a.seq.cmp(&b.seq).then(newer(a, b))).cloned();
+        let pointer = self.read_latest().await?;
+        let agrees = |entry: &SnapshotEntry| match &pointer {
+            Some(Latest { latest_snapshot, seq }) => *latest_snapshot == entry.reference && *seq == entry.seq,
+            None => true,
+        };
+        let newest = self.choose(highest, agrees).await?;
+        newest.map(|entry| entry.reference).ok_or_else(|| {
+            RepositoryError::NoSuchSnapshot("the repository has no snapshots yet: run a backup".to_owned())
+        })
+    }
+
+    async fn find_by_hash(&self, name: &str) -> Result<ObjectRef, RepositoryError> {
         let none = |problem: String| RepositoryError::NoSuchSnapshot(problem);
-        if name == "latest" {
-            let newest = self.snapshots().await?.into_iter().max_by(|a, b| a.seq.cmp(&b.seq).then(newer(a, b)));
-            let newest = newest.ok_or_else(|| none("the repository has no snapshots yet: run a backup".to_owned()))?;
-            return Ok(newest.reference);
-        }
         let start = name.strip_prefix("snapshot/").unwrap_or(name);
         let refs = self.snapshot_refs().await?;
         let mut found = refs.iter().filter(|reference| reference.hash.to_string().starts_with(start));
@@ -73,32 +72,95 @@ impl Repository {
         }
     }
 
+    /// The snapshot that a backup of `source` follows on, proven.
+    pub(crate) async fn find_previous(
+        self: &Arc<Self>,
+        source: &SourceInfo,
+    ) -> Result<Option<SnapshotEntry>, RepositoryError> {
+        self.choose(|snapshots| previous(snapshots, source).cloned(), |_| true).await
+    }
+
+    /// What `pick` picks among all snapshots, proven. If it is not what the index says of it, or does not `agree` with
+    /// what else is known, the index is not believed any more and every snapshot is read.
+    async fn choose(
+        self: &Arc<Self>,
+        pick: impl Fn(&[SnapshotEntry]) -> Option<SnapshotEntry>,
+        agrees: impl Fn(&SnapshotEntry) -> bool,
+    ) -> Result<Option<SnapshotEntry>, RepositoryError> {
+        let snapshots = self.snapshots().await?;
+        let Some(picked) = pick(&snapshots) else { return Ok(None) };
+        let is_right = self.is_proven(&picked)
+            || SnapshotEntry::new(picked.reference, &self.read_snapshot(picked.reference).await?) == picked;
+        if is_right && agrees(&picked) {
+            return Ok(Some(picked));
+        }
+        if !is_right {
+            self.note_damage(SNAPSHOTS_KEY, format!("it says of {} what is not so", picked.reference));
+        }
+        let refs = self.snapshot_refs().await?;
+        Ok(pick(&self.entries(&refs, Vec::new()).await?))
+    }
+
+    /// The entries of these snapshots, newest first: as they were proven before, else as the index has them, else read.
+    pub(super) async fn entries(
+        self: &Arc<Self>,
+        refs: &BTreeSet<ObjectRef>,
+        index: Vec<SnapshotEntry>,
+    ) -> Result<Vec<SnapshotEntry>, RepositoryError> {
+        let mut known: HashMap<ObjectRef, SnapshotEntry> =
+            index.into_iter().map(|entry| (entry.reference, entry)).collect();
+        let mut snapshots = Vec::new();
+        let mut unknown = Vec::new();
+        {
+            let proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
+            for reference in refs {
+                match proven.get(reference).cloned().or_else(|| known.remove(reference)) {
+                    Some(entry) => snapshots.push(entry),
+                    None => unknown.push(*reference),
+                }
+            }
+        }
+        for reference in unknown {
+            match self.read_snapshot(reference).await {
+                Ok(snapshot) => snapshots.push(SnapshotEntry::new(reference, &snapshot)),
+                // One damaged snapshot must not keep anybody from the others, or from making new ones.
+                Err(RepositoryError::Read(problem @ (ReadError::Damaged { .. } | ReadError::Missing(_)))) => {
+                    self.note_damage(&reference.key(), problem.to_string());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        snapshots.sort_by(|a, b| newer(b, a));
+        Ok(snapshots)
+    }
+
+    /// Reads a snapshot and remembers it as proven.
+    async fn read_snapshot(self: &Arc<Self>, reference: ObjectRef) -> Result<Snapshot, RepositoryError> {
+        let reader = self.reader().await?;
+        let snapshot: Snapshot = tokio::task::spawn_blocking(move || reader.read_json(&reference)).await??;
+        self.note_proven(SnapshotEntry::new(reference, &snapshot));
+        Ok(snapshot)
+    }
+
+    fn is_proven(&self, entry: &SnapshotEntry) -> bool {
+        self.proven.lock().unwrap_or_else(PoisonError::into_inner).get(&entry.reference) == Some(entry)
+    }
+
+    pub(super) fn note_proven(&self, entry: SnapshotEntry) {
+        self.proven.lock().unwrap_or_else(PoisonError::into_inner).insert(entry.reference, entry);
+    }
+
     /// Every snapshot object, in the base store and in packs.
-    async fn snapshot_refs(&self) -> Result<BTreeSet<ObjectRef>, RepositoryError> {
+    pub(super) async fn snapshot_refs(&self) -> Result<BTreeSet<ObjectRef>, RepositoryError> {
         let plain = self.store.list("snapshot/").try_filter_map(|stat| ready(Ok(stat.key.parse::<ObjectRef>().ok())));
         let mut refs: BTreeSet<ObjectRef> = plain.try_collect().await?;
         refs.extend(self.catalog().await?.objects(ObjectKind::Snapshot));
         Ok(refs)
     }
-
-    /// What `index/snapshots` says; nothing if it is missing or damaged, for then every snapshot is read.
-    pub(super) async fn read_index(&self) -> Result<Vec<SnapshotEntry>, RepositoryError> {
-        let stored = match self.store.get(SNAPSHOTS_KEY).await {
-            Ok(stored) => stored,
-            Err(error) if error.is_not_found() => return Ok(Vec::new()),
-            Err(error) => return Err(error.into()),
-        };
-        let parsed = self.sealer.open(&stored, SNAPSHOTS_MAX).map_err(|problem| problem.to_string());
-        let parsed = parsed.and_then(|plain| json::decode(&plain).map_err(|problem| problem.to_string()));
-        Ok(parsed.unwrap_or_else(|problem| {
-            tracing::warn!(key = SNAPSHOTS_KEY, %problem, "the snapshot catalog is damaged; reading the snapshots");
-            Vec::new()
-        }))
-    }
 }
 
 /// The snapshot that a backup of this source follows on, among snapshots that are newest first.
-pub(crate) fn previous<'a>(snapshots: &'a [SnapshotEntry], source: &SourceInfo) -> Option<&'a SnapshotEntry> {
+fn previous<'a>(snapshots: &'a [SnapshotEntry], source: &SourceInfo) -> Option<&'a SnapshotEntry> {
     type Field = fn(&SourceInfo) -> &String;
     const RULES: [[Field; 3]; 3] = [
         [|s| &s.source_type, |s| &s.identity, |s| &s.path_id],
@@ -115,4 +177,47 @@ pub(crate) fn previous<'a>(snapshots: &'a [SnapshotEntry], source: &SourceInfo) 
 fn newer(a: &SnapshotEntry, b: &SnapshotEntry) -> Ordering {
     let key = |entry: &SnapshotEntry| (entry.created.moment(), entry.seq, entry.reference);
     key(a).cmp(&key(b))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::object::Hash;
+
+    fn entry(n: u8, source: SourceInfo) -> SnapshotEntry {
+        SnapshotEntry {
+            reference: ObjectRef::new(ObjectKind::Snapshot, Hash::of(&[n])),
+            seq: n.into(),
+            created: "2026-01-01T00:00:00Z".parse().unwrap(),
+            root: None,
+            source,
+            tags: Vec::new(),
+            change_token: String::new(),
+            exclude_hash: String::new(),
+        }
+    }
+
+    fn source(identity: &str, path_id: &str, account: &str, path: &str) -> SourceInfo {
+        let [identity, path_id, account, path] = [identity, path_id, account, path].map(str::to_owned);
+        SourceInfo { source_type: "local".to_owned(), identity, path_id, account, path, ..SourceInfo::default() }
+    }
+
+    #[test]
+    fn the_previous_snapshot_is_found_by_identity_then_path_then_account() {
+        let same_account = entry(5, source("", "", "host", "/a"));
+        let same_path = entry(4, source("DISK", "", "other", "/a"));
+        let same_id = entry(3, source("DISK", "/a", "third", "/mnt/a"));
+        let own = source("DISK", "/a", "host", "/a");
+        let all = [same_account.clone(), same_path.clone(), same_id.clone()];
+        assert_eq!(previous(&all, &own), Some(&same_id));
+        assert_eq!(previous(&all[..2], &own), Some(&same_path));
+        assert_eq!(previous(&all[..1], &own), Some(&same_account));
+        assert_eq!(previous(&all, &source("", "", "", "")), None);
+    }
+
+    #[test]
+    fn of_snapshots_of_one_moment_the_higher_number_is_the_newer() {
+        assert_eq!(newer(&entry(2, SourceInfo::default()), &entry(1, SourceInfo::default())), Ordering::Greater);
+    }
 }

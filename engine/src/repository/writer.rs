@@ -7,10 +7,9 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use super::plain_objects::PlainObjects;
-use super::{Repository, RepositoryError};
+use super::{Existing, Repository, RepositoryError};
 use crate::object::{ObjectKind, ObjectRef, PACKED_MAX};
-use crate::pack::{Catalog, FinishedPack, PackBuilder, PackMembers};
+use crate::pack::{FinishedPack, PackBuilder, PackMembers};
 use crate::store::StoreError;
 
 /// Bytes that may be on their way to the store at once.
@@ -24,8 +23,7 @@ const UNIT: usize = 4 << 10;
 #[derive(Debug)]
 pub struct ObjectWriter {
     repository: Arc<Repository>,
-    catalog: Arc<Catalog>,
-    plain: PlainObjects,
+    existing: Existing,
     runtime: Handle,
     room: Arc<Semaphore>,
     failure: Arc<Mutex<Option<StoreError>>>,
@@ -59,17 +57,16 @@ pub struct Written {
 }
 
 impl Repository {
-    /// A writer that knows what the repository has now.
-    pub async fn writer(self: &Arc<Self>) -> Result<ObjectWriter, RepositoryError> {
-        Ok(ObjectWriter {
+    /// A writer that does not write again what exists.
+    pub fn writer(self: &Arc<Self>, existing: Existing) -> ObjectWriter {
+        ObjectWriter {
             repository: Arc::clone(self),
-            catalog: self.catalog().await?,
-            plain: PlainObjects::new(Arc::clone(&self.store)),
+            existing,
             runtime: Handle::current(),
             room: Arc::new(Semaphore::new(IN_FLIGHT / UNIT)),
             failure: Arc::default(),
             state: Mutex::default(),
-        })
+        }
     }
 }
 
@@ -91,32 +88,38 @@ impl ObjectWriter {
 
     /// Waits until everything is in the store for good.
     pub fn finish(self) -> Result<Written, RepositoryError> {
-        let mut state = std::mem::take(&mut *self.lock());
-        for builder in [std::mem::take(&mut state.data), std::mem::take(&mut state.metadata)] {
+        let flushed = self.flush();
+        self.settle();
+        let packs = flushed?;
+        self.check()?;
+        Ok(Written { packs })
+    }
+
+    fn flush(&self) -> Result<Vec<PackMembers>, RepositoryError> {
+        let State { data, metadata, mut packs, .. } = std::mem::take(&mut *self.lock());
+        for builder in [data, metadata] {
             if !builder.is_empty() {
-                state.packs.push(self.put_pack(builder)?);
+                packs.push(self.put_pack(builder)?);
             }
         }
-        // All of the room is free again when nothing is on its way any more.
+        Ok(packs)
+    }
+
+    /// Waits until nothing is on its way to the store any more. After this, a writer that is given up writes nothing.
+    pub fn settle(&self) {
+        // All of the room is free again then. It fails only for a closed semaphore, and nobody closes it.
         let all = self.runtime.block_on(self.room.acquire_many((IN_FLIGHT / UNIT) as u32));
         drop(all);
-        self.check()?;
-        Ok(Written { packs: state.packs })
     }
 
     /// Whether an object is in the repository, or will be when this writer is finished. If not, this writer has to
     /// write it.
     fn has(&self, object: &ObjectRef) -> Result<bool, RepositoryError> {
-        if self.catalog.contains(object) {
+        let is_shared = matches!(object.kind, ObjectKind::Chunk | ObjectKind::Content);
+        if is_shared && !self.lock().claimed.insert(*object) {
             return Ok(true);
         }
-        if !matches!(object.kind, ObjectKind::Chunk | ObjectKind::Content) {
-            return Ok(false);
-        }
-        if !self.lock().claimed.insert(*object) {
-            return Ok(true);
-        }
-        Ok(self.plain.contains(&self.runtime, object)?)
+        Ok(self.existing.contains(object)?)
     }
 
     fn pack(&self, object: ObjectRef, sealed: &[u8]) -> Result<(), RepositoryError> {

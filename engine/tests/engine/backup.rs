@@ -44,8 +44,9 @@ async fn an_unchanged_tree_is_neither_read_nor_written_again() {
         assert_eq!((again.files, again.folders.unmodified), (same, first.folders.new));
         // Own lock, snapshot, latest, snapshot catalog.
         assert_eq!(bench.meter.count(StoreOperation::Put).requests - packs, 4);
+        // And two for contents that lie by themselves, because their base64 is too large for a pack.
         let requests = bench.meter.requests() - before;
-        assert!(bench.cache.is_none() || requests <= 24, "{requests} requests");
+        assert!(bench.cache.is_none() || requests <= 14, "{requests} requests");
     }
     bench.verify();
 }
@@ -75,7 +76,7 @@ async fn a_dry_run_writes_nothing_and_says_what_would_be_read() {
     assert_eq!((report.files.new, report.folders.new, report.read_bytes), (2, 1, 3_000_005));
     assert_eq!(report.snapshot, None);
     assert!(bench.repository.snapshots().await.unwrap().is_empty());
-    assert_eq!(bench.meter.count(StoreOperation::Put).requests, 1, "only the key slot of init");
+    assert_eq!(bench.meter.count(StoreOperation::Put).requests, 0, "init makes its objects only if they are absent");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,5 +3,6 @@
 
 mod backup;
 mod golden;
+mod indexes;
 mod properties;
 mod support;

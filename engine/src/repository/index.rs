@@ -1,0 +1,88 @@
+//! `index/snapshots` and `index/latest`: what saves reading all snapshots; and what was found damaged.
+
+use std::sync::PoisonError;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use super::{Repository, RepositoryError};
+use crate::object::{Latest, SnapshotEntry, json};
+use crate::pack::Location;
+use crate::source::Warning;
+
+/// The key of the snapshot catalog.
+pub(super) const SNAPSHOTS_KEY: &str = "index/snapshots";
+/// The key of the pointer to the latest snapshot.
+pub(super) const LATEST_KEY: &str = "index/latest";
+
+/// The most bytes that an index may decode to: some 100,000 snapshots.
+const INDEX_MAX: usize = 64 << 20;
+
+impl Repository {
+    /// What `index/snapshots` says; nothing if it is missing or damaged.
+    pub(super) async fn read_index(&self) -> Result<Vec<SnapshotEntry>, RepositoryError> {
+        Ok(self.read_sealed(SNAPSHOTS_KEY, None).await?.unwrap_or_default())
+    }
+
+    /// What `index/latest` says; nothing if it is missing or damaged. One in a pack shadows one by itself.
+    pub(super) async fn read_latest(&self) -> Result<Option<Latest>, RepositoryError> {
+        let location = self.catalog().await?.pointer(LATEST_KEY);
+        self.read_sealed(LATEST_KEY, location).await
+    }
+
+    async fn read_sealed<T: DeserializeOwned>(
+        &self,
+        key: &str,
+        location: Option<Location>,
+    ) -> Result<Option<T>, RepositoryError> {
+        let stored = match location {
+            Some(Location { pack, offset, length }) => {
+                self.store.get_range(&format!("packs/{pack}"), offset..offset + length).await
+            }
+            None => self.store.get(key).await,
+        };
+        let stored = match stored {
+            Ok(stored) => stored,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let plain = self.sealer.open(&stored, INDEX_MAX).map_err(|problem| problem.to_string());
+        match plain.and_then(|plain| json::decode(&plain).map_err(|problem| problem.to_string())) {
+            Ok(value) => {
+                self.forget_damage(key);
+                Ok(Some(value))
+            }
+            Err(problem) => {
+                self.note_damage(key, problem);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Writes an object by itself.
+    pub(super) async fn put_sealed(&self, key: &str, plain: &[u8]) -> Result<(), RepositoryError> {
+        let sealed = self.sealer.seal(plain)?;
+        self.store.put(key, Bytes::from(sealed)).await?;
+        self.forget_damage(key);
+        Ok(())
+    }
+
+    /// Remembers that an index is not what it should be. It has cost nothing, because everything in it can be had
+    /// otherwise; who restores is told.
+    pub(super) fn note_damage(&self, key: &str, problem: String) {
+        let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        if damage.insert(key.to_owned(), problem.clone()).is_none() {
+            tracing::warn!(key, problem, "damaged");
+        }
+    }
+
+    pub(super) fn forget_damage(&self, key: &str) {
+        self.damage.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    /// What is damaged as far as it is known, and has cost nothing.
+    pub(super) fn damage(&self) -> Vec<Warning> {
+        let damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        damage.iter().map(|(path, problem)| Warning { path: path.clone(), problem: problem.clone() }).collect()
+    }
+}
