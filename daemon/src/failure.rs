@@ -131,7 +131,7 @@ impl From<RepositoryError> for Failure {
             RepositoryError::WrongCredential { .. } => Reason::WrongCredential,
             RepositoryError::NoCredential { .. } => Reason::NoCredential,
             RepositoryError::NoSuchSnapshot { .. } => Reason::NoSuchSnapshot,
-            RepositoryError::Malformed { .. } => Reason::Damaged,
+            RepositoryError::Malformed { .. } | RepositoryError::MarkerMissing { .. } => Reason::Damaged,
             RepositoryError::UnknownVersion { .. } | RepositoryError::KeyedWithoutKey => Reason::BadRequest,
             RepositoryError::Seal(_) | RepositoryError::System(_) => Reason::Internal,
         };
