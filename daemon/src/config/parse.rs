@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cloudstic_engine::source::local::LocalOptions;
+use cloudstic_engine::source::SourceError;
+use cloudstic_engine::source::local::{LocalOptions, check_mark, check_pattern};
 
 use super::reader::{At, Problem, Reader, Section};
 use super::values::{Grace, Level};
@@ -175,8 +176,8 @@ fn read_profile(
     let source = absolute(reader, source);
     let tags = texts(section.list("tags"));
     let options = LocalOptions {
-        excludes: texts(section.list("excludes")),
-        exclude_if_present: file_names(reader, section.list("exclude_if_present")),
+        excludes: checked(reader, section.list("excludes"), check_pattern),
+        exclude_if_present: checked(reader, section.list("exclude_if_present"), check_mark),
         exclude_caches: section.boolean("exclude_caches").is_some_and(|it| it.value),
         one_file_system: section.boolean("one_file_system").is_some_and(|it| it.value),
         max_file_size: section.parsed::<Size>("max_file_size").map(|size| size.value.0),
@@ -218,10 +219,19 @@ fn texts(list: Option<Vec<At<String>>>) -> Vec<String> {
     list.into_iter().flatten().map(|text| text.value).collect()
 }
 
-fn file_names(reader: &Reader<'_>, list: Option<Vec<At<String>>>) -> Vec<String> {
-    for name in list.iter().flatten() {
-        if name.value.is_empty() || name.value.contains('/') {
-            reader.problem(name, "must be names of files, without \"/\"");
+/// Texts that the engine has to accept, each by itself.
+fn checked(
+    reader: &Reader<'_>,
+    list: Option<Vec<At<String>>>,
+    check: fn(&str) -> Result<(), SourceError>,
+) -> Vec<String> {
+    for text in list.iter().flatten() {
+        match check(&text.value) {
+            Ok(()) => {}
+            Err(SourceError::BadPattern { pattern, problem }) => {
+                reader.problem(text, format!("{pattern:?} is not valid: {problem} (docs/excludes.md)"));
+            }
+            Err(other) => reader.problem(text, other.to_string()),
         }
     }
     texts(list)

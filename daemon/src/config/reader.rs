@@ -1,8 +1,8 @@
 //! Reads TOML tables key by key and remembers where everything stood.
 //!
 //! Serde could fill structs, but it cannot say `config.toml:12: repositories.main.stroe: unknown key`. The one
-//! invariant: every problem carries the line and the full key, and none ever carries a value, which may be a secret that
-//! was put in the wrong place.
+//! invariant: every problem carries the line and the full key, and none ever carries a value that may be a secret which
+//! was put in the wrong place: only elements of lists are repeated, to tell which one it is.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

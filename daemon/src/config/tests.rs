@@ -119,7 +119,17 @@ fn every_mistake_names_file_line_and_key() {
         ),
         (
             &format!("{main}[profiles.home]\nrepository = \"main\"\nsource = \"/\"\nexclude_if_present = [\"a/b\"]"),
-            r#"config.toml:6: profiles.home.exclude_if_present: must be names of files, without "/""#,
+            r#"config.toml:6: profiles.home.exclude_if_present: "a/b" is not valid: the mark of a folder is the name of a file, without slashes (docs/excludes.md)"#,
+        ),
+        (
+            &format!(
+                "{main}[profiles.home]\nrepository = \"main\"\nsource = \"/\"\nexcludes = [\n\"*.o\",\n\"x[z-a]\"\n]"
+            ),
+            r#"config.toml:8: profiles.home.excludes: "x[z-a]" is not valid: invalid range; 'z' > 'a' (docs/excludes.md)"#,
+        ),
+        (
+            &format!("{main}[profiles.home]\nrepository = \"main\"\nsource = \"/\"\nexcludes = [\"a{{b\"]"),
+            r#"config.toml:6: profiles.home.excludes: "a{b" is not valid: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?) (docs/excludes.md)"#,
         ),
         (
             &format!("{main}password = \"hunter2\""),

@@ -13,6 +13,22 @@ use rustix::fs::{Mode, OFlags};
 use super::SourceError;
 use crate::object::Hash;
 
+/// Whether an exclude pattern makes sense, for whoever has to know before there is a folder to walk.
+///
+/// # Errors
+/// [`SourceError::BadPattern`]
+pub fn check_pattern(pattern: &str) -> Result<(), SourceError> {
+    Patterns::compile(&[pattern.to_owned()]).map(drop)
+}
+
+/// The same for a name of [`exclude_if_present`](super::LocalOptions::exclude_if_present).
+///
+/// # Errors
+/// [`SourceError::BadPattern`]
+pub fn check_mark(name: &str) -> Result<(), SourceError> {
+    Markers::new(&[name.to_owned()], false).map(drop)
+}
+
 /// Compiled exclude patterns.
 #[derive(Debug)]
 pub(super) struct Patterns {

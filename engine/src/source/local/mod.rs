@@ -26,6 +26,8 @@ use std::path::PathBuf;
 
 use rustix::fs::{Mode, OFlags};
 
+pub use self::exclude::{check_mark, check_pattern};
+
 use self::attributes::Opened;
 use self::exclude::{Markers, Patterns};
 use self::folder::Folders;
