@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -159,6 +160,60 @@ fn a_path_alone_is_restored_without_the_rest() {
 
     assert_same_tree(&site.path("source/many/03"), &target.join("many/03"));
     assert!(!target.join("text.txt").exists());
+}
+
+#[test]
+fn one_file_whose_name_is_not_utf8_is_listed_and_restored_alone() {
+    let site = site(Credential::None);
+    let source = site.path("source");
+    let name = OsStr::from_bytes(b"odd \xff/caf\xe9.txt");
+    tree::write(&source, name, b"bytes\n");
+    tree::write(&source, "odd \u{fffd}/caf\u{fffd}.txt", b"what a lossy name would find\n");
+    tree::write(&source, "plain.txt", b"not asked for\n");
+    let daemon = site.start();
+    daemon.ctl(&["init", "main", "--unencrypted"]).ok();
+    // The folder that is backed up and the one that is restored to have such names, too.
+    let odd_source = site.path("source").with_file_name(OsStr::from_bytes(b"source \xfe"));
+    fs::rename(&source, &odd_source).unwrap();
+    let words = ["backup", "--repository", "main"].map(OsStr::new);
+    daemon.ctl(&[&words[..], &[odd_source.as_os_str()]].concat()).ok();
+
+    let ls = |options: &[&str]| {
+        let options = options.iter().map(OsStr::new);
+        daemon
+            .ctl(&["ls", "main", "latest"].map(OsStr::new).into_iter().chain([name]).chain(options).collect::<Vec<_>>())
+            .ok()
+    };
+    assert_eq!(ls(&["--raw"]).stdout, [name.as_bytes(), b"\n"].concat());
+    assert_eq!(ls(&[]).text(), "odd \\xff/caf\\xe9.txt\n");
+    assert!(ls(&["--json"]).text().contains(r#""path_b64":"b2RkIP8vY2Fm6S50eHQ=""#));
+
+    let target = site.path("x").with_file_name(OsStr::from_bytes(b"restored \xfd"));
+    let words = ["--json", "restore", "main", "latest", "--path"].map(OsStr::new);
+    let restored = daemon.ctl(&[&words[..], &[name, OsStr::new("--to"), target.as_os_str()]].concat()).ok().json();
+    assert_eq!(restored["report"]["files"], 1);
+    assert_eq!(restored["spec"]["paths_b64"][0], "b2RkIP8vY2Fm6S50eHQ=");
+    assert!(restored["spec"]["target_b64"].is_string());
+    assert_eq!(fs::read(target.join(name)).unwrap(), b"bytes\n");
+    assert_eq!(fs::read_dir(&target).unwrap().count(), 1);
+
+    let zip = site.path("one.zip");
+    let words = ["--json", "restore", "main", "latest", "--zip"].map(OsStr::new);
+    let archived = daemon.ctl(&[&words[..], &[zip.as_os_str(), name]].concat()).ok().json();
+    assert_eq!(archived["report"]["files"], 1);
+}
+
+#[test]
+fn relative_folders_are_those_of_the_caller() {
+    let site = site(Credential::None);
+    tree::plain(&site.path("source"));
+    let daemon = site.start();
+    daemon.ctl(&["init", "main", "--unencrypted"]).ok();
+    let here = site.path("here");
+    fs::create_dir(&here).unwrap();
+    site.ctl_in(&here, &["backup", "--repository", "main", "../source"]).ok();
+    site.ctl_in(&here, &["restore", "main", "latest", "./many/03/", "--to", "part/of it"]).ok();
+    assert_same_tree(&site.path("source/many/03"), &here.join("part/of it/many/03"));
 }
 
 #[test]

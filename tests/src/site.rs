@@ -1,5 +1,6 @@
 //! A site of its own for a test: a folder with a configuration, the secrets, a state and a running daemon.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -105,18 +106,23 @@ impl Site {
     }
 
     /// Runs the client against this site's socket.
-    pub fn ctl(&self, args: &[&str]) -> Ran {
-        self.run(limited(binaries::client()), args)
+    pub fn ctl(&self, args: &[impl AsRef<OsStr>]) -> Ran {
+        self.ctl_in(Path::new("/"), args)
+    }
+
+    /// The same from a folder.
+    pub fn ctl_in(&self, folder: &Path, args: &[impl AsRef<OsStr>]) -> Ran {
+        self.run(limited(binaries::client()), folder, args)
     }
 
     /// Runs the client as the user `nobody`; only root can do that.
     pub fn ctl_as_nobody(&self, args: &[&str]) -> Ran {
         fs::set_permissions(self.folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        self.run(limited_as_nobody(&self.copied("cloudsticctl", &binaries::client())), args)
+        self.run(limited_as_nobody(&self.copied("cloudsticctl", &binaries::client())), Path::new("/"), args)
     }
 
-    fn run(&self, mut command: Command, args: &[&str]) -> Ran {
-        command.arg("--socket").arg(self.path("daemon.sock")).args(args).current_dir("/");
+    fn run(&self, mut command: Command, folder: &Path, args: &[impl AsRef<OsStr>]) -> Ran {
+        command.arg("--socket").arg(self.path("daemon.sock")).args(args).current_dir(folder);
         Ran::run(command)
     }
 
@@ -171,7 +177,7 @@ impl<'a> Daemon<'a> {
     }
 
     /// Runs the client.
-    pub fn ctl(&self, args: &[&str]) -> Ran {
+    pub fn ctl(&self, args: &[impl AsRef<OsStr>]) -> Ran {
         self.site.ctl(args)
     }
 

@@ -19,7 +19,7 @@ pub(crate) async fn run(global: &Global, out: &mut Output, args: cli::Backup) ->
 
 fn spec(args: cli::Backup) -> Result<BackupSpec, Error> {
     let (profile, repository, path) = match args.repository {
-        None => (path::text(args.what)?, String::new(), String::new()),
+        None => (path::text(args.what)?, String::new(), Vec::new()),
         Some(repository) => (String::new(), repository, path::absolute(Path::new(&args.what))?),
     };
     Ok(BackupSpec {

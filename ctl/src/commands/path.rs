@@ -1,27 +1,28 @@
 //! Paths from the command line as the API takes them.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::Error;
 
-/// An argument as text. The API carries UTF-8 only.
+/// An argument that names what the daemon knows as text: a profile, or the path that a snapshot records.
 pub(crate) fn text(argument: OsString) -> Result<String, Error> {
     argument.into_string().map_err(|argument| {
-        Error::Arguments(format!("{:?} is not valid UTF-8: name the folder that it is in instead", argument))
+        Error::Arguments(format!("{argument:?} is not valid UTF-8: write it as `status` and `list` show it"))
     })
 }
 
-/// Paths inside a snapshot as text.
-pub(crate) fn texts(arguments: impl IntoIterator<Item = OsString>) -> Result<Vec<String>, Error> {
-    arguments.into_iter().map(text).collect()
+/// Paths inside a snapshot.
+pub(crate) fn bytes(arguments: impl IntoIterator<Item = OsString>) -> Vec<Vec<u8>> {
+    arguments.into_iter().map(OsString::into_vec).collect()
 }
 
 /// A path on this host, absolute: the daemon's working directory is not the caller's.
-pub(crate) fn absolute(path: &Path) -> Result<String, Error> {
+pub(crate) fn absolute(path: &Path) -> Result<Vec<u8>, Error> {
     let absolute = std::path::absolute(path)
         .map_err(|error| Error::Arguments(format!("cannot make {} an absolute path: {error}", path.display())))?;
-    text(without_dots(absolute).into_os_string())
+    Ok(without_dots(absolute).into_os_string().into_vec())
 }
 
 /// `..` is resolved where the file system lets us, as only it knows what a link's parent is; else the daemon judges it.
@@ -42,15 +43,15 @@ fn without_dots(path: PathBuf) -> PathBuf {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::os::unix::ffi::OsStringExt;
+    use std::os::unix::ffi::OsStrExt;
 
     use super::*;
 
     #[test]
     fn relative_paths_do_not_reach_the_daemon() {
         let here = std::env::current_dir().unwrap();
-        assert_eq!(absolute(Path::new("x/y")).unwrap(), here.join("x/y").to_str().unwrap());
-        assert_eq!(absolute(Path::new("/a/b")).unwrap(), "/a/b");
+        assert_eq!(absolute(Path::new("x/y")).unwrap(), here.join("x/y").as_os_str().as_bytes());
+        assert_eq!(absolute(Path::new("/a/b")).unwrap(), b"/a/b");
     }
 
     #[test]
@@ -59,12 +60,15 @@ mod tests {
         let root = dir.path().canonicalize().unwrap();
         std::fs::create_dir_all(root.join("real/deep")).unwrap();
         std::os::unix::fs::symlink(root.join("real/deep"), root.join("link")).unwrap();
-        assert_eq!(absolute(&root.join("link/..")).unwrap(), root.join("real").to_str().unwrap());
-        assert_eq!(absolute(&root.join("link/../new")).unwrap(), root.join("real/new").to_str().unwrap());
+        assert_eq!(absolute(&root.join("link/..")).unwrap(), root.join("real").as_os_str().as_bytes());
+        assert_eq!(absolute(&root.join("link/../new")).unwrap(), root.join("real/new").as_os_str().as_bytes());
     }
 
     #[test]
-    fn a_name_that_the_api_cannot_carry_is_refused() {
-        assert!(text(OsString::from_vec(b"a\xff".to_vec())).is_err());
+    fn paths_keep_their_bytes_and_only_texts_must_be_utf8() {
+        let odd = OsString::from_vec(b"/a\xff".to_vec());
+        assert_eq!(bytes([odd.clone()]), [b"/a\xff"]);
+        assert_eq!(absolute(Path::new(&odd)).unwrap(), b"/a\xff");
+        assert!(text(odd).is_err());
     }
 }

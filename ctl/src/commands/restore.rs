@@ -11,7 +11,7 @@ use crate::wait;
 
 pub(crate) async fn run(global: &Global, out: &mut Output, args: cli::Restore) -> Result<Exit, Error> {
     let cli::Restore { repository, snapshot, dry_run, .. } = args;
-    let paths = path::texts(args.path.into_iter().chain(args.paths))?;
+    let paths = path::bytes(args.path.into_iter().chain(args.paths));
     match (args.to, args.zip) {
         (Some(target), _) => {
             let overwrite = match args.overwrite {

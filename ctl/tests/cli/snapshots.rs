@@ -64,7 +64,7 @@ fn odd_names_stay_one_line_each_unless_raw() {
     let run = world.run(&["ls", "home", "latest", "a", "--shallow"]);
     assert_eq!((run.code, run.out.as_str()), (0, "plain\nnew\\nline\n\\xff\\x1b\nback\\\\slash\n"));
     let asked = world.fake.script().asked_entries.take().unwrap();
-    assert!(asked.shallow && asked.paths == ["a"], "{asked:?}");
+    assert!(asked.shallow && asked.paths == [b"a"], "{asked:?}");
     let run = world.run(&["ls", "home", "latest", "-0"]);
     assert_eq!(run.bytes, b"plain\0new\nline\0\xff\x1b\0back\\slash\0");
     let run = world.run(&["ls", "home", "latest", "-l"]);

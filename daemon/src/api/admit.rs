@@ -53,7 +53,7 @@ fn backup(spec: v1::BackupSpec, caller: &Caller, access: &Access, config: &Confi
                 "only root and the daemon's own user may back up any path: add a profile for it to the configuration",
             ));
         }
-        if !spec.path.starts_with('/') {
+        if !spec.path.starts_with(b"/") {
             return Err(Failure::bad_request("the path to back up must be absolute"));
         }
         let repository = repository(&spec.repository, config)?;
@@ -70,7 +70,7 @@ fn backup(spec: v1::BackupSpec, caller: &Caller, access: &Access, config: &Confi
 fn restore(spec: v1::RestoreSpec, caller: &Caller, access: &Access, config: &Config) -> Result<Submission, Failure> {
     let repository = repository(&spec.repository, config)?;
     check_snapshot(&spec.snapshot)?;
-    if !spec.target.starts_with('/') {
+    if !spec.target.starts_with(b"/") {
         return Err(Failure::bad_request("the target folder must be an absolute path on the daemon's host"));
     }
     if v1::Overwrite::try_from(spec.overwrite).is_err() {
@@ -147,12 +147,12 @@ mod tests {
     }
 
     fn backup_of(profile: &str, repository: &str, path: &str) -> Operation {
-        let (profile, repository, path) = (profile.into(), repository.into(), path.into());
+        let (profile, repository, path) = (profile.into(), repository.into(), path.as_bytes().to_vec());
         Operation::Backup(v1::BackupSpec { profile, repository, path, ..Default::default() })
     }
 
     fn restore_to(target: &str) -> Operation {
-        let (repository, snapshot, target) = ("main".into(), "latest".into(), target.into());
+        let (repository, snapshot, target) = ("main".into(), "latest".into(), target.as_bytes().to_vec());
         Operation::Restore(v1::RestoreSpec { repository, snapshot, target, ..Default::default() })
     }
 

@@ -1,5 +1,6 @@
 //! Jobs with the engine: from what was submitted to the engine's request, and from its report to the API's.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,7 +13,7 @@ use cloudstic_proto::{Reason, v1};
 use v1::job::Report;
 use v1::job_spec::Operation;
 
-use super::{Engine, convert};
+use super::{Engine, convert, paths};
 use crate::failure::Failure;
 use crate::supervisor::{JobContext, JobError, JobRunner, Work};
 
@@ -65,8 +66,8 @@ impl Engine {
         };
         let request = RestoreRequest {
             snapshot: spec.snapshot,
-            paths: bytes(spec.paths),
-            target: spec.target.into(),
+            paths: inside(&spec.paths),
+            target: paths::on_host(spec.target),
             overwrite,
             dry_run: spec.dry_run,
             identity,
@@ -83,7 +84,7 @@ impl Engine {
         context: JobContext,
     ) -> Result<Report, JobError> {
         let repository = self.open_for(&spec.repository, &context).await?;
-        let request = ArchiveRequest { snapshot: spec.snapshot, paths: bytes(spec.paths), dry_run: spec.dry_run };
+        let request = ArchiveRequest { snapshot: spec.snapshot, paths: inside(&spec.paths), dry_run: spec.dry_run };
         let done = restore::archive(repository.clone(), request, output, context.progress, context.cancel).await;
         let report = self.judged(&spec.repository, &repository, done)?;
         Ok(Report::Restore(convert::restore_report(report, spec.dry_run)))
@@ -115,7 +116,7 @@ impl Engine {
     /// What a backup is of: the profile with what the job adds, or what the job says alone.
     fn plan(&self, spec: &v1::BackupSpec) -> Result<Plan, Failure> {
         let mut plan = if spec.profile.is_empty() {
-            let (name, path) = (spec.repository.clone(), spec.path.clone().into());
+            let (name, path) = (spec.repository.clone(), paths::on_host(spec.path.clone()));
             Plan { name, path, tags: Vec::new(), options: LocalOptions::default() }
         } else {
             let profile = self.config.profiles.get(&spec.profile);
@@ -134,11 +135,11 @@ impl Engine {
 struct Plan {
     /// Of the repository.
     name: String,
-    path: std::path::PathBuf,
+    path: PathBuf,
     tags: Vec<String>,
     options: LocalOptions,
 }
 
-fn bytes(paths: Vec<String>) -> Vec<Vec<u8>> {
-    paths.into_iter().map(String::into_bytes).collect()
+fn inside(paths: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    paths.iter().map(|path| paths::inside(path).to_vec()).collect()
 }

@@ -9,7 +9,7 @@ use cloudstic_proto::{Reason, v1};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::convert;
+use super::{convert, paths};
 use crate::failure::Failure;
 
 /// How many entries or warnings go into one message.
@@ -31,9 +31,9 @@ impl Selection {
     pub(super) fn new(tree: &Tree, request: &v1::ListEntriesRequest) -> Result<Self, Failure> {
         let mut selection = Self::of(request.paths.is_empty(), request.shallow);
         for path in &request.paths {
-            match normal(path) {
-                "" => selection.root = true,
-                path => selection.choose(tree.find(path.as_bytes()).ok_or_else(|| no_such_path(path, request))?),
+            match paths::inside(path) {
+                b"" => selection.root = true,
+                path => selection.choose(tree.find(path).ok_or_else(|| no_such_path(path, request))?),
             }
         }
         Ok(selection)
@@ -112,14 +112,9 @@ fn described(tree: &Tree, reader: &ObjectReader, entry: &TreeEntry<'_>) -> Resul
     Ok(described)
 }
 
-/// `/a/b/`, `./a/b` and `a/b` are the same path.
-fn normal(path: &str) -> &str {
-    let path = path.trim_matches('/');
-    if path == "." { "" } else { path.strip_prefix("./").unwrap_or(path).trim_start_matches('/') }
-}
-
-fn no_such_path(path: &str, request: &v1::ListEntriesRequest) -> Failure {
-    Failure::new(Reason::NoSuchPath, format!("{path:?} is not in snapshot {}", request.snapshot))
+fn no_such_path(path: &[u8], request: &v1::ListEntriesRequest) -> Failure {
+    let message = format!("\"{}\" is not in snapshot {}: see `cloudsticctl ls`", path.escape_ascii(), request.snapshot);
+    Failure::new(Reason::NoSuchPath, message)
 }
 
 #[cfg(test)]
@@ -156,15 +151,5 @@ mod tests {
         assert_eq!(of(&[0], true), [1, 3]);
         assert_eq!(of(&[0, 1], true), [1, 2, 3]);
         assert_eq!(of(&[2], true), [2]);
-    }
-
-    #[test]
-    fn the_many_ways_to_write_a_path_are_one() {
-        for path in ["a/b", "/a/b", "a/b/", "./a/b", "//a/b//"] {
-            assert_eq!(normal(path), "a/b");
-        }
-        for path in ["", "/", ".", "./"] {
-            assert_eq!(normal(path), "");
-        }
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod fake;
 mod jobs;
 mod listing;
 mod open;
+mod paths;
 mod queries;
 
 use std::path::PathBuf;

@@ -1,12 +1,15 @@
 //! Documents about jobs: the job itself, archives, and log lines.
 
+use std::borrow::Cow;
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use cloudstic_proto::v1::{self, JobState, Overwrite, job, job_spec};
 use serde::Serialize;
 
 use super::snapshot::Warning;
-use super::{Time, filled};
+use super::{Time, filled, not_utf8};
 
 /// A job, wherever one is shown.
 #[derive(Serialize)]
@@ -91,7 +94,9 @@ enum Spec<'a> {
     Backup {
         profile: Option<&'a str>,
         repository: Option<&'a str>,
-        path: Option<&'a str>,
+        path: Option<Cow<'a, str>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        path_b64: Option<String>,
         tags: &'a [String],
         excludes: &'a [String],
         dry_run: bool,
@@ -100,15 +105,19 @@ enum Spec<'a> {
     Restore {
         repository: &'a str,
         snapshot: &'a str,
-        paths: &'a [String],
-        target: &'a str,
+        #[serde(flatten)]
+        paths: Paths<'a>,
+        target: Cow<'a, str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        target_b64: Option<String>,
         overwrite: &'static str,
         dry_run: bool,
     },
     Archive {
         repository: &'a str,
         snapshot: &'a str,
-        paths: &'a [String],
+        #[serde(flatten)]
+        paths: Paths<'a>,
         dry_run: bool,
     },
 }
@@ -119,7 +128,8 @@ impl<'a> From<&'a job_spec::Operation> for Spec<'a> {
             job_spec::Operation::Backup(spec) => Self::Backup {
                 profile: filled(&spec.profile),
                 repository: filled(&spec.repository),
-                path: filled(&spec.path),
+                path: (!spec.path.is_empty()).then(|| String::from_utf8_lossy(&spec.path)),
+                path_b64: not_utf8(&spec.path),
                 tags: &spec.tags,
                 excludes: &spec.excludes,
                 dry_run: spec.dry_run,
@@ -128,8 +138,9 @@ impl<'a> From<&'a job_spec::Operation> for Spec<'a> {
             job_spec::Operation::Restore(spec) => Self::Restore {
                 repository: &spec.repository,
                 snapshot: &spec.snapshot,
-                paths: &spec.paths,
-                target: &spec.target,
+                paths: Paths::from(&*spec.paths),
+                target: String::from_utf8_lossy(&spec.target),
+                target_b64: not_utf8(&spec.target),
                 overwrite: match spec.overwrite() {
                     Overwrite::Never => "never",
                     Overwrite::IfChanged | Overwrite::Unspecified => "if-changed",
@@ -140,9 +151,27 @@ impl<'a> From<&'a job_spec::Operation> for Spec<'a> {
             job_spec::Operation::Archive(spec) => Self::Archive {
                 repository: &spec.repository,
                 snapshot: &spec.snapshot,
-                paths: &spec.paths,
+                paths: Paths::from(&*spec.paths),
                 dry_run: spec.dry_run,
             },
+        }
+    }
+}
+
+/// Paths inside a snapshot. If one of them is not UTF-8, the bytes of all are beside them, in the same order.
+#[derive(Serialize)]
+struct Paths<'a> {
+    paths: Vec<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paths_b64: Option<Vec<String>>,
+}
+
+impl<'a> From<&'a [Vec<u8>]> for Paths<'a> {
+    fn from(paths: &'a [Vec<u8>]) -> Self {
+        let odd = paths.iter().any(|path| std::str::from_utf8(path).is_err());
+        Self {
+            paths: paths.iter().map(|path| String::from_utf8_lossy(path)).collect(),
+            paths_b64: odd.then(|| paths.iter().map(|path| STANDARD.encode(path)).collect()),
         }
     }
 }

@@ -69,7 +69,7 @@ fn a_failed_restore_has_its_documented_shape() {
             operation: Some(job_spec::Operation::Restore(v1::RestoreSpec {
                 repository: "r".to_owned(),
                 snapshot: "latest".to_owned(),
-                target: "/t".to_owned(),
+                target: b"/t".to_vec(),
                 ..v1::RestoreSpec::default()
             })),
         }),
@@ -85,6 +85,29 @@ fn a_failed_restore_has_its_documented_shape() {
             r#""submitted_at":null,"started_at":null,"ended_at":null,"spec":{"repository":"r","snapshot":"latest","#,
             r#""paths":[],"target":"/t","overwrite":"if-changed","dry_run":false},"progress":null,"#,
             r#""failure":{"reason":"LOCKED","message":"by vm"},"report":null}"#
+        )
+    );
+}
+
+#[test]
+fn paths_of_a_job_that_are_not_utf8_keep_their_bytes() {
+    let spec = |operation| text(&Spec::from(&operation));
+    let backup = v1::BackupSpec { path: b"/\xff".to_vec(), ..Default::default() };
+    let backup = spec(job_spec::Operation::Backup(backup));
+    assert!(backup.contains("\"path\":\"/\u{fffd}\",\"path_b64\":\"L/8=\""), "{backup}");
+    let restore = v1::RestoreSpec {
+        paths: vec![b"a".to_vec(), b"\xff".to_vec()],
+        target: b"/\xff".to_vec(),
+        ..Default::default()
+    };
+    assert_eq!(
+        spec(job_spec::Operation::Restore(restore)),
+        concat!(
+            r#"{"repository":"","snapshot":"","paths":["a",""#,
+            "\u{fffd}",
+            r#""],"paths_b64":["YQ==","/w=="],"target":"/"#,
+            "\u{fffd}",
+            r#"","target_b64":"L/8=","overwrite":"if-changed","dry_run":false}"#
         )
     );
 }
