@@ -25,7 +25,7 @@ pub(crate) enum Error {
     )]
     SocketDenied(PathBuf),
     /// Any other way in which the socket cannot be used.
-    #[error("cannot connect to {}: {source}", .socket.display())]
+    #[error("cannot connect to {}: {source}; give the daemon's socket with --socket", .socket.display())]
     Connect {
         /// The socket.
         socket: PathBuf,
@@ -57,10 +57,10 @@ pub(crate) enum Error {
     #[error("{0}")]
     Arguments(String),
     /// Standard output cannot be written.
-    #[error("cannot write to standard output: {0}")]
+    #[error("cannot write to standard output: {0}; see where it goes and whether there is room")]
     Output(#[source] io::Error),
     /// A file of the user's cannot be written.
-    #[error("cannot write {}: {source}", .path.display())]
+    #[error("cannot write {}: {source}; see whether you may write there and whether there is room", .path.display())]
     File {
         /// The file.
         path: PathBuf,

@@ -137,10 +137,7 @@ fn tell(out: &Output, job: &Job) {
         out.note(format!("warning: and {more} more: see `cloudsticctl job logs {}`", job.id));
     }
     match job.state() {
-        JobState::Partial => {
-            let verb = if json::operation(job) == Some("backup") { "read" } else { "restored" };
-            out.note(report::partial(count, verb));
-        }
+        JobState::Partial => out.note(report::partial(count)),
         JobState::Cancelled => out.failure("CANCELLED", &format!("job {} was cancelled", job.id)),
         JobState::Interrupted => out.failure(
             "INTERRUPTED",

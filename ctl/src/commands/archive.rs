@@ -155,7 +155,7 @@ fn tell(out: &mut Output, done: &Done, file: Option<&Path>, to_stdout: bool) -> 
         out.note(format!("warning: and {more} more: see `cloudsticctl job logs {}`", done.job_id));
     }
     if exit == Exit::Partial {
-        out.note(report::partial(report.warning_count, "restored"));
+        out.note(report::partial(report.warning_count));
     }
     Ok(exit)
 }

@@ -10,7 +10,7 @@ use crate::connect::Daemon;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::json::{self, ListingLine};
-use crate::output::{Output, escape, human};
+use crate::output::{Output, escape, human, report};
 
 pub(crate) async fn run(global: &Global, out: &mut Output, args: cli::Ls) -> Result<Exit, Error> {
     // Here and not in the definitions, as those do not see a global option that stands before the command.
@@ -21,12 +21,12 @@ pub(crate) async fn run(global: &Global, out: &mut Output, args: cli::Ls) -> Res
     let request = ListEntriesRequest {
         repository: args.repository,
         snapshot: args.snapshot,
-        paths: path::texts(args.paths)?,
+        paths: path::bytes(args.paths),
         shallow: args.shallow,
     };
     let daemon = Daemon::connect(&global.socket).await?;
     let mut listing = daemon.repositories().list_entries(request).await?.into_inner();
-    let mut missing = 0;
+    let mut warnings = 0;
     loop {
         // What came before an error is shown before the error is.
         let message = match listing.message().await {
@@ -54,12 +54,12 @@ pub(crate) async fn run(global: &Global, out: &mut Output, args: cli::Ls) -> Res
         }
         out.flush()?;
         out.warnings(&message.warnings);
-        missing += message.warnings.len() as u64;
+        warnings += message.warnings.len() as u64;
     }
-    if missing == 0 {
+    if warnings == 0 {
         return Ok(Exit::Success);
     }
-    out.note(format!("PARTIAL: {} could not be read", human::count(missing, "object", "objects")));
+    out.note(report::partial(warnings));
     Ok(Exit::Partial)
 }
 

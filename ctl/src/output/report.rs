@@ -25,12 +25,13 @@ pub(crate) fn warnings(job: &Job) -> (&[Warning], u64) {
     }
 }
 
-/// The plain word that something was left out: `PARTIAL: 3 entries could not be read`.
-pub(crate) fn partial(warnings: u64, verb: &str) -> String {
+/// The plain word that not all went well. What a warning means only the warning knows: that something is missing, or
+/// that it changed while it was read, or was found damaged and nothing is lost.
+pub(crate) fn partial(warnings: u64) -> String {
     if warnings == 0 {
-        return "PARTIAL: something was left out; the job's logs say what".to_owned();
+        return "PARTIAL: there were warnings; `cloudsticctl job logs` has them".to_owned();
     }
-    format!("PARTIAL: {} could not be {verb}", count(warnings, "entry", "entries"))
+    format!("PARTIAL: {}, see above: what is missing, damaged or uncertain", count(warnings, "warning", "warnings"))
 }
 
 /// A job that has ended, with its report. Each line ends with a newline.
@@ -135,8 +136,9 @@ added 0 B, 0 B as stored
     }
 
     #[test]
-    fn one_entry_is_not_plural() {
-        assert_eq!(partial(1, "read"), "PARTIAL: 1 entry could not be read");
-        assert_eq!(partial(3, "restored"), "PARTIAL: 3 entries could not be restored");
+    fn partial_claims_no_more_than_the_warnings_do() {
+        assert_eq!(partial(1), "PARTIAL: 1 warning, see above: what is missing, damaged or uncertain");
+        assert_eq!(partial(3), "PARTIAL: 3 warnings, see above: what is missing, damaged or uncertain");
+        assert!(partial(0).contains("job logs"));
     }
 }
