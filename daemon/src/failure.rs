@@ -128,7 +128,10 @@ impl From<RepositoryError> for Failure {
             RepositoryError::Slot(slot) => return slot.into(),
             RepositoryError::NotInitialised { .. } => Reason::NotInitialised,
             RepositoryError::AlreadyInitialised { .. } => Reason::AlreadyInitialised,
-            RepositoryError::WrongCredential { .. } => Reason::WrongCredential,
+            RepositoryError::WrongCredential { .. } => {
+                let message = format!("{error}; see what the configuration gives for it");
+                return Self::new(Reason::WrongCredential, message);
+            }
             RepositoryError::NoCredential { .. } => Reason::NoCredential,
             RepositoryError::NoSuchSnapshot { .. } => Reason::NoSuchSnapshot,
             RepositoryError::Malformed { .. } | RepositoryError::MarkerMissing { .. } => Reason::Damaged,
@@ -163,6 +166,10 @@ impl From<LockError> for Failure {
 
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
+        if let SourceError::Io { .. } = &error {
+            let message = format!("{error}; see that the daemon's user may read it");
+            return Self::new(Reason::SourceUnreadable, message);
+        }
         let reason = match error {
             SourceError::BadPattern { .. } => Reason::BadRequest,
             SourceError::NoSuchRoot { .. } | SourceError::NotAFolder { .. } | SourceError::Io { .. } => {
@@ -192,7 +199,10 @@ impl From<RestoreError> for Failure {
             RestoreError::Repository(repository) => return repository.into(),
             RestoreError::Lock(lock) => return lock.into(),
             RestoreError::NoSuchPath { .. } => Reason::NoSuchPath,
-            RestoreError::Target { .. } => Reason::TargetUnwritable,
+            RestoreError::Target { .. } => {
+                let message = format!("{error}; see to its rights and its room, or restore to another folder");
+                return Self::new(Reason::TargetUnwritable, message);
+            }
             RestoreError::OutputClosed | RestoreError::Cancelled => Reason::Cancelled,
         };
         Self::new(reason, error.to_string())

@@ -102,7 +102,9 @@ pub enum SecretError {
     )]
     NotSet(String),
     /// A file.
-    #[error("the secret file {path} cannot be read: {cause}")]
+    #[error(
+        "the secret file {path} cannot be read: {cause}; see that it is there and that the daemon's user may read it"
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -113,19 +115,22 @@ pub enum SecretError {
     #[error("the daemon has no credentials folder: add LoadCredential={0}:/path to its systemd unit")]
     NoCredentials(String),
     /// The shell.
-    #[error("a secret command cannot be started: {0}")]
+    #[error("a secret command cannot be started: {0}; see that the daemon's user may run /bin/sh")]
     NotStarted(std::io::Error),
     /// It failed.
     #[error("a secret command failed ({0}); run it by hand as the daemon's user to see why")]
     CommandFailed(std::process::ExitStatus),
     /// It hangs.
-    #[error("a secret command did not end within {} seconds", COMMAND_TIMEOUT.as_secs())]
+    #[error(
+        "a secret command did not end within {} seconds; run it by hand as the daemon's user to see why",
+        COMMAND_TIMEOUT.as_secs()
+    )]
     CommandTimeout,
     /// Nothing in it.
-    #[error("{0} gives an empty secret")]
+    #[error("{0} gives an empty secret: put the secret there")]
     Empty(SecretRef),
     /// Not a text.
-    #[error("{0} gives more than a short line of UTF-8 text")]
+    #[error("{0} gives more than a short line of UTF-8 text: put nothing but the secret there")]
     NotText(SecretRef),
 }
 

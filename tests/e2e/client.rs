@@ -46,16 +46,22 @@ pub(crate) fn backup(daemon: &Daemon<'_>, args: &[&str], code: i32) -> Job {
     Job::from(&daemon.ctl(&[&["--json", "backup"], args].concat()).expect(code))
 }
 
+/// Submits a job and gives its id.
+#[track_caller]
+pub(crate) fn submitted(daemon: &Daemon<'_>, args: &[&str]) -> String {
+    Job::from(&daemon.ctl(&[args, &["--json", "--no-wait"]].concat()).ok()).id
+}
+
 /// Submits a backup, waits until it runs, and gives its id.
 #[track_caller]
 pub(crate) fn running_backup(daemon: &Daemon<'_>, args: &[&str]) -> String {
-    let job = Job::from(&daemon.ctl(&[&["--json", "backup", "--no-wait"], args].concat()).ok());
-    let started = poll(|| match job_of(daemon, &job.id).state.as_str() {
+    let id = submitted(daemon, &[&["backup"], args].concat());
+    let started = poll(|| match job_of(daemon, &id).state.as_str() {
         "queued" => None,
         state => Some(state.to_owned()),
     });
-    assert_eq!(started.as_deref(), Some("running"), "job {}\n{}", job.id, daemon.log());
-    job.id
+    assert_eq!(started.as_deref(), Some("running"), "job {id}\n{}", daemon.log());
+    id
 }
 
 /// A job as the daemon remembers it.

@@ -1,10 +1,13 @@
 //! Daemons that stop, and jobs that are cancelled, in the middle of a backup: nothing is broken and nothing forgotten.
 
+use std::fs::{self, File};
+use std::path::Path;
+
 use cloudstic_e2e::oracle::{assert_same_tree, oracle};
 use cloudstic_e2e::site::{Credential, Daemon, Site, poll};
 use cloudstic_e2e::tree;
 
-use crate::client::{backup, job_of, running_backup, snapshots};
+use crate::client::{backup, job_of, running_backup, snapshots, submitted};
 
 const PASSWORD: &str = "correct horse";
 
@@ -47,6 +50,40 @@ fn a_cancelled_job_stops_soon_and_leaves_no_snapshot() {
     assert_eq!(state.as_deref(), Some("cancelled"));
     daemon.ctl(&["job", "watch", &id]).expect(130);
     nothing_is_broken(&daemon, &site);
+}
+
+#[test]
+fn a_cancelled_restore_leaves_nothing_half_written() {
+    let mut site = Site::new();
+    let (store, source, target) = (site.path("repository"), site.path("source"), site.path("target"));
+    site.repository("main", &store, Credential::None).profile("p", "main", &source, "");
+    tree::write(&source, "aaa.txt", b"restored whole, or not at all\n");
+    // It takes no room, but seconds to prove.
+    File::create(source.join("large.bin")).unwrap().set_len(LARGE).unwrap();
+    let daemon = site.start();
+    daemon.ctl(&["init", "main", "--unencrypted"]).ok();
+    backup(&daemon, &["p"], 0);
+
+    let id = submitted(&daemon, &["restore", "main", "latest", "--to", target.to_str().unwrap()]);
+    poll(|| names(&target).iter().any(|name| name.ends_with(".tmp")).then_some(())).expect("a file is being written");
+    daemon.ctl(&["job", "cancel", &id]).ok();
+    daemon.ctl(&["job", "watch", &id]).expect(130).says(&[&id, "cancelled"]);
+    let left = names(&target);
+    assert!(!left.iter().any(|name| name != "aaa.txt"), "{left:?}");
+    if left.len() == 1 {
+        assert_eq!(fs::read(target.join("aaa.txt")).unwrap(), fs::read(source.join("aaa.txt")).unwrap());
+    }
+
+    daemon.ctl(&["restore", "main", "latest", "--to", target.to_str().unwrap()]).ok();
+    assert_eq!(fs::metadata(target.join("large.bin")).unwrap().len(), LARGE);
+}
+
+/// The size of a file whose restore can be cancelled in the middle, in bytes.
+const LARGE: u64 = 3 << 30;
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
 #[test]

@@ -26,8 +26,22 @@ pub enum SocketError {
     /// Not a socket.
     #[error("{0} is there and is no socket: move it away, or choose another daemon.socket")]
     NotASocket(PathBuf),
+    /// It cannot be given to the configured group.
+    #[error(
+        "{path} cannot be given to group {group}: {cause}; make the daemon's user a member, or set daemon.socket_group"
+    )]
+    Group {
+        /// The socket.
+        path: PathBuf,
+        /// By number.
+        group: u32,
+        /// What the system says.
+        cause: Error,
+    },
     /// The system.
-    #[error("cannot listen on {path}: {cause}")]
+    #[error(
+        "cannot listen on {path}: {cause}; see that the daemon's user may write to its folder, or set daemon.socket"
+    )]
     Io {
         /// The socket.
         path: PathBuf,
@@ -46,8 +60,9 @@ impl Socket {
         clear(path).await?;
         let listener = UnixListener::bind(path).map_err(failed)?;
         std::fs::set_permissions(path, PermissionsExt::from_mode(0o660)).map_err(failed)?;
-        if group.is_some() {
-            chown(path, None, group).map_err(failed)?;
+        if let Some(group) = group {
+            let failed = |cause| SocketError::Group { path: path.to_owned(), group, cause };
+            chown(path, None, Some(group)).map_err(failed)?;
         }
         let file = std::fs::symlink_metadata(path).map_err(failed)?;
         Ok((Self { path: path.to_owned(), file: (file.dev(), file.ino()) }, listener))

@@ -145,7 +145,7 @@ pub struct ProfileConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file.
-    #[error("{path}: {cause}: write it (config.example.toml shows every key), or name another with --config")]
+    #[error("{path}: {cause}: {}, or name another with --config", advice(.cause))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -155,6 +155,13 @@ pub enum ConfigError {
     /// What it says; one line for each problem.
     #[error("{}", lines(.0))]
     Wrong(Vec<Problem>),
+}
+
+fn advice(cause: &std::io::Error) -> &'static str {
+    match cause.kind() {
+        std::io::ErrorKind::NotFound => "write it (config.example.toml shows every key)",
+        _ => "see that it is a text file that the daemon's user may read",
+    }
 }
 
 fn lines(problems: &[Problem]) -> String {

@@ -67,7 +67,9 @@ pub enum StateError {
         pid: String,
     },
     /// The folder or the file.
-    #[error("the state in {path} cannot be opened: {cause}")]
+    #[error(
+        "the state in {path} cannot be opened: {cause}; see that the daemon's user may write there, or set daemon.state_dir"
+    )]
     Open {
         /// The folder or file.
         path: PathBuf,
@@ -89,7 +91,7 @@ pub enum StateError {
     #[error("job {0} has ended already")]
     AlreadyEnded(JobId),
     /// The writer is gone.
-    #[error("the state is closed")]
+    #[error("the state is closed: the daemon is stopping")]
     Closed,
 }
 

@@ -167,7 +167,10 @@ impl Supervisor {
 }
 
 fn no_such_job(id: JobId) -> Failure {
-    Failure::new(Reason::NoSuchJob, format!("there is no job {id}, or it is too old to be remembered"))
+    Failure::new(
+        Reason::NoSuchJob,
+        format!("there is no job {id}, or it is too old to be remembered: see `cloudsticctl job list`"),
+    )
 }
 
 fn without_warnings(mut job: v1::Job) -> v1::Job {
