@@ -10,7 +10,7 @@ Exit codes:
     0  success
     1  error
     2  wrong usage
-    3  partial: it was done, but something was left out (see the warnings)
+    3  partial: it was done, with warnings that say what is missing, damaged or uncertain
    10  the store has no repository
    11  the repository is locked by another operation
    12  wrong or missing credential

@@ -14,7 +14,7 @@ use crate::output::{escape, json};
 pub(crate) enum Error {
     /// Nothing is at the socket's path, or nobody listens there.
     #[error(
-        "nothing answers at {}: the daemon is not running or listens elsewhere: start it with `systemctl start cloudsticd`, or give --socket",
+        "nothing answers at {}: the daemon is not running or listens elsewhere: start `cloudsticd`, or give its socket with --socket",
         .0.display()
     )]
     NoDaemon(PathBuf),
@@ -41,9 +41,7 @@ pub(crate) enum Error {
         problem: String,
     },
     /// The connection ended in the middle.
-    #[error(
-        "the connection to the daemon was lost ({0}): look at `systemctl status cloudsticd`, then at `cloudsticctl job list`"
-    )]
+    #[error("the connection to the daemon was lost ({0}): look at the daemon's log, then at `cloudsticctl job list`")]
     ConnectionLost(String),
     /// The daemon refused or failed.
     #[error("{message}")]

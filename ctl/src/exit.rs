@@ -14,7 +14,7 @@ pub(crate) enum Exit {
     Success,
     /// It was not done.
     Failure,
-    /// It was done, and something was left out.
+    /// It was done, with warnings.
     Partial,
     /// The store has no repository.
     NotInitialised,

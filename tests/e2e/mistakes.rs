@@ -144,7 +144,7 @@ fn start(config: &Path) -> Ran {
 
 #[test]
 fn no_daemon_is_said_with_the_socket() {
-    Site::new().ctl(&["status"]).expect(1).says(&["daemon.sock", "not running", "systemctl start"]);
+    Site::new().ctl(&["status"]).expect(1).says(&["daemon.sock", "not running", "start `cloudsticd`"]);
 }
 
 #[test]

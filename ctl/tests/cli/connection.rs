@@ -19,7 +19,7 @@ fn a_missing_socket_is_one_line_that_says_what_to_do() {
     assert_eq!(run.out, "");
     assert_eq!(run.err.lines().count(), 1, "{run:?}");
     assert!(run.err.starts_with("cloudsticctl: nothing answers at /nonexistent/socket"), "{run:?}");
-    assert!(run.err.contains("systemctl start cloudsticd"), "{run:?}");
+    assert!(run.err.contains("start `cloudsticd`"), "{run:?}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::state::{LOG_LINES_KEPT, NewLines};
 pub enum LogLevel {
     /// As planned.
     Info,
-    /// Something was left out.
+    /// Something is missing, damaged or uncertain.
     Warning,
     /// It failed.
     Error,
