@@ -3,8 +3,11 @@ SHELL := /bin/bash
 CARGO ?= cargo
 PYTHON ?= python3
 PROFILE ?= release
+PREFIX ?= /usr/local
+# Where cargo puts the programs of this profile.
+BUILT = $(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: help build quickstart test lint fmt bench
+.PHONY: help build install quickstart test lint fmt bench
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -12,6 +15,11 @@ help: ## This list
 build: ## Build the daemon and the client (PROFILE=release or dev)
 	@scripts/needs.sh cc
 	$(CARGO) build --locked --profile $(PROFILE) -p cloudsticd -p cloudsticctl
+
+install: ## Install what was built to PREFIX (/usr/local); DESTDIR is put before it
+	@[ -x $(BUILT)/cloudsticd ] && [ -x $(BUILT)/cloudsticctl ] || { echo "no programs in $(BUILT): make build first" >&2; exit 1; }
+	install -d "$(DESTDIR)$(PREFIX)/bin"
+	install -m 755 $(BUILT)/cloudsticd $(BUILT)/cloudsticctl "$(DESTDIR)$(PREFIX)/bin/"
 
 quickstart: ## Build, back up a folder (SRC=…), restore it, compare every file
 	@scripts/needs.sh cc

@@ -5,6 +5,7 @@
 
 mod client;
 mod damage;
+mod documents;
 mod fixtures;
 mod foreign;
 mod interruptions;
