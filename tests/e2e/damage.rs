@@ -37,7 +37,7 @@ fn every_flip_is_found(site: &Site, init: &[&str]) {
     let daemon = site.start();
     daemon.ctl(init).ok();
     backup(&daemon, &["p"], 0);
-    // What is only a cache or a convenience may be lost without any harm.
+    // One flip in each data object, through the real programs; the engine's own tests flip every byte of every file.
     let objects: Vec<PathBuf> = ["chunk", "content", "packs", "snapshot"]
         .into_iter()
         .flat_map(|kind| fs::read_dir(site.path("repository").join(kind)).into_iter().flatten())
@@ -46,12 +46,10 @@ fn every_flip_is_found(site: &Site, init: &[&str]) {
     assert!(objects.len() >= 3, "{objects:?}");
     for object in objects {
         let good = fs::read(&object).unwrap();
-        for at in [0, good.len() / 3, good.len() / 2] {
-            let mut bad = good.clone();
-            bad[at] ^= 0x10;
-            fs::write(&object, &bad).unwrap();
-            restore_is_right_or_complains(&daemon, site, &format!("{} at {at}", object.display()));
-        }
+        let mut bad = good.clone();
+        bad[good.len() / 2] ^= 0x10;
+        fs::write(&object, &bad).unwrap();
+        restore_is_right_or_complains(&daemon, site, &object.display().to_string());
         fs::write(&object, &good).unwrap();
     }
     restore_is_right_or_complains(&daemon, site, "mended");

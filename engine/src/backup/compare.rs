@@ -165,7 +165,7 @@ fn from_tree(tree: &Tree, id: EntryId, entry: &Entry, existing: &Existing) -> Kn
     }
     let is_regular = known.kind.is_none() && entry.stat.file_type == FileType::Regular;
     let is_same = is_regular && known.size == entry.stat.size && known.mtime == entry.stat.mtime;
-    let content = known.content.zip(known.content_hash.copied()).filter(|_| is_same);
+    let content = if is_same { tree.content(id).zip(known.content_hash.copied()) } else { None };
     let content = content.filter(|(content, _)| existing.contains(content).unwrap_or(false));
     Known::Before { filemeta: *known.filemeta, content }
 }

@@ -76,6 +76,11 @@ impl ObjectReader {
         json::decode(&self.read(object)?).map_err(|cause| damaged(object, cause))
     }
 
+    /// The repository that it reads.
+    pub fn repository(&self) -> &Arc<Repository> {
+        &self.0.repository
+    }
+
     /// Where an object lies, for reading in physical order: the number of its pack, and the offset. What lies by itself
     /// comes last.
     pub fn locality(&self, object: &ObjectRef) -> (u32, u64) {

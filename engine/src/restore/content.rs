@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::object::{Content, Hash, Hasher, ObjectKind, ObjectRef};
 use crate::repository::ReadError;
-use crate::tree::{ReadObjects, TreeEntry, read_json};
+use crate::tree::{ReadObjects, Tree, TreeEntry, read_json};
 
 /// The pieces of a file, in order.
 pub(super) struct Pieces<'a> {
@@ -76,9 +76,14 @@ pub(super) struct Proof {
 }
 
 impl Proof {
-    pub(super) fn new(entry: &TreeEntry<'_>) -> Option<Self> {
-        let (content, expected) = (entry.content?, *entry.content_hash?);
+    pub(super) fn new(tree: &Tree, entry: &TreeEntry<'_>) -> Option<Self> {
+        let (content, expected) = (tree.content(entry.id)?, *entry.content_hash?);
         Some(Self { content, expected, size: entry.size, hasher: Hasher::new(), seen: 0 })
+    }
+
+    /// The content object that is proven.
+    pub(super) const fn content(&self) -> ObjectRef {
+        self.content
     }
 
     pub(super) fn update(&mut self, piece: &[u8]) {

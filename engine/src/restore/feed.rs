@@ -103,8 +103,8 @@ impl Feeder<'_> {
         let entry = self.tree.get(id);
         let meta = if (self.needs_meta)(&entry) { Some(self.tree.read_filemeta(self.objects, id)?) } else { None };
         let mut ready = Ready { meta, data: Data { head: Vec::new(), rest: None } };
-        let (Some(content), Some(mut proof)) = (entry.content, Proof::new(&entry)) else { return Ok((ready, None)) };
-        let mut pieces = Pieces::open(self.objects, content, entry.size)?;
+        let Some(mut proof) = Proof::new(self.tree, &entry) else { return Ok((ready, None)) };
+        let mut pieces = Pieces::open(self.objects, proof.content(), entry.size)?;
         let mut bytes = 0;
         while let Some(piece) = pieces.next()? {
             bytes += piece.len() as u64;
@@ -146,5 +146,11 @@ struct Gone;
 
 /// Puts entries into the order in which their data lie.
 pub(super) fn sort_physically(objects: &dyn ReadObjects, tree: &Tree, entries: &mut [EntryId]) {
-    entries.sort_by_cached_key(|&id| tree.get(id).content.map(|content| objects.locality(&content)));
+    entries.sort_by_cached_key(|&id| {
+        tree.content(id).map_or(0, |content| {
+            let (pack, offset) = objects.locality(&content);
+            // In 8 bytes, as there may be millions: packs have no more than 4 GiB.
+            u64::from(pack) << 32 | offset.min(u32::MAX.into())
+        })
+    });
 }

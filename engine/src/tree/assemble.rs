@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio_util::sync::CancellationToken;
 
+use super::contents::Contents;
 use super::load::Draft;
 use super::objects::ReadObjects;
 use super::problems::show_path;
@@ -43,9 +44,13 @@ pub(super) fn assemble(
         let parent = draft.records[entry as usize].parent;
         draft.records[entry as usize].parent = if parent == NONE { NONE } else { rank[parent as usize] };
     }
-    for (second, first) in hardlinks {
-        draft.records[second as usize].hardlink = rank[first as usize];
-    }
+    let ranked = |at: u32| Some(rank[at as usize]).filter(|&rank| rank != NONE);
+    let mut hardlinks: Vec<_> =
+        hardlinks.into_iter().filter_map(|(second, first)| ranked(second).zip(ranked(first))).collect();
+    hardlinks.sort_unstable();
+    let contents = std::mem::take(&mut draft.contents);
+    let contents = contents.into_iter().filter_map(|(at, content)| Some((ranked(at)?, content))).collect();
+    let contents = Contents::new(objects.name_contents(), contents);
     order.extend((0..rank.len() as u32).filter(|&entry| rank[entry as usize] == NONE));
     drop(rank);
     let Draft { mut records, mut filemetas, names, problems, .. } = draft;
@@ -57,7 +62,7 @@ pub(super) fn assemble(
     filemetas.truncate(kept);
     set_ends(&mut records);
     let modes = collects_modes && records.iter().any(|record| record.mode != 0);
-    Ok(Tree { records, filemetas, names, modes, problems })
+    Ok(Tree { records, filemetas, names, contents, hardlinks, modes, problems })
 }
 
 /// The entries of each folder, sorted by name.
@@ -90,7 +95,7 @@ impl Children {
         let mut children = Self { starts, entries };
         for parent in 0..=records.len() {
             let (from, to) = children.range(parent);
-            let name = |&at: &u32| records[at as usize].name(&draft.names);
+            let name = |&at: &u32| draft.names.of(&records[at as usize]);
             children.entries[from..to].sort_unstable_by(|a, b| name(a).cmp(name(b)).then(a.cmp(b)));
         }
         children
@@ -122,7 +127,7 @@ fn leave_out_clashes(
     for parent in 0..=draft.records.len() {
         let good: Vec<u32> = children.of(parent).iter().copied().filter(|at| !draft.bad.contains_key(at)).collect();
         let same = |a: &u32, b: &u32| {
-            draft.records[*a as usize].name(&draft.names) == draft.records[*b as usize].name(&draft.names)
+            draft.names.of(&draft.records[*a as usize]) == draft.names.of(&draft.records[*b as usize])
         };
         clashes.extend(good.chunk_by(same).filter(|group| group.len() > 1).map(<[u32]>::to_vec));
     }
@@ -236,7 +241,7 @@ fn path_of(draft: &Draft, at: u32) -> Option<Vec<u8>> {
     let (mut names, mut at) = (Vec::new(), at);
     loop {
         let record = draft.records.get(at as usize)?;
-        let name = record.name(&draft.names);
+        let name = draft.names.of(record);
         if name.is_empty() || names.len() > DEEPEST {
             return None;
         }

@@ -5,11 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
 use super::Cancelled;
+use super::contents::NameContents;
+use super::names::Names;
 use super::objects::{ReadObjects, read_json};
 use super::problems::Problems;
 use super::record::{Record, name_problem};
@@ -21,13 +24,15 @@ use crate::workers;
 pub(super) struct Draft {
     pub(super) filemetas: Vec<Hash>,
     pub(super) records: Vec<Record>,
-    pub(super) names: Vec<u8>,
+    pub(super) names: Names,
     /// For each entry the hash of its fileId.
     pub(super) ids: Vec<u64>,
     /// For each entry the hash of its parent's fileId, [`TOP`] at the top.
     pub(super) parents: Vec<u64>,
     /// Entries whose parent is written as a filemeta reference, as old writers did, with that.
     pub(super) old_parents: BTreeMap<u32, Hash>,
+    /// Entries whose content has another name than the repository would give it, with that.
+    pub(super) contents: Vec<(u32, Hash)>,
     /// Second names, with the hash of the first one's fileId; sorted.
     pub(super) hardlinks: Vec<(u32, u64)>,
     /// Entries that cannot be used, with the reason.
@@ -51,10 +56,11 @@ impl Draft {
         let mut draft = Self {
             filemetas: Vec::new(),
             records: Vec::new(),
-            names: Vec::new(),
+            names: Names::default(),
             ids: Vec::new(),
             parents: Vec::new(),
             old_parents: BTreeMap::new(),
+            contents: Vec::new(),
             hardlinks: Vec::new(),
             bad: BTreeMap::new(),
             hasher: RandomState::new(),
@@ -81,16 +87,16 @@ impl Draft {
         self.parents = vec![TOP; filemetas.len()];
         let next = AtomicUsize::new(0);
         let batches = wanted.chunks(BATCH).collect::<Vec<_>>();
-        let hasher = self.hasher.clone();
+        let context = Context { objects, hasher: self.hasher.clone(), contents: objects.name_contents() };
         let threads = workers::count(4).min(batches.len());
         let (sender, receiver) = crossbeam_channel::bounded(2 * threads.max(1));
         std::thread::scope(|scope| {
             for _ in 0..threads {
                 let (sender, next, batches) = (sender.clone(), &next, &batches);
-                let (filemetas, hasher) = (&filemetas, &hasher);
+                let (filemetas, context) = (&filemetas, &context);
                 workers::spawn(scope, move || {
                     while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let read = |&at: &u32| (at, Parsed::read(objects, filemetas[at as usize], hasher));
+                        let read = |&at: &u32| (at, Parsed::read(context, filemetas[at as usize]));
                         let read: Vec<_> = batch.iter().map(read).collect();
                         if cancel.is_cancelled() || sender.send(read).is_err() {
                             return;
@@ -112,15 +118,16 @@ impl Draft {
     }
 
     fn place(&mut self, at: u32, parsed: Parsed) {
-        let Parsed { mut record, name, parent, old_parent, hardlink } = parsed;
-        match (name_problem(&name), u32::try_from(self.names.len()), u8::try_from(name.len())) {
-            (None, Ok(name_at), Ok(name_len)) => {
-                (record.name_at, record.name_len) = (name_at, name_len);
-                self.names.extend_from_slice(&name);
-            }
-            (problem, ..) => {
+        let Parsed { mut record, name, parent, old_parent, content, hardlink } = parsed;
+        let problem = name_problem(&name);
+        match (problem.is_none().then(|| self.names.push(&name)).flatten(), u8::try_from(name.len())) {
+            (Some(name_at), Ok(name_len)) => (record.name_at, record.name_len) = (name_at, name_len),
+            _ => {
                 self.bad.insert(at, problem.unwrap_or("the names of the tree take more than 4 GiB").to_owned());
             }
+        }
+        if let Some(content) = content {
+            self.contents.push((at, content));
         }
         if let Some(hardlink) = hardlink {
             self.hardlinks.push((at, hardlink));
@@ -162,25 +169,40 @@ fn physical_order(objects: &dyn ReadObjects, filemetas: &[Hash], bad: &BTreeMap<
     wanted
 }
 
+/// What is needed to read a filemeta.
+struct Context<'a> {
+    objects: &'a dyn ReadObjects,
+    hasher: RandomState,
+    contents: Arc<dyn NameContents>,
+}
+
 /// What a filemeta says, with everything that owns memory taken out.
 struct Parsed {
     record: Record,
     name: Vec<u8>,
     parent: u64,
     old_parent: Option<Hash>,
+    /// The content, if it has an unusual name.
+    content: Option<Hash>,
     hardlink: Option<u64>,
 }
 
 impl Parsed {
-    fn read(objects: &dyn ReadObjects, filemeta: Hash, hasher: &RandomState) -> Result<Self, String> {
+    fn read(context: &Context<'_>, filemeta: Hash) -> Result<Self, String> {
+        let Context { objects, hasher, contents } = context;
         let reference = ObjectRef::new(ObjectKind::Filemeta, filemeta);
-        let meta: FileMeta = read_json(objects, &reference).map_err(|why| why.to_string())?;
+        let meta: FileMeta = read_json(*objects, &reference).map_err(|why| why.to_string())?;
         let name = meta.name_bytes().map_err(|_| format!("{reference} has a name that is not base64"))?;
+        let record = Record::from_meta(&meta);
+        let content = meta
+            .content()
+            .filter(|content| record.has_content() && *content != contents.content_ref(&record.content_hash));
         Ok(Self {
-            record: Record::from_meta(&meta),
+            record,
             name: name.into_owned(),
             parent: meta.parent().map_or(TOP, |parent| id_hash(hasher, parent)),
             old_parent: meta.parent().and_then(old_reference),
+            content: content.map(|content| content.hash),
             hardlink: meta.posix().and_then(|posix| Some(id_hash(hasher, posix.hardlink.as_ref()?))),
         })
     }

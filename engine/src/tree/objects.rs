@@ -1,10 +1,13 @@
 //! What this room and `restore` need of a repository: proven objects by name.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
+use super::contents::NameContents;
 use crate::object::{ObjectRef, json};
-use crate::repository::{ObjectReader, ReadError};
+use crate::repository::{ObjectReader, ReadError, Repository};
 use crate::source::Warning;
 
 /// Gives plain objects, each proven by its name (content objects excepted: prove the data). Blocking: for worker
@@ -15,6 +18,9 @@ pub trait ReadObjects: Send + Sync {
 
     /// Where it lies, for reading in physical order.
     fn locality(&self, object: &ObjectRef) -> (u32, u64);
+
+    /// How contents are named here.
+    fn name_contents(&self) -> Arc<dyn NameContents>;
 
     /// What was found only on a second try: damage that has cost nothing yet.
     fn detours(&self) -> Vec<Warning> {
@@ -29,6 +35,10 @@ impl ReadObjects for ObjectReader {
 
     fn locality(&self, object: &ObjectRef) -> (u32, u64) {
         Self::locality(self, object)
+    }
+
+    fn name_contents(&self) -> Arc<dyn NameContents> {
+        Arc::<Repository>::clone(self.repository())
     }
 
     fn detours(&self) -> Vec<Warning> {

@@ -1,5 +1,5 @@
-//! One entry as it is kept: 120 bytes, 32 for the name of its filemeta, and its own name in an arena that all share. A million files must fit into
-//! 200 bytes each, so nothing here owns memory of its own.
+//! One entry as it is kept: 80 bytes. Its filemeta's name (32 bytes) and its own name lie elsewhere. There may be
+//! millions of them, so nothing here owns memory, and what few entries have is in tables of its own.
 
 use crate::object::{EntryType, FileMeta, Hash, Kind};
 
@@ -7,11 +7,10 @@ use crate::object::{EntryType, FileMeta, Hash, Kind};
 pub(super) const NONE: u32 = u32::MAX;
 
 /// The longest name that Linux file systems take, in bytes.
-const NAME_MAX: usize = 255;
+pub(super) const NAME_MAX: usize = 255;
 
 #[derive(Debug, Clone)]
 pub(super) struct Record {
-    pub(super) content: Hash,
     pub(super) content_hash: Hash,
     pub(super) size: u64,
     pub(super) mtime: i64,
@@ -20,8 +19,6 @@ pub(super) struct Record {
     pub(super) parent: u32,
     /// One past the number of the last entry below it.
     pub(super) end: u32,
-    /// The number of the first name, [`NONE`] if it is not a second one.
-    pub(super) hardlink: u32,
     pub(super) uid: u32,
     pub(super) gid: u32,
     pub(super) flags: u32,
@@ -44,14 +41,12 @@ impl Record {
     pub(super) const fn unread() -> Self {
         const ZERO: Hash = Hash::from_bytes([0; 32]);
         Self {
-            content: ZERO,
             content_hash: ZERO,
             size: 0,
             mtime: 0,
             mtime_nsec: 0,
             parent: NONE,
             end: 0,
-            hardlink: NONE,
             uid: 0,
             gid: 0,
             flags: 0,
@@ -73,8 +68,7 @@ impl Record {
         } else if kind.is_none() {
             record.size = meta.size;
             // Without the hash of the data nothing proves them, so a content without one is none.
-            if let (Some(content), Ok(hash)) = (meta.content(), meta.content_hash.parse()) {
-                record.content = content.hash;
+            if let (Some(_), Ok(hash)) = (meta.content(), meta.content_hash.parse()) {
                 record.content_hash = hash;
                 bits |= CONTENT;
             }
@@ -113,12 +107,6 @@ impl Record {
 
     pub(super) fn kind(&self) -> Option<Kind> {
         KINDS.get(usize::from(self.bits >> KIND_SHIFT)).copied().flatten()
-    }
-
-    /// Its name in the arena.
-    pub(super) fn name<'a>(&self, names: &'a [u8]) -> &'a [u8] {
-        let at = self.name_at as usize;
-        names.get(at..at + usize::from(self.name_len)).unwrap_or_default()
     }
 }
 

@@ -8,25 +8,31 @@ use super::record::Record;
 use crate::object::{FileMeta, Hash, ObjectKind, ObjectRef};
 
 /// Entries by the hash of their fileId.
-pub(super) struct Index(Vec<(u64, u32)>);
+pub(super) struct Index {
+    ids: Vec<u64>,
+    /// The entries, sorted by that.
+    sorted: Vec<u32>,
+}
 
 impl Index {
     /// Takes the hashes; of entries with one fileId all but the first become bad.
     pub(super) fn new(draft: &mut Draft) -> Self {
-        let mut index: Vec<(u64, u32)> = std::mem::take(&mut draft.ids).into_iter().zip(0..).collect();
-        index.sort_unstable();
-        index.dedup_by(|later, first| {
-            let same = later.0 == first.0;
+        let ids = std::mem::take(&mut draft.ids);
+        let mut sorted: Vec<u32> = (0..ids.len() as u32).collect();
+        sorted.sort_unstable_by_key(|&at| (ids[at as usize], at));
+        sorted.dedup_by(|later, first| {
+            let same = ids[*later as usize] == ids[*first as usize];
             if same {
-                draft.bad.insert(later.1, "another entry has its fileId".to_owned());
+                draft.bad.insert(*later, "another entry has its fileId".to_owned());
             }
             same
         });
-        Self(index)
+        Self { ids, sorted }
     }
 
     fn find(&self, id: u64) -> Option<u32> {
-        self.0.binary_search_by_key(&id, |&(known, _)| known).ok().map(|at| self.0[at].1)
+        let at = self.sorted.binary_search_by_key(&id, |&at| self.ids[at as usize]).ok()?;
+        Some(self.sorted[at])
     }
 }
 

@@ -43,7 +43,7 @@ fn entries_come_in_path_order_whatever_the_order_of_the_tree() {
 
 #[test]
 fn a_record_stays_small() {
-    assert_eq!(size_of::<Record>(), 120);
+    assert_eq!(size_of::<Record>(), 80);
 }
 
 #[test]
@@ -213,6 +213,21 @@ fn a_hard_link_needs_a_first_name_with_the_same_data() {
 
 fn hardlink(meta: &mut FileMeta, first: &str) {
     meta.extra.posix = Some(Box::new(crate::object::Posix { hardlink: Some(first.to_owned()), ..Default::default() }));
+}
+
+#[test]
+fn a_content_has_the_name_that_its_filemeta_says_and_not_only_the_usual_one() {
+    let mut memory = Memory::default();
+    let other = Hash::of(b"another name");
+    memory.folder(b"d", 0o755);
+    memory.file(b"c", b"c");
+    memory.file_with(b"d/b", b"b", |meta| meta.content_ref = other.to_string());
+    memory.file_with(b"a", b"a", |meta| meta.content_hash = "no hash".to_owned());
+    let tree = load(&mut memory);
+    assert_eq!(paths(&tree), ["a", "c", "d", "d/b"]);
+    let content = |hash| Some(ObjectRef::new(ObjectKind::Content, hash));
+    let found: Vec<_> = tree.entries().map(|entry| tree.content(entry.id)).collect();
+    assert_eq!(found, [None, content(Hash::of(b"c")), None, content(other)]);
 }
 
 #[test]

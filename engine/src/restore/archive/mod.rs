@@ -148,7 +148,7 @@ impl<'a> Archive<'a> {
         let mut path = self.tree.path(fed.id);
         let problem = match fed.ready {
             Err(why) => why.to_string(),
-            Ok(_) if entry.kind.is_none() && entry.content.is_none() && entry.size > 0 => {
+            Ok(_) if entry.kind.is_none() && entry.content_hash.is_none() && entry.size > 0 => {
                 format!("filemeta/{} names no data", entry.filemeta)
             }
             Ok(ready) => match entry.kind {
@@ -190,7 +190,7 @@ impl<'a> Archive<'a> {
         }
         let options = options::compressed(options::options(entry, path), entry, &ready.data.head);
         self.zip.start_file_with_options(options)?;
-        let mut proof = Proof::new(entry).filter(|_| ready.data.rest.is_some());
+        let mut proof = ready.data.rest.as_ref().and_then(|_| Proof::new(self.tree, entry));
         for piece in ready.data.head.into_iter().map(Ok).chain(ready.data.rest.into_iter().flatten()) {
             if self.tally.stopped() {
                 return Err(Stop::Stopped);

@@ -84,7 +84,7 @@ impl<'a> Writer<'a> {
     }
 
     fn write_file(&self, temporary: &Temporary<'_>, entry: &TreeEntry<'_>, ready: Ready) -> Result<(), Fault> {
-        if entry.content.is_none() && entry.size > 0 {
+        if entry.content_hash.is_none() && entry.size > 0 {
             return Err(Fault::Entry(format!("filemeta/{} names no data", entry.filemeta)));
         }
         let mode = if entry.mode.is_some() { Mode::RUSR | Mode::WUSR } else { Mode::from_raw_mode(0o666) };
@@ -99,7 +99,7 @@ impl<'a> Writer<'a> {
     }
 
     fn write_data(&self, file: &File, entry: &TreeEntry<'_>, data: Data) -> Result<(), Fault> {
-        let mut proof = Proof::new(entry).filter(|_| data.rest.is_some());
+        let mut proof = data.rest.as_ref().and_then(|_| Proof::new(self.job.tree, entry));
         let mut at = 0;
         for piece in data.head.into_iter().map(Ok).chain(data.rest.into_iter().flatten()) {
             if self.job.tally.stopped() {
