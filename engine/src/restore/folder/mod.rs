@@ -7,6 +7,7 @@
 
 mod attributes;
 mod beneath;
+mod data;
 mod decide;
 mod prepare;
 #[cfg(test)]

@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use rustix::fd::{AsFd, OwnedFd};
@@ -16,15 +15,13 @@ use rustix::io::Errno;
 use super::Job;
 use super::attributes::{self, Made};
 use super::beneath::{Folders, Target, look};
+use super::data::{write_dense, write_sparse};
 use super::decide::{file_type, type_of};
 use crate::object::{FileMeta, Kind};
 use crate::restore::Overwrite;
 use crate::restore::content::Proof;
 use crate::restore::feed::{Data, Ready};
 use crate::tree::{EntryId, TreeEntry};
-
-/// Blocks of zeros that become holes in a sparse file, in bytes.
-const BLOCK: usize = 4096;
 
 /// Why an entry is not written.
 #[derive(Debug)]
@@ -109,7 +106,7 @@ impl<'a> Writer<'a> {
             if let Some(proof) = &mut proof {
                 proof.update(&piece);
             }
-            let written = if entry.sparse { write_sparse(file, at, &piece) } else { file.write_all_at(&piece, at) };
+            let written = if entry.sparse { write_sparse(file, at, &piece) } else { write_dense(file, at, &piece) };
             written.map_err(|why| Fault::new("write it", errno(&why)))?;
             at += piece.len() as u64;
             self.job.tally.progress.advance(0, piece.len() as u64);
@@ -246,24 +243,6 @@ pub(super) fn make_room(folder: &OwnedFd, name: &[u8]) -> Result<(), Errno> {
 /// Removes an empty folder.
 fn remove_folder(folder: &OwnedFd, name: &[u8]) -> Result<(), Errno> {
     unlinkat(folder, name, AtFlags::REMOVEDIR)
-}
-
-/// Leaves blocks of zeros out.
-fn write_sparse(file: &File, at: u64, piece: &[u8]) -> std::io::Result<()> {
-    const ZEROS: [u8; BLOCK] = [0; BLOCK];
-    // The first block ends where the file's own first block boundary after `at` is.
-    let first = (BLOCK - (at % BLOCK as u64) as usize).min(piece.len());
-    let (head, tail) = piece.split_at(first);
-    let mut from = 0;
-    let mut end = 0;
-    for block in std::iter::once(head).chain(tail.chunks(BLOCK)) {
-        if block == &ZEROS[..block.len()] {
-            file.write_all_at(&piece[from..end], at + from as u64)?;
-            from = end + block.len();
-        }
-        end += block.len();
-    }
-    file.write_all_at(&piece[from..end], at + from as u64)
 }
 
 fn errno(why: &std::io::Error) -> Errno {
