@@ -2,7 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod backup;
+mod changing;
+mod fake;
 mod golden;
 mod indexes;
 mod properties;
+mod state;
+mod steps;
 mod support;

@@ -9,6 +9,7 @@ use cloudstic_engine::cache::StatCache;
 use cloudstic_engine::clock::FixedClock;
 use cloudstic_engine::progress::Silent;
 use cloudstic_engine::repository::{Credential, InitOptions, Repository};
+use cloudstic_engine::restore::{Overwrite, RestoreError, RestoreReport, RestoreRequest};
 use cloudstic_engine::source::local::{LocalOptions, LocalSource};
 use cloudstic_engine::store::{LocalStore, Meter, MeteredStore, ObjectStore};
 use tempfile::TempDir;
@@ -77,6 +78,10 @@ impl Bench {
         self.run(self.request()).await.unwrap()
     }
 
+    pub(crate) async fn restore(&self, snapshot: &str, target: &Path) -> Result<RestoreReport, RestoreError> {
+        restore(&self.repository, snapshot, target).await
+    }
+
     pub(crate) fn verify(&self) {
         cloudstic_e2e::oracle::assert_sound(&self.repository_path(), &["--platform-key", PLATFORM_KEY]);
     }
@@ -84,4 +89,22 @@ impl Bench {
 
 pub(crate) async fn open(path: &Path, credentials: Vec<Credential>) -> Arc<Repository> {
     Arc::new(Repository::open(Arc::new(LocalStore::new(path)), credentials).await.unwrap())
+}
+
+/// Restores all of a snapshot.
+pub(crate) async fn restore(
+    repository: &Arc<Repository>,
+    snapshot: &str,
+    target: &Path,
+) -> Result<RestoreReport, RestoreError> {
+    let request = RestoreRequest {
+        snapshot: snapshot.to_owned(),
+        paths: Vec::new(),
+        target: target.to_owned(),
+        overwrite: Overwrite::default(),
+        dry_run: false,
+        identity: None,
+    };
+    let (repository, progress) = (Arc::clone(repository), Arc::new(Silent));
+    cloudstic_engine::restore::restore(repository, request, progress, CancellationToken::new()).await
 }
