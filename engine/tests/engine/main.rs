@@ -1,11 +1,14 @@
 //! The engine's operations on real folders, held against the golden repositories and the oracle.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod apply;
 mod backup;
 mod changing;
+mod damage;
 mod fake;
 mod golden;
 mod indexes;
+mod memory;
 mod properties;
 mod state;
 mod steps;

@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 
+use crate::apply::apply;
 use crate::state::{differences, state};
-use crate::steps::{apply, step};
+use crate::steps::step;
 use crate::support::{Bench, platform_key};
 
 proptest! {

@@ -1,0 +1,111 @@
+//! A store in memory that starts as a copy of others' objects, for tests that need many slightly different ones.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cloudstic_engine::store::{Capabilities, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult};
+use futures::stream::{self, BoxStream, StreamExt};
+
+pub(crate) type Objects = BTreeMap<String, Bytes>;
+
+#[derive(Debug, Default)]
+pub(crate) struct Memory(Mutex<Objects>);
+
+impl Memory {
+    pub(crate) fn of(objects: Objects) -> Self {
+        Self(Mutex::new(objects))
+    }
+
+    pub(crate) fn objects(&self) -> Objects {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn error(&self, key: &str, kind: StoreErrorKind) -> StoreError {
+        StoreError { kind, key: key.to_owned(), backend: self.describe(), detail: "it ends too early".to_owned() }
+    }
+}
+
+/// All objects of a local store.
+pub(crate) fn load(folder: &Path) -> Objects {
+    let mut objects = Objects::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(inner) = folders.pop() {
+        for entry in std::fs::read_dir(inner).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let key = path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
+                objects.insert(key, std::fs::read(path).unwrap().into());
+            }
+        }
+    }
+    objects
+}
+
+#[async_trait]
+impl ObjectStore for Memory {
+    async fn put(&self, key: &str, bytes: Bytes) -> StoreResult<()> {
+        self.0.lock().unwrap().insert(key.to_owned(), bytes);
+        Ok(())
+    }
+
+    async fn put_file(&self, key: &str, mut file: File) -> StoreResult<()> {
+        let mut bytes = Vec::new();
+        file.rewind().and_then(|()| file.read_to_end(&mut bytes)).unwrap();
+        self.put(key, bytes.into()).await
+    }
+
+    async fn put_if_absent(&self, key: &str, bytes: Bytes) -> StoreResult<bool> {
+        let mut objects = self.0.lock().unwrap();
+        let is_new = !objects.contains_key(key);
+        objects.entry(key.to_owned()).or_insert(bytes);
+        Ok(is_new)
+    }
+
+    async fn get(&self, key: &str) -> StoreResult<Bytes> {
+        let found = self.0.lock().unwrap().get(key).cloned();
+        found.ok_or_else(|| self.error(key, StoreErrorKind::NotFound))
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> StoreResult<Bytes> {
+        let bytes = self.get(key).await?;
+        if range.end > bytes.len() as u64 {
+            return Err(self.error(key, StoreErrorKind::Corrupt));
+        }
+        Ok(bytes.slice(range.start as usize..range.end as usize))
+    }
+
+    async fn stat(&self, key: &str) -> StoreResult<ObjectStat> {
+        let size = self.get(key).await?.len() as u64;
+        Ok(ObjectStat { key: key.to_owned(), size, modified: SystemTime::UNIX_EPOCH })
+    }
+
+    async fn delete(&self, key: &str) -> StoreResult<()> {
+        self.0.lock().unwrap().remove(key);
+        Ok(())
+    }
+
+    fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, StoreResult<ObjectStat>> {
+        let stat = |(key, bytes): (String, Bytes)| {
+            Ok(ObjectStat { key, size: bytes.len() as u64, modified: SystemTime::UNIX_EPOCH })
+        };
+        let found = self.objects().into_iter().filter(|(key, _)| key.starts_with(prefix));
+        stream::iter(found.map(stat).collect::<Vec<_>>()).boxed()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { atomic_create: true, concurrency: 4 }
+    }
+
+    fn describe(&self) -> String {
+        "memory".to_owned()
+    }
+}
