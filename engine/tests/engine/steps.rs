@@ -164,7 +164,7 @@ const CAPABILITY: [u8; 20] = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 /// An access control list that gives a user more than the mode does: version 2, then tag, permissions and number.
 fn acl() -> Vec<u8> {
     const NOBODY: u32 = u32::MAX;
-    let entries = [(0x01u16, 6u16, NOBODY), (0x02, 7, 1234), (0x04, 4, NOBODY), (0x10, 7, NOBODY), (0x20, 0, NOBODY)];
+    let entries = [(0x01u16, 7u16, NOBODY), (0x02, 7, 1234), (0x04, 4, NOBODY), (0x10, 7, NOBODY), (0x20, 0, NOBODY)];
     let entry = |(tag, permissions, id): (u16, u16, u32)| {
         [&tag.to_le_bytes()[..], &permissions.to_le_bytes(), &id.to_le_bytes()].concat()
     };

@@ -27,6 +27,15 @@ impl Damage {
         }
     }
 
+    /// The first byte that is not what it was.
+    pub(super) fn first(&self) -> usize {
+        match self.kind {
+            Kind::Flip { at, .. } => at,
+            Kind::Truncate { length } => length,
+            Kind::Delete => 0,
+        }
+    }
+
     pub(super) fn apply(&self, objects: &Objects) -> Objects {
         let mut objects = objects.clone();
         match self.kind {
@@ -103,6 +112,9 @@ pub(super) fn need_not_be_told(sound: &Sound, damage: &Damage) -> Option<&'stati
         }
         key if key.starts_with("snapshot/") && key != sound.latest => Some("another snapshot is asked for"),
         key => {
+            if key.starts_with("packs/") && sound.is_behind_all(damage) {
+                return Some("a pack of which a restore needs no more than two objects is not read whole");
+            }
             let (object, range) = sound.hit(damage)?;
             if !object.starts_with("index/") && !sound.needed.contains(&object) {
                 return Some(OTHER);

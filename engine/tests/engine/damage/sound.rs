@@ -105,6 +105,14 @@ impl Sound {
         start..start + text[start..].find('}').unwrap()
     }
 
+    /// Whether a pack is damaged only behind what is needed of it, and that is no more than two objects.
+    pub(super) fn is_behind_all(&self, damage: &Damage) -> bool {
+        let is_needed = |object: &String, pack: &String| *pack == damage.key && self.needed.contains(object);
+        let needed = self.members.iter().filter(|(object, (pack, ..))| is_needed(object, pack));
+        let ends: Vec<usize> = needed.map(|(_, (_, _, end))| *end).collect();
+        ends.len() <= 2 && ends.iter().all(|end| damage.first() >= *end)
+    }
+
     /// What of a file was hit, for people.
     pub(super) fn region(&self, damage: &Damage) -> String {
         let Some(at) = damage.at() else { return "all of it".to_owned() };
