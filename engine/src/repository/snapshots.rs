@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError};
 use futures::future::ready;
 use futures::stream::TryStreamExt;
 
-use super::index::SNAPSHOTS_KEY;
+use super::index::{LATEST_KEY, SNAPSHOTS_KEY};
 use super::{ReadError, Repository, RepositoryError};
 use crate::object::{Latest, ObjectKind, ObjectRef, Snapshot, SnapshotEntry, SourceInfo};
 
@@ -53,6 +53,11 @@ impl Repository {
             None => true,
         };
         let newest = self.choose(highest, agrees).await?;
+        if let Some(Latest { latest_snapshot, .. }) = &pointer
+            && !self.snapshot_refs().await?.contains(latest_snapshot)
+        {
+            self.note_damage(LATEST_KEY, format!("it names {latest_snapshot}, which is missing"));
+        }
         newest.map(|entry| entry.reference).ok_or_else(|| {
             RepositoryError::NoSuchSnapshot("the repository has no snapshots yet: run a backup".to_owned())
         })
