@@ -53,13 +53,13 @@ impl Damage {
     }
 }
 
-/// Every byte of a small file, every third of a larger one, and some of a large one
+/// Every byte of a small file, every third of a larger one, and some of a large one.
 pub(super) fn flips(objects: &Objects) -> Vec<Damage> {
     let mut damages = Vec::new();
     for (key, bytes) in objects {
         let step = match bytes.len() {
-            ..=2_000 => 1,
-            ..=100_000 => 3,
+            0..2_000 => 1,
+            2_000..100_000 => 3,
             _ => 9_973,
         };
         for at in (0..bytes.len()).step_by(step) {
