@@ -18,6 +18,7 @@ mod relate;
 mod tests;
 mod walk;
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use tokio_util::sync::CancellationToken;
@@ -189,17 +190,29 @@ impl Tree {
         let mut found = None;
         let mut below = 0..self.len() as u32;
         for component in path.split(|&byte| byte == b'/').filter(|component| !component.is_empty()) {
-            let mut at = below.start;
-            while at < below.end && self.names.of(&self.records[at as usize]) != component {
-                at = self.records[at as usize].end;
-            }
-            if at >= below.end {
-                return None;
-            }
+            let at = self.find_child(found.map_or(NONE, |EntryId(at)| at), below, component)?;
             found = Some(EntryId(at));
             below = at + 1..self.records[at as usize].end;
         }
         found
+    }
+
+    /// The child of `parent` with this name. All that is below the parent stands in `below`, its children in the order
+    /// of their names and each followed by what is below it: so halves are told by the child that their middle is under.
+    fn find_child(&self, parent: u32, below: Range<u32>, name: &[u8]) -> Option<u32> {
+        let Range { mut start, mut end } = below;
+        while start < end {
+            let mut child = start + (end - start) / 2;
+            while self.records[child as usize].parent != parent {
+                child = self.records[child as usize].parent;
+            }
+            match self.names.of(&self.records[child as usize]).cmp(name) {
+                Ordering::Equal => return Some(child),
+                Ordering::Less => start = self.records[child as usize].end,
+                Ordering::Greater => end = child,
+            }
+        }
+        None
     }
 
     /// The whole filemeta.

@@ -84,7 +84,9 @@ impl Folder {
 fn make(path: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => match path.parent() {
-            Some(parent) => File::open(parent)?.sync_all(),
+            Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+            // A relative path of one name: its parent is the current folder.
+            Some(_) => File::open(".")?.sync_all(),
             None => Ok(()),
         },
         Err(cause) if cause.kind() == ErrorKind::AlreadyExists => Ok(()),
