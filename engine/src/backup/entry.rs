@@ -3,7 +3,7 @@
 use super::BackupError;
 use super::compare::Known;
 use super::file::{self, ChunkQueue, FileError, StoredContent};
-use super::pipeline::Run;
+use super::run::Run;
 use crate::object::{EntryType, Extra, FileMeta, FileName, Hash, ObjectKind, ObjectRef, Posix, json};
 use crate::source::{Described, Entry, SourceError, Warning};
 

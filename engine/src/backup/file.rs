@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::BackupError;
-use super::pipeline::Run;
+use super::run::Run;
 use crate::chunker::Chunks;
 use crate::object::{Content, Hash, Hasher, INLINE_MAX, ObjectRef, json};
 use crate::source::FileReader;

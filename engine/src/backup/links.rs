@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::file::StoredContent;
-use super::pipeline::EntryTask;
+use super::run::EntryTask;
 
 /// The files with several names of one backup.
 #[derive(Default)]

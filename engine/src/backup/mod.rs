@@ -11,6 +11,7 @@ mod folder;
 mod links;
 mod pipeline;
 mod report;
+mod run;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -26,7 +27,8 @@ use crate::progress::{Phase, Progress};
 use crate::repository::{Existing, NewSnapshot, ReadError, Repository, RepositoryError, Written};
 use crate::source::{Source, SourceError};
 use compare::Previous;
-use pipeline::{Outcome, Pipeline};
+use pipeline::Pipeline;
+use run::Outcome;
 
 pub use report::{BackupReport, Counts};
 
