@@ -35,20 +35,22 @@ pub struct Member {
     pub length: u32,
 }
 
-/// Where every packed object lies. Some 48 bytes an object: repositories have millions of them.
+/// Where every packed object lies. 44 bytes an object: repositories have millions of them.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
     packs: Vec<Hash>,
-    /// Sorted.
-    entries: Vec<Entry>,
+    entries: Entries,
     /// What is not named by a hash: the CLI packs `index/latest`.
     pointers: BTreeMap<String, Location>,
 }
 
+/// The entries of each kind of object, in the order of [`ObjectKind::ALL`]; in a [`Catalog`] sorted.
+type Entries = [Vec<Entry>; ObjectKind::ALL.len()];
+
 /// Ordered by object, and for one object by the age of its packs in this catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
-    object: ObjectRef,
+    hash: Hash,
     pack: u32,
     offset: u32,
     length: u32,
@@ -82,13 +84,25 @@ impl Catalog {
 
     /// All objects and where they lie, sorted by key.
     pub(super) fn located(&self) -> impl Iterator<Item = (ObjectRef, Location)> + '_ {
-        self.entries.iter().map(|entry| (entry.object, self.location(entry)))
+        self.kinds().flat_map(move |(kind, entries)| {
+            entries.iter().map(move |entry| (ObjectRef::new(kind, entry.hash), self.location(entry)))
+        })
     }
 
     /// All objects of a kind, sorted.
     pub fn objects(&self, kind: ObjectKind) -> impl Iterator<Item = ObjectRef> + '_ {
-        let start = self.entries.partition_point(|entry| entry.object.kind < kind);
-        self.entries[start..].iter().map(|entry| entry.object).take_while(move |object| object.kind == kind)
+        self.entries[kind as usize].iter().map(move |entry| ObjectRef::new(kind, entry.hash))
+    }
+
+    /// The number of an object among those of its kind: what [`Self::hash_at`] takes, of just this catalog.
+    pub fn number(&self, object: &ObjectRef) -> Option<u32> {
+        let at = self.entries[object.kind as usize].binary_search_by(|entry| entry.hash.cmp(&object.hash)).ok()?;
+        u32::try_from(at).ok()
+    }
+
+    /// The hash of the object with a number.
+    pub fn hash_at(&self, kind: ObjectKind, number: u32) -> Option<&Hash> {
+        self.entries[kind as usize].get(number as usize).map(|entry| &entry.hash)
     }
 
     /// Every pack that has an entry, or had one.
@@ -98,7 +112,7 @@ impl Catalog {
 
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.entries.len() + self.pointers.len()
+        self.entries.iter().map(Vec::len).sum::<usize>() + self.pointers.len()
     }
 
     /// Whether there are none.
@@ -109,7 +123,10 @@ impl Catalog {
     /// This catalog with more entries. What it has already stays where it is.
     pub fn with(self, added: Vec<PackMembers>) -> Self {
         let mut builder = Builder::from(self);
-        builder.entries.reserve_exact(added.iter().map(|pack| pack.members.len()).sum());
+        for (kind, entries) in ObjectKind::ALL.into_iter().zip(&mut builder.entries) {
+            let members = added.iter().flat_map(|pack| &pack.members);
+            entries.reserve_exact(members.filter(|member| member.object.kind == kind).count());
+        }
         for PackMembers { pack, members } in added {
             for Member { object, offset, length } in members {
                 builder.add(object, pack, offset, length);
@@ -128,15 +145,18 @@ impl Catalog {
     pub fn retain_packs(mut self, exists: impl Fn(&Hash) -> bool) -> (Self, usize) {
         let before = self.len();
         let keep: Vec<bool> = self.packs.iter().map(&exists).collect();
-        self.entries.retain(|entry| keep[entry.pack as usize]);
+        self.entries.iter_mut().for_each(|entries| entries.retain(|entry| keep[entry.pack as usize]));
         self.pointers.retain(|_, location| exists(&location.pack));
         let dropped = before - self.len();
         (self, dropped)
     }
 
     fn entry(&self, object: &ObjectRef) -> Option<&Entry> {
-        let at = self.entries.binary_search_by(|entry| entry.object.cmp(object)).ok()?;
-        self.entries.get(at)
+        self.entries[object.kind as usize].get(self.number(object)? as usize)
+    }
+
+    fn kinds(&self) -> impl Iterator<Item = (ObjectKind, &Vec<Entry>)> {
+        ObjectKind::ALL.into_iter().zip(&self.entries)
     }
 
     fn location(&self, entry: &Entry) -> Location {
@@ -153,7 +173,7 @@ impl Catalog {
 pub(super) struct Builder {
     packs: Vec<Hash>,
     numbers: HashMap<Hash, u32>,
-    entries: Vec<Entry>,
+    entries: Entries,
     pointers: BTreeMap<String, Location>,
 }
 
@@ -172,7 +192,7 @@ impl Builder {
         if number == next {
             self.packs.push(pack);
         }
-        self.entries.push(Entry { object, pack: number, offset, length });
+        self.entries[object.kind as usize].push(Entry { hash: object.hash, pack: number, offset, length });
     }
 
     pub(super) fn add_pointer(&mut self, key: &str, location: Location) {
@@ -180,10 +200,12 @@ impl Builder {
     }
 
     pub(super) fn build(mut self) -> Catalog {
-        if !self.entries.is_sorted() {
-            self.entries.sort_unstable();
+        for entries in &mut self.entries {
+            if !entries.is_sorted() {
+                entries.sort_unstable();
+            }
+            entries.dedup_by(|later, first| later.hash == first.hash);
         }
-        self.entries.dedup_by(|later, first| later.object == first.object);
         Catalog { packs: self.packs, entries: self.entries, pointers: self.pointers }
     }
 }

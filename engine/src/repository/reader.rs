@@ -81,6 +81,11 @@ impl ObjectReader {
         &self.0.repository
     }
 
+    /// The catalog that it goes by.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.0.catalog
+    }
+
     /// Where an object lies, for reading in physical order: the number of its pack, and the offset. What lies by itself
     /// comes last.
     pub fn locality(&self, object: &ObjectRef) -> (u32, u64) {

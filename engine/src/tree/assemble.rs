@@ -11,7 +11,7 @@ use super::problems::show_path;
 use super::record::{NONE, Record};
 use super::relate::{Index, resolve_hardlinks, resolve_parents};
 use super::{Cancelled, Tree};
-use crate::object::{ObjectKind, ObjectRef};
+use crate::object::ObjectRef;
 
 /// Deeper folders are left out: no file system has them, and every path would cost its length again and again.
 const DEEPEST: usize = 4096;
@@ -53,7 +53,8 @@ pub(super) fn assemble(
     let contents = Contents::new(objects.name_contents(), contents);
     order.extend((0..rank.len() as u32).filter(|&entry| rank[entry as usize] == NONE));
     drop(rank);
-    let Draft { mut records, mut filemetas, names, problems, .. } = draft;
+    let Draft { mut records, mut filemetas, owners, names, problems, .. } = draft;
+    let owners = owners.into_vec();
     permute(&mut order, |a, b| {
         records.swap(a, b);
         filemetas.swap(a, b);
@@ -61,8 +62,9 @@ pub(super) fn assemble(
     records.truncate(kept);
     filemetas.truncate(kept);
     set_ends(&mut records);
-    let modes = collects_modes && records.iter().any(|record| record.mode != 0);
-    Ok(Tree { records, filemetas, names, contents, hardlinks, modes, problems })
+    let modes = collects_modes
+        && records.iter().any(|record| owners.get(record.owner as usize).is_some_and(|owner| owner.mode != 0));
+    Ok(Tree { records, filemetas, owners, names, contents, hardlinks, modes, problems })
 }
 
 /// The entries of each folder, sorted by name.
@@ -223,7 +225,7 @@ fn tell(
     let bad: Vec<u32> = draft.bad.keys().copied().collect();
     let ids = draft.file_ids(objects, root, &bad, cancel)?;
     for (at, reason) in std::mem::take(&mut draft.bad) {
-        let object = ObjectRef::new(ObjectKind::Filemeta, draft.filemetas[at as usize]).to_string();
+        let object = draft.filemetas.object(at as usize).to_string();
         let path = path_of(draft, at).unwrap_or_else(|| ids.get(&at).cloned().unwrap_or_default().into_bytes());
         let mut problem = if reason.starts_with(&object) { reason } else { format!("{object}: {reason}") };
         match lost.get(&at) {

@@ -12,23 +12,23 @@ use tokio_util::sync::CancellationToken;
 
 use super::Cancelled;
 use super::contents::NameContents;
+use super::filemetas::Filemetas;
 use super::names::Names;
 use super::objects::{ReadObjects, read_json};
 use super::problems::Problems;
-use super::record::{Record, name_problem};
+use super::record::{Owner, Owners, Record, name_problem};
 use super::walk::walk;
 use crate::object::{FileMeta, Hash, ObjectKind, ObjectRef};
 use crate::workers;
 
 /// The entries before their relations are known. They are numbered in the order of the walk.
 pub(super) struct Draft {
-    pub(super) filemetas: Vec<Hash>,
+    pub(super) filemetas: Filemetas,
+    pub(super) owners: Owners,
     pub(super) records: Vec<Record>,
     pub(super) names: Names,
     /// For each entry the hash of its fileId.
     pub(super) ids: Vec<u64>,
-    /// For each entry the hash of its parent's fileId, [`TOP`] at the top.
-    pub(super) parents: Vec<u64>,
     /// Entries whose parent is written as a filemeta reference, as old writers did, with that.
     pub(super) old_parents: BTreeMap<u32, Hash>,
     /// Entries whose content has another name than the repository would give it, with that.
@@ -54,11 +54,11 @@ impl Draft {
         cancel: &CancellationToken,
     ) -> Result<Self, Cancelled> {
         let mut draft = Self {
-            filemetas: Vec::new(),
+            filemetas: Filemetas::new(objects.catalog()),
+            owners: Owners::default(),
             records: Vec::new(),
             names: Names::default(),
             ids: Vec::new(),
-            parents: Vec::new(),
             old_parents: BTreeMap::new(),
             contents: Vec::new(),
             hardlinks: Vec::new(),
@@ -73,7 +73,7 @@ impl Draft {
                 draft.bad.insert(draft.filemetas.len() as u32, reason);
             }
             draft.ids.push(id_hash(&draft.hasher, &entry.key));
-            draft.filemetas.push(entry.filemeta.hash);
+            draft.filemetas.push(entry.filemeta);
         })?;
         draft.problems = problems;
         draft.read_filemetas(objects, cancel)?;
@@ -82,9 +82,8 @@ impl Draft {
 
     fn read_filemetas(&mut self, objects: &dyn ReadObjects, cancel: &CancellationToken) -> Result<(), Cancelled> {
         let wanted = physical_order(objects, &self.filemetas, &self.bad);
-        let filemetas = std::mem::take(&mut self.filemetas);
-        self.records = vec![Record::unread(); filemetas.len()];
-        self.parents = vec![TOP; filemetas.len()];
+        self.records = vec![Record::unread(); self.filemetas.len()];
+        let filemetas = std::mem::replace(&mut self.filemetas, Filemetas::new(Arc::default()));
         let next = AtomicUsize::new(0);
         let batches = wanted.chunks(BATCH).collect::<Vec<_>>();
         let context = Context { objects, hasher: self.hasher.clone(), contents: objects.name_contents() };
@@ -96,7 +95,7 @@ impl Draft {
                 let (filemetas, context) = (&filemetas, &context);
                 workers::spawn(scope, move || {
                     while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let read = |&at: &u32| (at, Parsed::read(context, filemetas[at as usize]));
+                        let read = |&at: &u32| (at, Parsed::read(context, filemetas.object(at as usize)));
                         let read: Vec<_> = batch.iter().map(read).collect();
                         if cancel.is_cancelled() || sender.send(read).is_err() {
                             return;
@@ -118,7 +117,7 @@ impl Draft {
     }
 
     fn place(&mut self, at: u32, parsed: Parsed) {
-        let Parsed { mut record, name, parent, old_parent, content, hardlink } = parsed;
+        let Parsed { mut record, owner, name, parent, old_parent, content, hardlink } = parsed;
         let problem = name_problem(&name);
         match (problem.is_none().then(|| self.names.push(&name)).flatten(), u8::try_from(name.len())) {
             (Some(name_at), Ok(name_len)) => (record.name_at, record.name_len) = (name_at, name_len),
@@ -135,7 +134,8 @@ impl Draft {
         if let Some(old_parent) = old_parent {
             self.old_parents.insert(at, old_parent);
         }
-        self.parents[at as usize] = parent;
+        record.set_parent_id(parent);
+        record.owner = self.owners.number(owner);
         self.records[at as usize] = record;
     }
 
@@ -163,9 +163,9 @@ impl Draft {
     }
 }
 
-fn physical_order(objects: &dyn ReadObjects, filemetas: &[Hash], bad: &BTreeMap<u32, String>) -> Vec<u32> {
+fn physical_order(objects: &dyn ReadObjects, filemetas: &Filemetas, bad: &BTreeMap<u32, String>) -> Vec<u32> {
     let mut wanted: Vec<u32> = (0..filemetas.len() as u32).filter(|at| !bad.contains_key(at)).collect();
-    wanted.sort_by_cached_key(|&at| objects.locality(&ObjectRef::new(ObjectKind::Filemeta, filemetas[at as usize])));
+    wanted.sort_by_cached_key(|&at| objects.locality(&filemetas.object(at as usize)));
     wanted
 }
 
@@ -179,7 +179,9 @@ struct Context<'a> {
 /// What a filemeta says, with everything that owns memory taken out.
 struct Parsed {
     record: Record,
+    owner: Owner,
     name: Vec<u8>,
+    /// The hash of its fileId, [`TOP`] at the top.
     parent: u64,
     old_parent: Option<Hash>,
     /// The content, if it has an unusual name.
@@ -188,9 +190,8 @@ struct Parsed {
 }
 
 impl Parsed {
-    fn read(context: &Context<'_>, filemeta: Hash) -> Result<Self, String> {
+    fn read(context: &Context<'_>, reference: ObjectRef) -> Result<Self, String> {
         let Context { objects, hasher, contents } = context;
-        let reference = ObjectRef::new(ObjectKind::Filemeta, filemeta);
         let meta: FileMeta = read_json(*objects, &reference).map_err(|why| why.to_string())?;
         let name = meta.name_bytes().map_err(|_| format!("{reference} has a name that is not base64"))?;
         let record = Record::from_meta(&meta);
@@ -199,6 +200,7 @@ impl Parsed {
             .filter(|content| record.has_content() && *content != contents.content_ref(&record.content_hash));
         Ok(Self {
             record,
+            owner: Owner::of(&meta),
             name: name.into_owned(),
             parent: meta.parent().map_or(TOP, |parent| id_hash(hasher, parent)),
             old_parent: meta.parent().and_then(old_reference),

@@ -11,12 +11,15 @@ use crate::object::{
     Content, EntryType, Extra, FileMeta, FileName, Hash, Kind, Leaf, LeafEntry, Node, ObjectKind, ObjectRef, Posix,
     file_id_component, json,
 };
+use crate::pack::Catalog;
 use crate::repository::ReadError;
 use crate::store::{StoreError, StoreErrorKind};
 
 #[derive(Default)]
 pub(crate) struct Memory {
     objects: HashMap<ObjectRef, Bytes>,
+    /// Says where some of them lie; what it says is not used.
+    pub(crate) catalog: Arc<Catalog>,
     pub(crate) entries: Vec<LeafEntry>,
     /// From now on the store fails for everything but the tree.
     pub(crate) store_fails: bool,
@@ -39,6 +42,10 @@ impl ReadObjects for Memory {
 
     fn locality(&self, object: &ObjectRef) -> (u32, u64) {
         (0, u64::from(object.hash.as_bytes()[0]))
+    }
+
+    fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.catalog)
     }
 
     fn name_contents(&self) -> Arc<dyn NameContents> {

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::contents::NameContents;
 use crate::object::{ObjectRef, json};
+use crate::pack::Catalog;
 use crate::repository::{ObjectReader, ReadError, Repository};
 use crate::source::Warning;
 
@@ -18,6 +19,9 @@ pub trait ReadObjects: Send + Sync {
 
     /// Where it lies, for reading in physical order.
     fn locality(&self, object: &ObjectRef) -> (u32, u64);
+
+    /// The catalog of what is packed.
+    fn catalog(&self) -> Arc<Catalog>;
 
     /// How contents are named here.
     fn name_contents(&self) -> Arc<dyn NameContents>;
@@ -35,6 +39,10 @@ impl ReadObjects for ObjectReader {
 
     fn locality(&self, object: &ObjectRef) -> (u32, u64) {
         Self::locality(self, object)
+    }
+
+    fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(Self::catalog(self))
     }
 
     fn name_contents(&self) -> Arc<dyn NameContents> {

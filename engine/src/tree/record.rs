@@ -1,5 +1,7 @@
-//! One entry as it is kept: 80 bytes. Its filemeta's name (32 bytes) and its own name lie elsewhere. There may be
-//! millions of them, so nothing here owns memory, and what few entries have is in tables of its own.
+//! One entry as it is kept: 72 bytes. Its own name, its filemeta's and what many entries share lie elsewhere. There may
+//! be millions of them, so nothing here owns memory, and what few entries have is in tables of its own.
+
+use std::collections::HashMap;
 
 use crate::object::{EntryType, FileMeta, Hash, Kind};
 
@@ -19,13 +21,46 @@ pub(super) struct Record {
     pub(super) parent: u32,
     /// One past the number of the last entry below it.
     pub(super) end: u32,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) flags: u32,
+    /// The number of its [`Owner`].
+    pub(super) owner: u32,
     pub(super) name_at: u32,
-    pub(super) mode: u16,
     pub(super) name_len: u8,
     bits: u8,
+}
+
+/// Whose an entry is, and who may do what with it: a tree has few that differ.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(super) struct Owner {
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) mode: u32,
+    pub(super) flags: u32,
+}
+
+impl Owner {
+    pub(super) const fn of(meta: &FileMeta) -> Self {
+        Self { uid: meta.uid, gid: meta.gid, mode: meta.mode & 0o7777, flags: meta.flags }
+    }
+}
+
+/// The owners of a tree, while it is read.
+#[derive(Debug, Default)]
+pub(super) struct Owners {
+    numbers: HashMap<Owner, u32>,
+    owners: Vec<Owner>,
+}
+
+impl Owners {
+    pub(super) fn number(&mut self, owner: Owner) -> u32 {
+        *self.numbers.entry(owner).or_insert_with(|| {
+            self.owners.push(owner);
+            self.owners.len() as u32 - 1
+        })
+    }
+
+    pub(super) fn into_vec(self) -> Vec<Owner> {
+        self.owners
+    }
 }
 
 const FOLDER: u8 = 1;
@@ -45,13 +80,10 @@ impl Record {
             size: 0,
             mtime: 0,
             mtime_nsec: 0,
-            parent: NONE,
+            parent: 0,
             end: 0,
-            uid: 0,
-            gid: 0,
-            flags: 0,
+            owner: 0,
             name_at: 0,
-            mode: 0,
             name_len: 0,
             bits: 0,
         }
@@ -82,11 +114,19 @@ impl Record {
         record.bits = bits;
         record.mtime = meta.mtime;
         record.mtime_nsec = meta.mtime_nsec().min(999_999_999);
-        record.uid = meta.uid;
-        record.gid = meta.gid;
-        record.flags = meta.flags;
-        record.mode = (meta.mode & 0o7777) as u16;
         record
+    }
+
+    /// Keeps the hash of the parent's fileId until the parent is known, in the room of what is known only then.
+    pub(super) const fn set_parent_id(&mut self, id: u64) {
+        (self.parent, self.end) = ((id >> 32) as u32, id as u32);
+    }
+
+    /// The hash of the parent's fileId, instead of which the entry is now at the top.
+    pub(super) const fn take_parent_id(&mut self) -> u64 {
+        let id = (self.parent as u64) << 32 | self.end as u64;
+        (self.parent, self.end) = (NONE, 0);
+        id
     }
 
     pub(super) const fn is_folder(&self) -> bool {

@@ -42,7 +42,7 @@ pub(super) fn resolve_parents(draft: &mut Draft, index: &Index, objects: &dyn Re
     let by_filemeta: BTreeMap<Hash, u32> =
         if old_parents.is_empty() { BTreeMap::new() } else { draft.filemetas.iter().copied().zip(0..).collect() };
     for at in 0..draft.records.len() as u32 {
-        let id = draft.parents[at as usize];
+        let id = draft.records[at as usize].take_parent_id();
         if id == TOP {
             continue;
         }
@@ -65,7 +65,6 @@ pub(super) fn resolve_parents(draft: &mut Draft, index: &Index, objects: &dyn Re
             }
         }
     }
-    draft.parents = Vec::new();
 }
 
 /// Second names whose first name is in the tree and has the same content; the others are files of their own.
