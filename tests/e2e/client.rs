@@ -13,6 +13,8 @@ pub(crate) struct Snapshot {
     pub(crate) seq: u64,
     pub(crate) root: String,
     pub(crate) tags: Vec<String>,
+    /// Everything that `list` says of it.
+    pub(crate) value: Value,
 }
 
 /// The snapshots of a repository, newest first.
@@ -27,6 +29,7 @@ pub(crate) fn snapshots(daemon: &Daemon<'_>, repository: &str) -> Vec<Snapshot> 
             seq: number(snapshot, "seq"),
             root: text(snapshot, "root"),
             tags: snapshot["tags"].as_array().into_iter().flatten().filter_map(Value::as_str).map(Into::into).collect(),
+            value: snapshot.clone(),
         })
         .collect()
 }

@@ -7,7 +7,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use cloudstic_e2e::golden;
-use cloudstic_e2e::oracle::manifest;
+use cloudstic_e2e::oracle::{manifest, python};
+use cloudstic_e2e::ran::{Ran, limited};
 use cloudstic_e2e::site::{Credential, Daemon, Site};
 use cloudstic_e2e::skip::{is_root, skipped};
 use serde_json::Value;
@@ -45,14 +46,14 @@ fn an_encrypted_repository_is_read_whole_with_its_password() {
 #[test]
 fn an_encrypted_repository_opens_with_its_platform_key() {
     let site = site_with("encrypted", Credential::PlatformKey(PLATFORM_KEY));
-    snapshots_agree(&site.start(), "encrypted");
+    all_snapshots_agree(&site.start(), &site, "encrypted");
 }
 
 #[test]
 fn an_encrypted_repository_opens_with_its_recovery_words() {
     let keys = golden::expected("encrypted", "keys.json");
     let site = site_with("encrypted", Credential::RecoveryWords(keys["recovery_mnemonic"].as_str().unwrap()));
-    snapshots_agree(&site.start(), "encrypted");
+    all_snapshots_agree(&site.start(), &site, "encrypted");
 }
 
 #[test]
@@ -94,6 +95,7 @@ fn all_snapshots_agree(daemon: &Daemon<'_>, site: &Site, name: &str) {
     for (i, reference) in golden_refs(name).iter().enumerate() {
         listing_agrees(daemon, name, i + 1, reference);
         tree_agrees(daemon, site, name, i + 1, reference);
+        archive_agrees(daemon, site, name, i + 1, reference);
     }
 }
 
@@ -111,6 +113,10 @@ fn snapshots_agree(daemon: &Daemon<'_>, name: &str) {
         assert_eq!(ours.reference, theirs["Ref"]);
         assert_eq!(ours.seq, theirs["Snap"]["seq"].as_u64().unwrap());
         assert_eq!(ours.root, theirs["Snap"]["root"]);
+        assert_eq!(ours.value["created"], theirs["Created"]);
+        for part in ["type", "account", "path"] {
+            assert_eq!(ours.value["source"][part], theirs["Snap"]["source"][part], "{part} of {}", ours.reference);
+        }
         let tags = theirs["Snap"]["tags"].as_array().into_iter().flatten();
         assert!(ours.tags.iter().eq(tags.map(|tag| tag.as_str().unwrap())), "{:?}", ours.tags);
     }
@@ -125,10 +131,44 @@ fn listing_agrees(daemon: &Daemon<'_>, name: &str, number: usize, reference: &st
     for (meta_ref, meta) in metas {
         let path = meta["fileId"].as_str().unwrap();
         let entry = listed.get(path).unwrap_or_else(|| panic!("ls does not show {path:?}"));
+        assert_eq!(entry["ref"], meta_ref.as_str(), "{path}");
         assert_eq!(entry["type"], meta["type"], "{path}");
-        assert_eq!(entry["size"].as_u64().unwrap_or(0), meta["size"].as_u64().unwrap_or(0), "{path}");
-        assert_eq!(entry["ref"].as_str().unwrap_or(meta_ref), meta_ref, "{path}");
+        // The CLI leaves out what is zero or empty.
+        for key in ["size", "mode", "uid", "gid"] {
+            assert_eq!(entry[key].as_u64().unwrap_or(0), meta[key].as_u64().unwrap_or(0), "{key} of {path}");
+        }
+        let hash = |value: &Value| value["content_hash"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(hash(entry), hash(meta), "{path}");
+        let mtime = chrono::DateTime::from_timestamp(meta["mtime"].as_i64().unwrap(), 0).unwrap();
+        let ours: chrono::DateTime<chrono::Utc> = entry["mtime"].as_str().unwrap().parse().unwrap();
+        assert_eq!(ours, mtime, "{path}");
     }
+}
+
+/// An archive has the names, sizes, bytes and times that the CLI's had.
+fn archive_agrees(daemon: &Daemon<'_>, site: &Site, name: &str, number: usize, reference: &str) {
+    const COMPARE: &str = r#"
+import calendar, hashlib, json, sys, zipfile
+archive, expected = zipfile.ZipFile(sys.argv[1]), json.load(open(sys.argv[2]))
+found = {info.filename: info for info in archive.infolist()}
+assert len(found) == len(archive.infolist()) == len(expected), (len(found), len(expected))
+def mtime(extra):
+    while extra:
+        kind, size = extra[0] | extra[1] << 8, extra[2] | extra[3] << 8
+        if kind == 0x5455: return int.from_bytes(extra[5:9], "little", signed=True)
+        extra = extra[4 + size:]
+for truth in expected:
+    info = found[truth["name"]]
+    assert mtime(info.extra) == mtime(bytes.fromhex(truth["extra"])), truth["name"]
+    if truth["sha256"] is None: assert info.is_dir(), truth["name"]
+    else: assert hashlib.sha256(archive.read(info)).hexdigest() == truth["sha256"], truth["name"]
+"#;
+    let archive = site.path(&format!("restored-{number}.zip"));
+    daemon.ctl(&["restore", "golden", reference, "--zip", archive.to_str().unwrap()]).ok();
+    let expected = golden::folder(name).join(format!("expected/restore-zip-{number}.json"));
+    let mut command = limited(python());
+    command.args(["-c", COMPARE]).arg(archive).arg(expected);
+    Ran::run(command).ok();
 }
 
 /// What is restored is what the source was: bytes, modes, times, attributes, and as root owners.
