@@ -118,6 +118,9 @@ pub(crate) struct Backup {
     /// Read every file again, even if it looks unchanged
     #[arg(long)]
     pub(crate) read_all: bool,
+    /// Do nothing if another job of the profile waits or runs, instead of waiting for it
+    #[arg(long, conflicts_with = "repository")]
+    pub(crate) skip_if_busy: bool,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
 }

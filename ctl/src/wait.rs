@@ -143,6 +143,10 @@ fn tell(out: &Output, job: &Job) {
             "INTERRUPTED",
             &format!("job {} was interrupted: the daemon stopped before it had ended; start it again", job.id),
         ),
+        JobState::Skipped => {
+            let reason = job.failure.as_ref().map_or("another job did its work", |failure| &failure.message);
+            out.note(format!("warning: job {} was skipped: {reason}", job.id));
+        }
         JobState::Failed => match &job.failure {
             Some(failure) => out.failure(&failure.reason, &failure.message),
             None => out.failure("INTERNAL", &format!("job {} failed; see `cloudsticctl job logs {}`", job.id, job.id)),

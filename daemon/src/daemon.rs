@@ -14,7 +14,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::operations::{Engine, Queries};
 use crate::state::{State, StateError};
-use crate::supervisor::{JobRunner, Supervisor, TaskKind, Tasks};
+use crate::supervisor::{JobRunner, Limits, Supervisor, TaskKind, Tasks};
 
 /// How long the end waits for tasks that have been told to end.
 const LAST_TASKS: Duration = Duration::from_secs(3);
@@ -79,8 +79,12 @@ impl Daemon {
         }
         // Before the supervisor: if the address is taken, nothing has begun.
         let (socket, listener) = Socket::listen(&settings.socket, settings.socket_group).await?;
-        let limit = settings.max_running_jobs;
-        let supervisor = Supervisor::start(state.clone(), recovered.last_id, limit, runner, clock, &tasks);
+        let repositories = config.repositories.iter();
+        let limits = Limits {
+            jobs: settings.max_running_jobs,
+            repositories: repositories.filter_map(|(name, it)| Some((name.clone(), it.max_running_jobs?))).collect(),
+        };
+        let supervisor = Supervisor::start(state.clone(), recovered.last_id, limits, runner, clock, &tasks);
         let services = Services {
             supervisor: supervisor.clone(),
             queries,

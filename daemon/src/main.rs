@@ -43,7 +43,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let config = Config::load(&arguments.config)?;
+    // The daemon tells this path to people who are elsewhere.
+    let config = Config::load(&std::path::absolute(&arguments.config)?)?;
     if arguments.check_config {
         let (repositories, profiles) = (config.repositories.len(), config.profiles.len());
         let path = arguments.config.display();

@@ -77,6 +77,8 @@ reasons! {
     StoreFailed = "STORE_FAILED",
     /// Objects of the repository are damaged or missing.
     Damaged = "DAMAGED",
+    /// Another job holds the profile.
+    ProfileBusy = "PROFILE_BUSY",
     /// The job was cancelled.
     Cancelled = "CANCELLED",
     /// The daemon is stopping.

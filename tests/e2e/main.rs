@@ -11,3 +11,4 @@ mod foreign;
 mod interruptions;
 mod mistakes;
 mod roundtrip;
+mod together;

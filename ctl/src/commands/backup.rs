@@ -30,5 +30,6 @@ fn spec(args: cli::Backup) -> Result<BackupSpec, Error> {
         excludes: args.exclude,
         dry_run: args.dry_run,
         read_all: args.read_all,
+        skip_if_busy: args.skip_if_busy,
     })
 }

@@ -20,6 +20,9 @@ pub(crate) fn bytes(arguments: impl IntoIterator<Item = OsString>) -> Vec<Vec<u8
 
 /// A path on this host, absolute: the daemon's working directory is not the caller's.
 pub(crate) fn absolute(path: &Path) -> Result<Vec<u8>, Error> {
+    if path.as_os_str().is_empty() {
+        return Err(Error::Arguments("the path is empty".to_owned()));
+    }
     let absolute = std::path::absolute(path)
         .map_err(|error| Error::Arguments(format!("cannot make {} an absolute path: {error}", path.display())))?;
     Ok(without_dots(absolute).into_os_string().into_vec())

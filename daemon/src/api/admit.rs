@@ -1,13 +1,16 @@
 //! Which jobs are let in, and with whose rights: the rules between what a caller asks for and what the daemon, which can
 //! do more than the caller, does.
 //!
-//! - A backup of a profile is what the administrator has configured: every caller may run it. A backup of any path reads
-//!   with the daemon's rights, so only who has these anyway may ask for it.
+//! - A backup of a profile is what the administrator has configured: every caller may run it, but not leave out more. A
+//!   backup of any path reads with the daemon's rights, so only who has these anyway may ask for it.
 //! - A restore to a folder writes with the caller's rights, never with more. A daemon that cannot take these on refuses.
 //! - An archive goes to the caller's own stream.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use bytes::Bytes;
-use cloudstic_engine::restore::Identity;
 use cloudstic_proto::{Reason, v1};
 use tokio::sync::mpsc;
 use v1::job_spec::Operation;
@@ -15,7 +18,7 @@ use v1::job_spec::Operation;
 use crate::access::{Access, Caller};
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::supervisor::{Description, Submission};
+use crate::supervisor::{Description, Needs, Sharing, Submission};
 
 /// A job that [`v1::jobs_server::Jobs::submit`] may start.
 pub(super) fn job(
@@ -43,7 +46,8 @@ pub(super) fn archive(
 ) -> Result<Submission, Failure> {
     let repository = repository(&spec.repository, config)?;
     check_snapshot(&spec.snapshot)?;
-    Ok(submission(Operation::Archive(spec), repository, String::new(), caller, None, Some(output)))
+    let needs = Needs { repository, sharing: Sharing::Shared, streams: true, ..Needs::default() };
+    Ok(Submission { output: Some(output), ..submission(Operation::Archive(spec), needs, caller) })
 }
 
 fn backup(spec: v1::BackupSpec, caller: &Caller, access: &Access, config: &Config) -> Result<Submission, Failure> {
@@ -57,14 +61,35 @@ fn backup(spec: v1::BackupSpec, caller: &Caller, access: &Access, config: &Confi
             return Err(Failure::bad_request("the path to back up must be absolute"));
         }
         let repository = repository(&spec.repository, config)?;
-        return Ok(submission(Operation::Backup(spec), repository, String::new(), caller, None, None));
+        let needs = Needs { repository, sharing: sharing(&spec), ..Needs::default() };
+        return Ok(submission(Operation::Backup(spec), needs, caller));
     }
     if !spec.repository.is_empty() || !spec.path.is_empty() {
         return Err(Failure::bad_request("give a profile, or a repository and a path, not both"));
     }
+    if !spec.excludes.is_empty() && !access.is_master(caller) {
+        return Err(denied(
+            "only root and the daemon's own user may leave out more than the profile does: see its excludes in the \
+             configuration",
+        ));
+    }
     let name = spec.profile.clone();
     let profile = config.profiles.get(&name).ok_or_else(|| no_such_profile(&name, config))?;
-    Ok(submission(Operation::Backup(spec), profile.repository.clone(), name, caller, None, None))
+    let needs = Needs {
+        profiles: vec![name.clone()],
+        repository: profile.repository.clone(),
+        sharing: sharing(&spec),
+        streams: false,
+    };
+    let skip_if_busy = spec.skip_if_busy;
+    let mut submission = submission(Operation::Backup(spec), needs, caller);
+    submission.description.profile = name;
+    Ok(Submission { skip_if_busy, ..submission })
+}
+
+/// A backup that writes nothing takes no lock.
+const fn sharing(spec: &v1::BackupSpec) -> Sharing {
+    if spec.dry_run { Sharing::None } else { Sharing::Shared }
 }
 
 fn restore(spec: v1::RestoreSpec, caller: &Caller, access: &Access, config: &Config) -> Result<Submission, Failure> {
@@ -86,19 +111,30 @@ fn restore(spec: v1::RestoreSpec, caller: &Caller, access: &Access, config: &Con
             ));
         }
     };
-    Ok(submission(Operation::Restore(spec), repository, String::new(), caller, identity, None))
+    let needs = Needs {
+        profiles: if spec.dry_run { Vec::new() } else { profiles_at(&spec.target, config) },
+        repository,
+        sharing: Sharing::Shared,
+        streams: false,
+    };
+    Ok(Submission { identity, ..submission(Operation::Restore(spec), needs, caller) })
 }
 
-fn submission(
-    operation: Operation,
-    repository: String,
-    profile: String,
-    caller: &Caller,
-    identity: Option<Identity>,
-    output: Option<mpsc::Sender<Bytes>>,
-) -> Submission {
+/// The profiles whose files a restore to this folder writes: their backups would store what is half restored.
+fn profiles_at(target: &[u8], config: &Config) -> Vec<String> {
+    let target = Path::new(OsStr::from_bytes(target));
+    let touched = config.profiles.iter().filter(|(_, profile)| {
+        let source = &profile.source;
+        source.starts_with(target) || target.starts_with(source)
+    });
+    touched.map(|(name, _)| name.clone()).collect()
+}
+
+fn submission(operation: Operation, needs: Needs, caller: &Caller) -> Submission {
     let spec = v1::JobSpec { operation: Some(operation) };
-    Submission { description: Description { spec, repository, profile, uid: caller.uid }, identity, output }
+    let repository = needs.repository.clone();
+    let description = Description { spec, repository, profile: String::new(), uid: caller.uid };
+    Submission { description, needs, skip_if_busy: false, identity: None, output: None }
 }
 
 fn repository(name: &str, config: &Config) -> Result<String, Failure> {
@@ -131,6 +167,7 @@ mod tests {
     use super::*;
     use crate::accounts::Accounts;
     use crate::config::AccessConfig;
+    use cloudstic_engine::restore::Identity;
 
     const ROOT: u32 = 0;
     const DAEMON: u32 = 500;
@@ -164,6 +201,25 @@ mod tests {
         assert_eq!(submit(ad_hoc(), ADA, ROOT).unwrap_err(), Reason::PermissionDenied);
         assert!(submit(ad_hoc(), ROOT, DAEMON).is_ok());
         assert!(submit(ad_hoc(), DAEMON, DAEMON).is_ok());
+    }
+
+    #[test]
+    fn only_who_has_the_daemons_rights_may_leave_out_more_than_the_profile() {
+        let with = |profile: &str, excludes: &[&str]| {
+            let Operation::Backup(spec) = backup_of(profile, "", "") else { unreachable!() };
+            Operation::Backup(v1::BackupSpec { excludes: excludes.iter().map(|it| (*it).into()).collect(), ..spec })
+        };
+        assert_eq!(submit(with("home", &["*"]), ADA, ROOT).unwrap_err(), Reason::PermissionDenied);
+        assert!(submit(with("home", &["*"]), ROOT, ROOT).is_ok());
+    }
+
+    #[test]
+    fn a_restore_into_the_source_of_a_profile_excludes_its_backup() {
+        let profiles = |target| submit(restore_to(target), ROOT, ROOT).unwrap().needs.profiles;
+        assert_eq!(profiles("/home/ada/back"), ["home"]);
+        assert_eq!(profiles("/home"), ["home"]);
+        assert_eq!(profiles("/"), ["home"]);
+        assert_eq!(profiles("/homes"), [""; 0]);
     }
 
     #[test]

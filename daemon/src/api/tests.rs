@@ -21,7 +21,7 @@ use crate::failure::Failure;
 use crate::operations::fake::{ListingSender, fake_queries};
 use crate::state::State;
 use crate::supervisor::fake::{Starts, Verdict, fake_runner};
-use crate::supervisor::{TaskKind, Tasks};
+use crate::supervisor::{Limits, TaskKind, Tasks};
 
 /// Whoever the tests call as; neither root nor the daemon's user.
 const ADA: u32 = 4711;
@@ -55,7 +55,7 @@ async fn bench_of(own_uid: u32, identify: Identify, ada_may: bool) -> Bench {
     let (queries, listing, unwanted) = fake_queries();
     let users = if ada_may { [ADA].into() } else { [].into() };
     let services = Services {
-        supervisor: Supervisor::start(state, None, 1, runner, clock, &tasks),
+        supervisor: Supervisor::start(state, None, Limits { jobs: 1, ..Limits::default() }, runner, clock, &tasks),
         queries,
         config,
         access: Access::new(AccessConfig { users, groups: [].into() }, own_uid),

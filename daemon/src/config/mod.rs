@@ -91,6 +91,8 @@ pub struct RepositoryConfig {
     pub store: StoreLocation,
     /// What opens it; none for one that is not encrypted.
     pub credentials: Vec<CredentialRef>,
+    /// How many jobs work with it at once, at least 1; no limit of its own if `None`.
+    pub max_running_jobs: Option<usize>,
 }
 
 /// Where a repository lies. What it prints has no credentials in it.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cloudstic_engine::source::SourceError;
-use cloudstic_engine::source::local::{LocalOptions, check_mark, check_pattern};
+use cloudstic_engine::source::local::{LocalOptions, check_mark, check_pattern, excludes_folder};
 
 use super::reader::{At, Problem, Reader, Section};
 use super::values::{Grace, Level};
@@ -40,6 +40,9 @@ pub(super) fn read(reader: &Reader<'_>, path: &Path, accounts: &Accounts) -> Opt
     })
 }
 
+/// `sun_path` has 108 bytes, and the last one is NUL (unix(7)).
+const LONGEST_SOCKET: usize = 107;
+
 fn read_daemon(reader: &Reader<'_>, section: Option<Section<'_, '_>>, accounts: &Accounts) -> DaemonConfig {
     let mut daemon = DaemonConfig {
         socket: cloudstic_proto::DEFAULT_SOCKET.into(),
@@ -52,7 +55,14 @@ fn read_daemon(reader: &Reader<'_>, section: Option<Section<'_, '_>>, accounts: 
         log_format: LogFormat::Text,
     };
     let Some(mut section) = section else { return daemon };
-    if let Some(socket) = absolute(reader, section.string("socket")) {
+    let given = section.string("socket");
+    if let Some(long) = given.as_ref().filter(|path| path.value.len() > LONGEST_SOCKET) {
+        reader.problem(
+            long,
+            format!("is longer than {LONGEST_SOCKET} bytes, the most that the system allows for a socket"),
+        );
+    }
+    if let Some(socket) = absolute(reader, given) {
         daemon.socket = socket;
     }
     if let Some(group) = section.string("socket_group") {
@@ -141,8 +151,9 @@ fn read_repository(
     ] {
         credentials.extend(section.parsed(key).map(|secret| CredentialRef { kind, secret: secret.value }));
     }
+    let max_running_jobs = section.integer("max_running_jobs", 1, 64).map(|most| most.value as usize);
     section.finish();
-    let repository = store.clone().map(|store| RepositoryConfig { store: store.value, credentials });
+    let repository = store.clone().map(|store| RepositoryConfig { store: store.value, credentials, max_running_jobs });
     (repository, store)
 }
 
@@ -173,6 +184,7 @@ fn read_profile(
         reader.problem(name, format!("there is no repository {:?} (configured: {known})", name.value));
     }
     let source = section.required("source", "name the folder to back up");
+    let source_at = source.clone();
     let source = absolute(reader, source);
     let tags = texts(section.list("tags"));
     let options = LocalOptions {
@@ -183,7 +195,32 @@ fn read_profile(
         max_file_size: section.parsed::<Size>("max_file_size").map(|size| size.value.0),
     };
     section.finish();
+    let target = repository.as_ref().and_then(|name| repositories.get(&name.value)?.as_ref());
+    if let (Some(source), Some(at), Some(target)) = (&source, &source_at, target) {
+        check_not_within(reader, at, source, &options, target);
+    }
     Some(ProfileConfig { repository: repository?.value, source: source?, tags, options })
+}
+
+/// A backup of its own repository would grow with every run.
+fn check_not_within(
+    reader: &Reader<'_>,
+    at: &At<String>,
+    source: &Path,
+    options: &LocalOptions,
+    repository: &RepositoryConfig,
+) {
+    let StoreLocation::Local(store) = &repository.store;
+    let Ok(inside) = store.strip_prefix(source) else { return };
+    // A bad pattern has been told already; other file systems may not be entered.
+    if options.one_file_system || excludes_folder(&options.excludes, inside).unwrap_or(true) {
+        return;
+    }
+    let problem = match inside.as_os_str().is_empty() {
+        true => "is the store of the repository".to_owned(),
+        false => format!("has the repository in it: add \"/{}/\" to the excludes", inside.display()),
+    };
+    reader.problem(at, problem);
 }
 
 fn check_name(reader: &Reader<'_>, name: &At<String>) {

@@ -110,25 +110,25 @@ fn every_mistake_names_file_line_and_key() {
             "config.toml:5: profiles.home.source: must be an absolute path",
         ),
         (
-            &format!("{main}[profiles.home]\nrepository = \"main\"\nsource = \"/\"\nmax_file_size = \"big\""),
+            &format!("{main}[profiles.home]\nrepository = \"main\"\nsource = \"/h\"\nmax_file_size = \"big\""),
             r#"config.toml:6: profiles.home.max_file_size: not a size: write bytes as "4096", or "500 MB" (thousands), or "1 GiB" (powers of 1,024)"#,
         ),
         (
-            &format!("{main}[profiles.home]\nrepository = \"main\"\nsource = \"/\"\nexclude_caches = \"yes\""),
+            &format!("{main}[profiles.home]\nrepository = \"main\"\nsource = \"/h\"\nexclude_caches = \"yes\""),
             "config.toml:6: profiles.home.exclude_caches: must be true or false, not a text",
         ),
         (
-            &format!("{main}[profiles.home]\nrepository = \"main\"\nsource = \"/\"\nexclude_if_present = [\"a/b\"]"),
+            &format!("{main}[profiles.home]\nrepository = \"main\"\nsource = \"/h\"\nexclude_if_present = [\"a/b\"]"),
             r#"config.toml:6: profiles.home.exclude_if_present: "a/b" is not valid: the mark of a folder is the name of a file, without slashes (docs/excludes.md)"#,
         ),
         (
             &format!(
-                "{main}[profiles.home]\nrepository = \"main\"\nsource = \"/\"\nexcludes = [\n\"*.o\",\n\"x[z-a]\"\n]"
+                "{main}[profiles.home]\nrepository = \"main\"\nsource = \"/h\"\nexcludes = [\n\"*.o\",\n\"x[z-a]\"\n]"
             ),
             r#"config.toml:8: profiles.home.excludes: "x[z-a]" is not valid: invalid range; 'z' > 'a' (docs/excludes.md)"#,
         ),
         (
-            &format!("{main}[profiles.home]\nrepository = \"main\"\nsource = \"/\"\nexcludes = [\"a{{b\"]"),
+            &format!("{main}[profiles.home]\nrepository = \"main\"\nsource = \"/h\"\nexcludes = [\"a{{b\"]"),
             r#"config.toml:6: profiles.home.excludes: "a{b" is not valid: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?) (docs/excludes.md)"#,
         ),
         (
@@ -160,6 +160,34 @@ fn all_mistakes_are_told_at_once_and_in_order() {
 fn a_broken_repository_is_not_held_against_its_profiles() {
     let text = "[repositories.main]\nstore = 1\n[profiles.home]\nrepository = \"main\"\nsource = \"/\"";
     assert_eq!(problems(text), ["config.toml:2: repositories.main.store: must be a text in quotes, not a number"]);
+}
+
+#[test]
+fn a_repository_is_not_backed_up_into_itself() {
+    let with = |source: &str, more: &str| {
+        format!(
+            "[repositories.r]\nstore = \"local:/srv/b\"\n[profiles.p]\nrepository = \"r\"\nsource = \"{source}\"\n{more}"
+        )
+    };
+    let line = "config.toml:5: profiles.p.source";
+    assert_eq!(problems(&with("/srv/b", "")), [format!("{line}: is the store of the repository")]);
+    let inside = format!("{line}: has the repository in it: add \"/srv/b/\" to the excludes");
+    assert_eq!(problems(&with("/", "excludes = [\"/b/\"]")), [inside]);
+    for (source, more) in [
+        ("/", "excludes = [\"/srv/b/\"]"),
+        ("/srv", "excludes = [\"b\"]"),
+        ("/", "one_file_system = true"),
+        ("/srv/b/c", ""),
+    ] {
+        assert!(parse(&with(source, more)).is_ok(), "{source} {more}");
+    }
+}
+
+#[test]
+fn a_socket_must_have_a_path_that_the_system_takes() {
+    let with = |length: usize| format!("[daemon]\nsocket = \"/{}\"", "x".repeat(length - 1));
+    assert!(parse(&with(107)).is_ok());
+    assert_eq!(problems(&with(108)).len(), 1);
 }
 
 #[test]

@@ -120,7 +120,8 @@ mod tests {
         let credential = CredentialRef { kind: CredentialKind::Password, secret };
         let store = StoreLocation::Local("/srv".into());
         let credentials = if encrypted { vec![credential] } else { Vec::new() };
-        check_init(&request, &RepositoryConfig { store, credentials }).map_err(|failure| failure.reason)
+        let repository = RepositoryConfig { store, credentials, max_running_jobs: None };
+        check_init(&request, &repository).map_err(|failure| failure.reason)
     }
 
     #[test]

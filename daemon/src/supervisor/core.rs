@@ -8,7 +8,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloudstic_proto::v1;
+use cloudstic_proto::Reason;
+use cloudstic_proto::v1::{self, JobState};
 use futures::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
@@ -16,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::job::{Ended, Outcome, Queued, Running, operation_word, state_word};
 use super::{
-    JobContext, JobError, JobId, JobLog, JobRunner, LiveJob, LiveJobs, LogLevel, Queue, Submission, TaskKind, Tasks,
-    Work, no_such_job, panic_text,
+    JobContext, JobError, JobId, JobLog, JobRunner, Limits, LiveJob, LiveJobs, LogLevel, Queue, Submission, TaskKind,
+    Tasks, Work, no_such_job, panic_text,
 };
 use crate::clock::Clock;
 use crate::failure::Failure;
@@ -84,7 +85,7 @@ impl Core {
         state: State,
         live: Arc<LiveJobs>,
         last: Option<JobId>,
-        limit: usize,
+        limits: Limits,
         runner: Arc<dyn JobRunner>,
         clock: Arc<dyn Clock>,
         tasks: Tasks,
@@ -98,7 +99,7 @@ impl Core {
             tasks,
             commands,
             own_commands: own_commands.clone(),
-            queue: Queue::new(limit),
+            queue: Queue::new(limits),
             waiting: BTreeMap::new(),
             running: BTreeMap::new(),
             last,
@@ -157,7 +158,7 @@ impl Core {
         if self.stopping {
             return Ok(Err(Failure::shutting_down()));
         }
-        let Submission { description, identity, output } = submission;
+        let Submission { description, needs, skip_if_busy, identity, output } = submission;
         let now = self.clock.now();
         let id = JobId::next(self.last, now);
         self.last = Some(id);
@@ -166,11 +167,17 @@ impl Core {
         let log = Arc::new(JobLog::new(self.clock.clone()));
         log.add(LogLevel::Info, format!("{} queued by user {}", operation_word(&work.spec), job.job().uid));
 
+        if let Some(holder) = self.queue.holder_of(&needs.profiles).filter(|_| skip_if_busy) {
+            let skipped = job.skip(busy(&needs.profiles, holder), now);
+            let live = LiveJob::new(skipped.job().clone(), log);
+            self.finish(id, skipped, &live).await?;
+            return Ok(Ok(live.now()));
+        }
         let told = job.job().clone();
         self.state.save(id, told.clone(), log.take_unstored()).await?;
         let live = Arc::new(LiveJob::new(told.clone(), log));
         self.live.insert(id, live.clone());
-        self.queue.push(id, &told.profile);
+        self.queue.push(id, needs);
         self.waiting.insert(id, Waiting { job, work, live });
         Ok(Ok(told))
     }
@@ -248,7 +255,8 @@ impl Core {
         let job = ended.job();
         let outcome = state_word(job.state());
         if let Some(failure) = &job.failure {
-            live.log.add(LogLevel::Error, failure.message.clone());
+            let level = if job.state() == JobState::Skipped { LogLevel::Warning } else { LogLevel::Error };
+            live.log.add(level, failure.message.clone());
         }
         live.log.add(LogLevel::Info, format!("ended: {outcome}"));
         self.state.save(id, job.clone(), live.log.take_unstored()).await?;
@@ -301,6 +309,11 @@ async fn tell_while<T>(run: impl Future<Output = T>, live: &LiveJob, store: impl
             }
         }
     }
+}
+
+fn busy(profiles: &[String], holder: JobId) -> Failure {
+    let profiles = profiles.join(", ");
+    Failure::new(Reason::ProfileBusy, format!("job {holder} holds profile {profiles}: nothing was done"))
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {

@@ -82,8 +82,9 @@ impl Queued {
         Ended::of(self.0, JobState::Interrupted, now)
     }
 
-    /// Another job did its work.
-    pub fn skip(self, now: SystemTime) -> Ended {
+    /// Another job is at it; `reason` says which.
+    pub fn skip(mut self, reason: Failure, now: SystemTime) -> Ended {
+        self.0.failure = Some(reason.to_message());
         Ended::of(self.0, JobState::Skipped, now)
     }
 

@@ -31,7 +31,7 @@ pub use job::{Description, Ended, Outcome, Queued, Running, is_terminal, operati
 pub use live::{JobUpdates, LiveJob, LiveJobs};
 pub use log::{JobLog, LogFollower, LogLevel};
 pub use progress::JobProgress;
-pub use queue::Queue;
+pub use queue::{Limits, Needs, Queue, Sharing};
 pub use runner::{JobContext, JobError, JobRunner, Work};
 pub use tasks::{TaskKind, TaskResult, Tasks, panic_text};
 
@@ -53,6 +53,10 @@ pub struct Supervisor {
 pub struct Submission {
     /// What it is.
     pub description: Description,
+    /// What it has to itself while it runs.
+    pub needs: Needs,
+    /// End as skipped if another job holds one of its profiles.
+    pub skip_if_busy: bool,
     /// See [`Work::identity`].
     pub identity: Option<Identity>,
     /// See [`Work::output`].
@@ -69,17 +73,17 @@ pub enum LogSource {
 }
 
 impl Supervisor {
-    /// Starts it; at most `limit` jobs run at once. `last` is the newest job that is known.
+    /// Starts it. `last` is the newest job that is known.
     pub fn start(
         state: State,
         last: Option<JobId>,
-        limit: usize,
+        limits: Limits,
         runner: Arc<dyn JobRunner>,
         clock: Arc<dyn Clock>,
         tasks: &Tasks,
     ) -> Self {
         let live = Arc::new(LiveJobs::default());
-        let (commands, core) = Core::new(state.clone(), live.clone(), last, limit, runner, clock, tasks.clone());
+        let (commands, core) = Core::new(state.clone(), live.clone(), last, limits, runner, clock, tasks.clone());
         tasks.spawn(TaskKind::Supervisor, async { Ok(core.run().await?) });
         Self { commands, live, state }
     }

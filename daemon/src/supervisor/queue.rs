@@ -1,45 +1,86 @@
 //! Which waiting job may start: a pure rule, no time and no tasks.
 //!
-//! Jobs start in the order in which they came, at most `limit` at once, and never two of the same profile at once: a job
-//! whose profile runs is passed over until it has ended. Any number of jobs may work on the same repository.
+//! Jobs start in the order in which they came, but one that has to wait for another does not hold up those behind it.
+//! The one invariant: of the jobs that run, no two touch the files of one profile, none has a repository for itself
+//! while another uses it, and no limit is exceeded.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::id::JobId;
+
+/// How many jobs may run at once.
+#[derive(Debug, Clone, Default)]
+pub struct Limits {
+    /// In all. Archives have as many places of their own: whoever reads one may be slow, and must not hold up backups.
+    pub jobs: usize,
+    /// With one repository, where that is limited.
+    pub repositories: BTreeMap<String, usize>,
+}
+
+/// What a job needs for itself while it runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The profiles whose files it reads or writes.
+    pub profiles: Vec<String>,
+    /// The repository.
+    pub repository: String,
+    /// With whom it shares that: the lock that it is going to take.
+    pub sharing: Sharing,
+    /// Whether it is an archive, which goes as fast as its reader.
+    pub streams: bool,
+}
+
+/// How a job uses its repository. Two of one daemon never fight over its lock: one waits here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Sharing {
+    /// It takes no lock.
+    #[default]
+    None,
+    /// Together with others.
+    Shared,
+    /// Alone.
+    Exclusive,
+}
 
 /// The waiting and the running.
 #[derive(Debug)]
 pub struct Queue {
-    limit: usize,
+    limits: Limits,
     waiting: VecDeque<Place>,
     running: Vec<Place>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 struct Place {
     id: JobId,
-    /// Empty for a job without one.
-    profile: String,
+    needs: Needs,
 }
 
 impl Queue {
-    /// An empty queue that lets `limit` jobs run at once.
-    pub fn new(limit: usize) -> Self {
-        Self { limit, waiting: VecDeque::new(), running: Vec::new() }
+    /// An empty queue.
+    pub const fn new(limits: Limits) -> Self {
+        Self { limits, waiting: VecDeque::new(), running: Vec::new() }
     }
 
     /// A job comes in, at the end.
-    pub fn push(&mut self, id: JobId, profile: &str) {
-        self.waiting.push_back(Place { id, profile: profile.to_owned() });
+    pub fn push(&mut self, id: JobId, needs: Needs) {
+        self.waiting.push_back(Place { id, needs });
     }
 
     /// The next job that may start now; it counts as running from here on.
     pub fn start_next(&mut self) -> Option<JobId> {
-        if self.running.len() >= self.limit {
-            return None;
-        }
-        let index = self.waiting.iter().position(|place| !self.is_busy(&place.profile))?;
-        let place = self.waiting.remove(index)?;
+        // Who waits for a repository for itself would wait for ever if others kept joining those that use it.
+        let mut reserved = BTreeSet::new();
+        let ready = self.waiting.iter().position(|place| {
+            let needs = &place.needs;
+            let ready =
+                self.may_start(needs) && !(needs.sharing != Sharing::None && reserved.contains(&needs.repository));
+            if !ready && needs.sharing == Sharing::Exclusive {
+                reserved.insert(needs.repository.clone());
+            }
+            ready
+        });
+        let place = self.waiting.remove(ready?)?;
         let id = place.id;
         self.running.push(place);
         Some(id)
@@ -51,8 +92,31 @@ impl Queue {
         self.running.retain(|place| place.id != id);
     }
 
-    fn is_busy(&self, profile: &str) -> bool {
-        !profile.is_empty() && self.running.iter().any(|place| place.profile == profile)
+    /// A job, running or waiting, that touches the files of one of these profiles.
+    pub fn holder_of(&self, profiles: &[String]) -> Option<JobId> {
+        let all = self.running.iter().chain(&self.waiting);
+        all.into_iter()
+            .find(|place| place.needs.profiles.iter().any(|name| profiles.contains(name)))
+            .map(|place| place.id)
+    }
+
+    fn may_start(&self, needs: &Needs) -> bool {
+        let alike = || self.running.iter().map(|place| &place.needs).filter(|other| other.streams == needs.streams);
+        let with_it = || alike().filter(|other| other.repository == needs.repository);
+        let most = self.limits.repositories.get(&needs.repository).copied().unwrap_or(usize::MAX);
+        alike().count() < self.limits.jobs
+            && with_it().count() < most
+            && self.running.iter().all(|place| !place.needs.excludes(needs))
+    }
+}
+
+impl Needs {
+    fn excludes(&self, other: &Self) -> bool {
+        let alone = match (self.sharing, other.sharing) {
+            (Sharing::None, _) | (_, Sharing::None) | (Sharing::Shared, Sharing::Shared) => false,
+            (Sharing::Exclusive, _) | (_, Sharing::Exclusive) => self.repository == other.repository,
+        };
+        alone || self.profiles.iter().any(|name| other.profiles.contains(name))
     }
 }
 
@@ -60,10 +124,19 @@ impl Queue {
 mod tests {
     use super::*;
 
-    fn queue(limit: usize, profiles: &[&str]) -> Queue {
-        let mut queue = Queue::new(limit);
-        for (number, profile) in (1..).zip(profiles) {
-            queue.push(JobId(number), profile);
+    fn backup(profile: &str) -> Needs {
+        let profiles = if profile.is_empty() { Vec::new() } else { vec![profile.to_owned()] };
+        Needs { profiles, repository: "main".to_owned(), sharing: Sharing::Shared, streams: false }
+    }
+
+    fn of(repository: &str, sharing: Sharing) -> Needs {
+        Needs { repository: repository.to_owned(), sharing, ..Needs::default() }
+    }
+
+    fn queue(jobs: usize, needs: impl IntoIterator<Item = Needs>) -> Queue {
+        let mut queue = Queue::new(Limits { jobs, repositories: [("slow".to_owned(), 1)].into() });
+        for (number, needs) in (1..).zip(needs) {
+            queue.push(JobId(number), needs);
         }
         queue
     }
@@ -74,7 +147,7 @@ mod tests {
 
     #[test]
     fn no_more_than_the_limit_start_and_the_rest_start_in_order() {
-        let mut queue = queue(2, &["", "", "", ""]);
+        let mut queue = queue(2, ["", "", "", ""].map(backup));
         assert_eq!(start_all(&mut queue), [1, 2]);
         queue.remove(JobId(1));
         assert_eq!(start_all(&mut queue), [3]);
@@ -82,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_profile_never_runs_twice_and_does_not_hold_up_others() {
-        let mut queue = queue(3, &["home", "home", "srv"]);
+        let mut queue = queue(3, ["home", "home", "srv"].map(backup));
         assert_eq!(start_all(&mut queue), [1, 3]);
         queue.remove(JobId(3));
         assert!(start_all(&mut queue).is_empty());
@@ -91,13 +164,61 @@ mod tests {
     }
 
     #[test]
-    fn jobs_without_a_profile_do_not_exclude_each_other() {
-        assert_eq!(start_all(&mut queue(3, &["", "", ""])), [1, 2, 3]);
+    fn a_restore_over_two_profiles_waits_for_both() {
+        let restore = Needs { profiles: vec!["home".to_owned(), "srv".to_owned()], ..backup("") };
+        let mut queue = queue(9, [backup("home"), restore, backup("srv")]);
+        assert_eq!(start_all(&mut queue), [1, 3]);
+        queue.remove(JobId(1));
+        assert!(start_all(&mut queue).is_empty());
+        queue.remove(JobId(3));
+        assert_eq!(start_all(&mut queue), [2]);
+    }
+
+    #[test]
+    fn a_repository_has_a_limit_of_its_own() {
+        let mut queue = queue(9, [of("slow", Sharing::Shared), of("slow", Sharing::None), of("main", Sharing::Shared)]);
+        assert_eq!(start_all(&mut queue), [1, 3]);
+        queue.remove(JobId(1));
+        assert_eq!(start_all(&mut queue), [2]);
+    }
+
+    #[test]
+    fn archives_never_hold_up_backups_nor_backups_archives() {
+        let archive = || Needs { streams: true, ..backup("") };
+        let mut queue = queue(1, [archive(), archive(), backup("home"), backup("srv")]);
+        assert_eq!(start_all(&mut queue), [1, 3]);
+        queue.remove(JobId(3));
+        assert_eq!(start_all(&mut queue), [4]);
+        queue.remove(JobId(1));
+        assert_eq!(start_all(&mut queue), [2]);
+    }
+
+    #[test]
+    fn who_needs_a_repository_alone_gets_it_alone_and_in_its_turn() {
+        let (shared, alone) = (|| of("main", Sharing::Shared), of("main", Sharing::Exclusive));
+        let mut queue = queue(9, [shared(), alone, shared(), of("other", Sharing::Shared), of("main", Sharing::None)]);
+        assert_eq!(start_all(&mut queue), [1, 4, 5]);
+        queue.remove(JobId(1));
+        assert_eq!(start_all(&mut queue), [2]);
+        queue.remove(JobId(2));
+        assert_eq!(start_all(&mut queue), [3]);
+    }
+
+    #[test]
+    fn a_profile_is_held_by_who_waits_and_by_who_runs() {
+        let mut queue = queue(1, [backup("home"), backup("srv")]);
+        assert_eq!(start_all(&mut queue), [1]);
+        let holder = |queue: &Queue, profile: &str| queue.holder_of(&backup(profile).profiles);
+        assert_eq!(holder(&queue, "home"), Some(JobId(1)));
+        assert_eq!(holder(&queue, "srv"), Some(JobId(2)));
+        assert_eq!(holder(&queue, ""), None);
+        queue.remove(JobId(2));
+        assert_eq!(holder(&queue, "srv"), None);
     }
 
     #[test]
     fn a_cancelled_job_never_starts() {
-        let mut queue = queue(1, &["", ""]);
+        let mut queue = queue(1, ["", ""].map(backup));
         queue.remove(JobId(1));
         assert_eq!(start_all(&mut queue), [2]);
     }

@@ -17,16 +17,17 @@ struct Bench {
     _folder: TempDir,
 }
 
-fn bench(limit: usize) -> Bench {
-    bench_with(limit, fake_runner(true))
+fn bench(jobs: usize) -> Bench {
+    bench_with(jobs, fake_runner(true))
 }
 
-fn bench_with(limit: usize, (runner, starts): (Arc<FakeRunner>, Starts)) -> Bench {
+fn bench_with(jobs: usize, (runner, starts): (Arc<FakeRunner>, Starts)) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(SteppingClock::default());
     let (state, _) = State::open(folder.path(), 100, clock.now()).unwrap();
     let tasks = Tasks::default();
-    let supervisor = Supervisor::start(state.clone(), None, limit, runner, clock, &tasks);
+    let limits = Limits { jobs, ..Limits::default() };
+    let supervisor = Supervisor::start(state.clone(), None, limits, runner, clock, &tasks);
     Bench { supervisor, starts, state, tasks, _folder: folder }
 }
 
@@ -34,7 +35,9 @@ fn backup_of(profile: &str) -> Submission {
     let backup = v1::BackupSpec { profile: profile.to_owned(), ..Default::default() };
     let spec = v1::JobSpec { operation: Some(v1::job_spec::Operation::Backup(backup)) };
     let description = Description { spec, repository: "main".into(), profile: profile.to_owned(), uid: 7 };
-    Submission { description, identity: None, output: None }
+    let profiles = if profile.is_empty() { Vec::new() } else { vec![profile.to_owned()] };
+    let needs = Needs { profiles, repository: "main".into(), sharing: Sharing::Shared, streams: false };
+    Submission { description, needs, skip_if_busy: false, identity: None, output: None }
 }
 
 impl Bench {
@@ -83,6 +86,26 @@ async fn the_second_job_of_a_profile_waits_for_the_first_and_others_do_not() {
     one.succeed();
     bench.starts.next().await.succeed();
     assert_eq!(bench.last(second).await.state(), JobState::Succeeded);
+}
+
+#[tokio::test]
+async fn a_job_that_would_only_wait_for_its_profile_can_be_skipped() {
+    let bench = bench(2);
+    let first = bench.submit("home").await;
+    let started = bench.starts.next().await;
+    let skip = |profile| Submission { skip_if_busy: true, ..backup_of(profile) };
+    let skipped = bench.supervisor.submit(skip("home")).await.unwrap();
+    assert_eq!(skipped.state(), JobState::Skipped);
+    let reason = skipped.failure.clone().unwrap();
+    assert_eq!(reason.reason, "PROFILE_BUSY");
+    assert!(reason.message.contains(&first.to_string()), "{}", reason.message);
+    assert_eq!(bench.last(skipped.id.parse().unwrap()).await, skipped);
+
+    started.succeed();
+    bench.last(first).await;
+    let free = bench.supervisor.submit(skip("home")).await.unwrap();
+    bench.starts.next().await.succeed();
+    assert_eq!(bench.last(free.id.parse().unwrap()).await.state(), JobState::Succeeded);
 }
 
 #[tokio::test]

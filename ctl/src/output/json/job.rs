@@ -101,6 +101,7 @@ enum Spec<'a> {
         excludes: &'a [String],
         dry_run: bool,
         read_all: bool,
+        skip_if_busy: bool,
     },
     Restore {
         repository: &'a str,
@@ -134,6 +135,7 @@ impl<'a> From<&'a job_spec::Operation> for Spec<'a> {
                 excludes: &spec.excludes,
                 dry_run: spec.dry_run,
                 read_all: spec.read_all,
+                skip_if_busy: spec.skip_if_busy,
             },
             job_spec::Operation::Restore(spec) => Self::Restore {
                 repository: &spec.repository,

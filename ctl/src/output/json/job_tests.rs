@@ -50,7 +50,7 @@ fn a_backup_job_has_its_documented_shape() {
             r#"{"id":"00000000000000a1","operation":"backup","state":"partial","repository":"r","profile":"home","#,
             r#""uid":1000,"submitted_at":"2026-11-21T03:46:35Z","started_at":"2026-11-21T03:46:36Z","#,
             r#""ended_at":"2026-11-21T03:46:37Z","spec":{"profile":"home","repository":null,"path":null,"#,
-            r#""tags":["t"],"excludes":[],"dry_run":false,"read_all":false},"progress":{"phase":"writing","#,
+            r#""tags":["t"],"excludes":[],"dry_run":false,"read_all":false,"skip_if_busy":false},"progress":{"phase":"writing","#,
             r#""files_done":1,"files_total":null,"bytes_done":0,"bytes_total":null,"path":null,"warnings":0},"#,
             r#""failure":null,"report":{"snapshot":"snapshot/99bb","root":"node/1","seq":3,"#,
             r#""files":{"new":1,"changed":2,"unmodified":3,"removed":4},"#,

@@ -29,6 +29,15 @@ pub fn check_mark(name: &str) -> Result<(), SourceError> {
     Markers::new(&[name.to_owned()], false).map(drop)
 }
 
+/// Whether a walk with these patterns does not come to a folder: `path` is relative to the source.
+///
+/// # Errors
+/// [`SourceError::BadPattern`]
+pub fn excludes_folder(patterns: &[String], path: &Path) -> Result<bool, SourceError> {
+    let patterns = Patterns::compile(patterns)?;
+    Ok(path.ancestors().any(|folder| patterns.exclude(folder.as_os_str().as_bytes(), true)))
+}
+
 /// Compiled exclude patterns.
 #[derive(Debug)]
 pub(super) struct Patterns {

@@ -26,7 +26,7 @@ use std::path::PathBuf;
 
 use rustix::fs::{Mode, OFlags};
 
-pub use self::exclude::{check_mark, check_pattern};
+pub use self::exclude::{check_mark, check_pattern, excludes_folder};
 
 use self::attributes::Opened;
 use self::exclude::{Markers, Patterns};
