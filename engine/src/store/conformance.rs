@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use futures::stream::TryStreamExt;
 
-use super::{ObjectStore, StoreErrorKind};
+use super::{ObjectStore, StoreErrorKind, Version};
 
 /// Checks an empty store.
 pub(crate) async fn check(store: &dyn ObjectStore) {
@@ -13,8 +13,16 @@ pub(crate) async fn check(store: &dyn ObjectStore) {
     absence_is_told(store).await;
     ranges_are_exact(store).await;
     listings_are_complete(store).await;
+    changes_are_noticed(store).await;
+    the_clock_goes_forward(store).await;
     if store.capabilities().atomic_create {
         one_of_many_creators_wins(store).await;
+    }
+    if store.capabilities().conditional_replace {
+        one_of_many_replacers_wins(store).await;
+    }
+    if store.capabilities().conditional_delete {
+        a_removal_and_a_replacement_never_both_win(store).await;
     }
 }
 
@@ -50,6 +58,31 @@ async fn absence_is_told(store: &dyn ObjectStore) {
     assert!(store.get("chunk/b").await.unwrap_err().is_not_found());
 }
 
+async fn changes_are_noticed(store: &dyn ObjectStore) {
+    let key = "index/versions";
+    assert!(store.get_versioned(key).await.unwrap_err().is_not_found());
+    store.put(key, Bytes::from_static(b"one")).await.unwrap();
+    let (bytes, one) = store.get_versioned(key).await.unwrap();
+    assert_eq!(bytes, "one");
+    assert!(store.put_if_unchanged(key, Bytes::from_static(b"two"), &one).await.unwrap());
+    assert!(!store.put_if_unchanged(key, Bytes::from_static(b"three"), &one).await.unwrap());
+    assert!(!store.delete_if_unchanged(key, &one).await.unwrap());
+    let (bytes, two) = store.get_versioned(key).await.unwrap();
+    assert_eq!(bytes, "two");
+    assert!(store.delete_if_unchanged(key, &two).await.unwrap());
+    assert!(!store.delete_if_unchanged(key, &two).await.unwrap());
+    assert!(!store.put_if_unchanged(key, Bytes::from_static(b"four"), &two).await.unwrap());
+    assert!(store.get(key).await.unwrap_err().is_not_found());
+    assert!(!store.delete_if_unchanged("nowhere/none", &Version::new("x")).await.unwrap());
+}
+
+async fn the_clock_goes_forward(store: &dyn ObjectStore) {
+    if let Some(first) = store.now().await.unwrap() {
+        assert!(store.now().await.unwrap().unwrap() >= first);
+    }
+    assert!(store.list("").try_collect::<Vec<_>>().await.unwrap().iter().all(|stat| !stat.key.contains("clock")));
+}
+
 async fn ranges_are_exact(store: &dyn ObjectStore) {
     store.put("packs/p", Bytes::from_static(b"0123456789")).await.unwrap();
     assert_eq!(store.get_range("packs/p", 2..5).await.unwrap(), "234");
@@ -76,5 +109,32 @@ async fn one_of_many_creators_wins(store: &dyn ObjectStore) {
         assert_eq!(won.iter().filter(|won| **won).count(), 1, "round {round}");
         let winner = won.iter().position(|won| *won).unwrap();
         assert_eq!(store.get(&key).await.unwrap(), format!("writer {winner}"));
+    }
+}
+
+async fn one_of_many_replacers_wins(store: &dyn ObjectStore) {
+    let key = "index/replaced";
+    store.put(key, Bytes::from_static(b"nobody")).await.unwrap();
+    for round in 0..20 {
+        let (_, version) = store.get_versioned(key).await.unwrap();
+        let tries =
+            (0..20).map(|n| store.put_if_unchanged(key, Bytes::from(format!("round {round} writer {n}")), &version));
+        let won: Vec<_> = join_all(tries).await.into_iter().map(Result::unwrap).collect();
+        assert_eq!(won.iter().filter(|won| **won).count(), 1, "round {round}");
+        let winner = won.iter().position(|won| *won).unwrap();
+        assert_eq!(store.get(key).await.unwrap(), format!("round {round} writer {winner}"));
+    }
+}
+
+async fn a_removal_and_a_replacement_never_both_win(store: &dyn ObjectStore) {
+    let key = "index/contested";
+    for round in 0..20 {
+        store.put(key, Bytes::from(format!("round {round}"))).await.unwrap();
+        let (_, version) = store.get_versioned(key).await.unwrap();
+        let replace = store.put_if_unchanged(key, Bytes::from_static(b"new"), &version);
+        let (replaced, removed) = futures::join!(replace, store.delete_if_unchanged(key, &version));
+        let (replaced, removed) = (replaced.unwrap(), removed.unwrap());
+        assert!(replaced != removed, "round {round}: replaced {replaced}, removed {removed}");
+        assert_eq!(store.get(key).await.is_ok(), replaced);
     }
 }

@@ -4,12 +4,13 @@ use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-use super::{Capabilities, ObjectStat, ObjectStore, StoreResult};
+use super::{Capabilities, ObjectStat, ObjectStore, StoreResult, Version};
 
 /// The operations of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,22 +19,35 @@ pub enum StoreOperation {
     Put,
     /// [`ObjectStore::put_if_absent`].
     PutIfAbsent,
-    /// [`ObjectStore::get`].
+    /// [`ObjectStore::put_if_unchanged`].
+    PutIfUnchanged,
+    /// [`ObjectStore::get`] and [`ObjectStore::get_versioned`].
     Get,
     /// [`ObjectStore::get_range`].
     GetRange,
     /// [`ObjectStore::stat`].
     Stat,
-    /// [`ObjectStore::delete`].
+    /// [`ObjectStore::delete`] and [`ObjectStore::delete_if_unchanged`].
     Delete,
     /// [`ObjectStore::list`].
     List,
+    /// [`ObjectStore::now`].
+    Now,
 }
 
 impl StoreOperation {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Put, Self::PutIfAbsent, Self::Get, Self::GetRange, Self::Stat, Self::Delete, Self::List];
+    pub const ALL: [Self; 9] = [
+        Self::Put,
+        Self::PutIfAbsent,
+        Self::PutIfUnchanged,
+        Self::Get,
+        Self::GetRange,
+        Self::Stat,
+        Self::Delete,
+        Self::List,
+        Self::Now,
+    ];
 }
 
 /// What was done so far.
@@ -109,9 +123,19 @@ impl ObjectStore for MeteredStore {
         self.inner.put_if_absent(key, bytes).await
     }
 
+    async fn put_if_unchanged(&self, key: &str, bytes: Bytes, version: &Version) -> StoreResult<bool> {
+        self.meter.add(StoreOperation::PutIfUnchanged, bytes.len() as u64);
+        self.inner.put_if_unchanged(key, bytes, version).await
+    }
+
     async fn get(&self, key: &str) -> StoreResult<Bytes> {
         self.meter.add(StoreOperation::Get, 0);
         self.inner.get(key).await.inspect(|bytes| self.meter.received(StoreOperation::Get, bytes))
+    }
+
+    async fn get_versioned(&self, key: &str) -> StoreResult<(Bytes, Version)> {
+        self.meter.add(StoreOperation::Get, 0);
+        self.inner.get_versioned(key).await.inspect(|(bytes, _)| self.meter.received(StoreOperation::Get, bytes))
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> StoreResult<Bytes> {
@@ -129,9 +153,19 @@ impl ObjectStore for MeteredStore {
         self.inner.delete(key).await
     }
 
+    async fn delete_if_unchanged(&self, key: &str, version: &Version) -> StoreResult<bool> {
+        self.meter.add(StoreOperation::Delete, 0);
+        self.inner.delete_if_unchanged(key, version).await
+    }
+
     fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, StoreResult<ObjectStat>> {
         self.meter.add(StoreOperation::List, 0);
         self.inner.list(prefix)
+    }
+
+    async fn now(&self) -> StoreResult<Option<SystemTime>> {
+        self.meter.add(StoreOperation::Now, 0);
+        self.inner.now().await
     }
 
     fn capabilities(&self) -> Capabilities {

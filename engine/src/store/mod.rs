@@ -5,6 +5,7 @@
 mod error;
 mod local;
 mod meter;
+mod version;
 
 #[cfg(test)]
 pub(crate) mod conformance;
@@ -25,6 +26,7 @@ pub use local::LocalStore;
 #[cfg(test)]
 pub(crate) use memory::MemoryStore;
 pub use meter::{Meter, MeteredStore, OperationCount, StoreOperation};
+pub use version::Version;
 
 /// A flat space of keys (`type/name`) and bytes.
 ///
@@ -43,8 +45,16 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     /// says so: of any number of callers at once, exactly one gets `true`.
     async fn put_if_absent(&self, key: &str, bytes: Bytes) -> StoreResult<bool>;
 
+    /// Replaces an object only if it is still the one that [`ObjectStore::get_versioned`] gave; `false` if it was
+    /// changed or removed since. Atomic where [`Capabilities::conditional_replace`] says so: of any number of callers
+    /// with one version, at most one gets `true`. Elsewhere it looks first and then writes.
+    async fn put_if_unchanged(&self, key: &str, bytes: Bytes, version: &Version) -> StoreResult<bool>;
+
     /// The whole object.
     async fn get(&self, key: &str) -> StoreResult<Bytes>;
+
+    /// The whole object, and what tells these bytes of it from any others.
+    async fn get_versioned(&self, key: &str) -> StoreResult<(Bytes, Version)>;
 
     /// The bytes `range` of an object; an error of kind [`StoreErrorKind::Corrupt`] if it is shorter than that.
     async fn get_range(&self, key: &str, range: Range<u64>) -> StoreResult<Bytes>;
@@ -55,8 +65,15 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     /// Removes an object; one that is not there is no error.
     async fn delete(&self, key: &str) -> StoreResult<()>;
 
+    /// Removes an object only if it is still the one that [`ObjectStore::get_versioned`] gave; `false` if it was changed
+    /// or is gone already. Atomic where [`Capabilities::conditional_delete`] says so.
+    async fn delete_if_unchanged(&self, key: &str, version: &Version) -> StoreResult<bool>;
+
     /// Every object whose key begins with `prefix`, which ends with `/` or is empty; in no particular order.
     fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, StoreResult<ObjectStat>>;
+
+    /// What time it is by the store's clock, the one that all its clients share; `None` if it does not tell.
+    async fn now(&self) -> StoreResult<Option<SystemTime>>;
 
     /// What this backend can do.
     fn capabilities(&self) -> Capabilities;
@@ -81,6 +98,10 @@ pub struct ObjectStat {
 pub struct Capabilities {
     /// Whether [`ObjectStore::put_if_absent`] has exactly one winner.
     pub atomic_create: bool,
+    /// Whether [`ObjectStore::put_if_unchanged`] is atomic, against every other writer of the object.
+    pub conditional_replace: bool,
+    /// Whether [`ObjectStore::delete_if_unchanged`] is.
+    pub conditional_delete: bool,
     /// How many requests at once it likes.
     pub concurrency: usize,
 }

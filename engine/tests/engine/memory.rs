@@ -10,7 +10,9 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cloudstic_engine::store::{Capabilities, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult};
+use cloudstic_engine::store::{
+    Capabilities, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult, Version,
+};
 use futures::stream::{self, BoxStream, StreamExt};
 
 pub(crate) type Objects = BTreeMap<String, Bytes>;
@@ -70,9 +72,24 @@ impl ObjectStore for Memory {
         Ok(is_new)
     }
 
+    async fn put_if_unchanged(&self, key: &str, bytes: Bytes, version: &Version) -> StoreResult<bool> {
+        let mut objects = self.0.lock().unwrap();
+        let is_unchanged = objects.get(key).is_some_and(|bytes| Version::of(bytes) == *version);
+        if is_unchanged {
+            objects.insert(key.to_owned(), bytes);
+        }
+        Ok(is_unchanged)
+    }
+
     async fn get(&self, key: &str) -> StoreResult<Bytes> {
         let found = self.0.lock().unwrap().get(key).cloned();
         found.ok_or_else(|| self.error(key, StoreErrorKind::NotFound))
+    }
+
+    async fn get_versioned(&self, key: &str) -> StoreResult<(Bytes, Version)> {
+        let bytes = self.get(key).await?;
+        let version = Version::of(&bytes);
+        Ok((bytes, version))
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> StoreResult<Bytes> {
@@ -93,6 +110,15 @@ impl ObjectStore for Memory {
         Ok(())
     }
 
+    async fn delete_if_unchanged(&self, key: &str, version: &Version) -> StoreResult<bool> {
+        let mut objects = self.0.lock().unwrap();
+        let is_unchanged = objects.get(key).is_some_and(|bytes| Version::of(bytes) == *version);
+        if is_unchanged {
+            objects.remove(key);
+        }
+        Ok(is_unchanged)
+    }
+
     fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, StoreResult<ObjectStat>> {
         let stat = |(key, bytes): (String, Bytes)| {
             Ok(ObjectStat { key, size: bytes.len() as u64, modified: SystemTime::UNIX_EPOCH })
@@ -101,8 +127,12 @@ impl ObjectStore for Memory {
         stream::iter(found.map(stat).collect::<Vec<_>>()).boxed()
     }
 
+    async fn now(&self) -> StoreResult<Option<SystemTime>> {
+        Ok(None)
+    }
+
     fn capabilities(&self) -> Capabilities {
-        Capabilities { atomic_create: true, concurrency: 4 }
+        Capabilities { atomic_create: true, conditional_replace: true, conditional_delete: true, concurrency: 4 }
     }
 
     fn describe(&self) -> String {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::TEMPORARY;
+use super::guard::GUARD_FILE;
 use crate::store::ObjectStat;
 
 /// Temporary files this old belong to no living writer.
@@ -103,7 +104,9 @@ fn sweep(path: &Path) {
     let is_old = |entry: &fs::DirEntry| {
         let modified = entry.metadata().and_then(|metadata| metadata.modified());
         let age = modified.ok().and_then(|modified| SystemTime::now().duration_since(modified).ok());
-        entry.file_name().as_encoded_bytes().ends_with(TEMPORARY.as_bytes()) && age > Some(LEFTOVER_AGE)
+        let name = entry.file_name();
+        let is_temporary = name.as_encoded_bytes().ends_with(TEMPORARY.as_bytes()) && name != GUARD_FILE;
+        is_temporary && age > Some(LEFTOVER_AGE)
     };
     for leftover in fs::read_dir(path).into_iter().flatten().flatten().filter(is_old) {
         let _ = fs::remove_file(leftover.path());

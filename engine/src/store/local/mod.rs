@@ -4,7 +4,9 @@
 //! write goes to a temporary file, is flushed, renamed into place, and the folder is flushed too. Temporary files end
 //! in `.tmp`; what a dead writer left is never listed, and swept by later writers.
 
+mod conditional;
 mod folder;
+mod guard;
 mod write;
 
 use std::fs::File;
@@ -13,12 +15,13 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 
-use super::{Capabilities, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult};
+use super::{Capabilities, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult, Version};
 use folder::Folders;
 
 /// How names of temporary files end.
@@ -110,14 +113,21 @@ impl ObjectStore for LocalStore {
             .await
     }
 
+    async fn put_if_unchanged(&self, key: &str, bytes: Bytes, version: &Version) -> StoreResult<bool> {
+        let version = version.clone();
+        self.blocking(key, move |shared, path| conditional::replace(&shared.folders, path, &bytes, &version)).await
+    }
+
     async fn get(&self, key: &str) -> StoreResult<Bytes> {
-        self.blocking(key, |_, path| {
-            let mut file = File::open(path)?;
-            let mut bytes = Vec::with_capacity(usize::try_from(file.metadata()?.len()).unwrap_or(0));
-            file.read_to_end(&mut bytes)?;
-            Ok(bytes.into())
-        })
-        .await
+        self.blocking(key, |_, path| read(path)).await
+    }
+
+    async fn get_versioned(&self, key: &str) -> StoreResult<(Bytes, Version)> {
+        let versioned = |bytes| {
+            let version = Version::of(&bytes);
+            (bytes, version)
+        };
+        self.blocking(key, move |_, path| read(path).map(versioned)).await
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> StoreResult<Bytes> {
@@ -147,6 +157,11 @@ impl ObjectStore for LocalStore {
         self.blocking(key, |shared, path| write::remove(&shared.folders, path)).await
     }
 
+    async fn delete_if_unchanged(&self, key: &str, version: &Version) -> StoreResult<bool> {
+        let version = version.clone();
+        self.blocking(key, move |shared, path| conditional::remove(&shared.folders, path, &version)).await
+    }
+
     fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, StoreResult<ObjectStat>> {
         let start = async move {
             let (sender, receiver) = tokio::sync::mpsc::channel(4);
@@ -169,8 +184,13 @@ impl ObjectStore for LocalStore {
             .boxed()
     }
 
+    /// The folder may be another machine's, and then the time of a file that was just made is that machine's time.
+    async fn now(&self) -> StoreResult<Option<SystemTime>> {
+        self.blocking("clock", |_, path| write::probe_time(path)).await.map(Some)
+    }
+
     fn capabilities(&self) -> Capabilities {
-        Capabilities { atomic_create: true, concurrency: 8 }
+        Capabilities { atomic_create: true, conditional_replace: true, conditional_delete: true, concurrency: 8 }
     }
 
     fn describe(&self) -> String {
@@ -178,11 +198,18 @@ impl ObjectStore for LocalStore {
     }
 }
 
+fn read(path: &Path) -> io::Result<Bytes> {
+    let mut file = File::open(path)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(file.metadata()?.len()).unwrap_or(0));
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes.into())
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
-    use std::time::{Duration, SystemTime};
+    use std::time::Duration;
 
     use super::*;
     use crate::store::conformance;

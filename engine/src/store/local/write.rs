@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
@@ -57,8 +58,16 @@ pub(super) fn remove(folders: &Folders, path: &Path) -> io::Result<()> {
     }
 }
 
+/// What time the file system gives to a file that is made now.
+pub(super) fn probe_time(path: &Path) -> io::Result<SystemTime> {
+    let temporary = temporary_name(path);
+    let modified = new_file(&temporary).and_then(|file| file.metadata()).and_then(|metadata| metadata.modified());
+    let _ = fs::remove_file(&temporary);
+    modified
+}
+
 /// A flushed temporary file beside `path`.
-fn prepare(
+pub(super) fn prepare(
     folders: &Folders,
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
@@ -89,7 +98,7 @@ fn fill(mut file: File, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::
 }
 
 /// Passes a result on, and removes the temporary file if it is an error.
-fn publish(temporary: &Path, result: io::Result<()>) -> io::Result<()> {
+pub(super) fn publish(temporary: &Path, result: io::Result<()>) -> io::Result<()> {
     if result.is_err() {
         let _ = fs::remove_file(temporary);
     }

@@ -1,0 +1,247 @@
+//! A held lock that keeps itself alive, and says when it is lost.
+//!
+//! A task of its own refreshes it. The one invariant: [`LeaseWatch::check`] passes only while the lock is surely ours, so
+//! that it fails by itself when the task cannot run, or the host slept, and passes again only after a refresh has proved
+//! that nobody was there in between.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::error::{LockLost, LostReason};
+use super::held::{Held, Trouble};
+use super::{LockClock, LockRecord, Locks};
+use crate::store::{StoreError, StoreErrorKind, StoreResult};
+
+/// A lock that is refreshed until it is released, lost or dropped. A dropped one expires by itself.
+#[derive(Debug)]
+pub struct Lease {
+    watch: LeaseWatch,
+    lock: Option<LockRecord>,
+    stop: CancellationToken,
+    keeper: Option<JoinHandle<Held>>,
+    locks: Locks,
+}
+
+/// What those who work under a lease ask: whether it still holds.
+#[derive(Debug, Clone)]
+pub struct LeaseWatch(Option<Arc<State>>);
+
+#[derive(Debug)]
+struct State {
+    operation: String,
+    clock: Arc<dyn LockClock>,
+    /// By the clock's boottime, in nanoseconds.
+    sure_until: AtomicU64,
+    lost: OnceLock<LockLost>,
+    lost_token: CancellationToken,
+    /// Somebody wants to know now.
+    hurry: Notify,
+    /// Counts what the keeper did, for those who wait for it.
+    progress: watch::Sender<u64>,
+}
+
+impl Lease {
+    pub(super) fn start(locks: Locks, held: Held, operation: &str) -> Self {
+        let state = Arc::new(State {
+            operation: operation.to_owned(),
+            clock: Arc::clone(&locks.clock),
+            sure_until: AtomicU64::new(nanoseconds(held.sure_until())),
+            lost: OnceLock::new(),
+            lost_token: CancellationToken::new(),
+            hurry: Notify::new(),
+            progress: watch::Sender::new(0),
+        });
+        let stop = CancellationToken::new();
+        let lock = held.lock().cloned();
+        let keeper = tokio::spawn(keep(locks.clone(), held, Arc::clone(&state), stop.clone()));
+        Self { watch: LeaseWatch(Some(state)), lock, stop, keeper: Some(keeper), locks }
+    }
+
+    /// For those who work under it.
+    pub fn watch(&self) -> LeaseWatch {
+        self.watch.clone()
+    }
+
+    /// See [`LeaseWatch::check`].
+    pub fn check(&self) -> Result<(), LockLost> {
+        self.watch.check()
+    }
+
+    /// See [`LeaseWatch::lost`].
+    pub fn lost(&self) -> CancellationToken {
+        self.watch.lost()
+    }
+
+    /// The lock as it was first written.
+    pub fn lock(&self) -> Option<&LockRecord> {
+        self.lock.as_ref()
+    }
+
+    /// Gives the lock back. If that fails, it expires by itself.
+    pub async fn release(mut self) -> StoreResult<()> {
+        self.end();
+        let Some(keeper) = self.keeper.take() else { return Ok(()) };
+        // A refresh under way must not write the lock again after it was deleted, so the task is waited for.
+        match keeper.await {
+            Ok(held) => held.release(&self.locks).await,
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn end(&self) {
+        self.stop.cancel();
+        if let Some(state) = &self.watch.0 {
+            state.lose(LostReason::Released, false);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl LeaseWatch {
+    /// For work that needs no lock, such as a dry run: always passes.
+    pub fn not_needed() -> Self {
+        Self(None)
+    }
+
+    /// Whether the lock is surely held at this moment. Cheap: to be asked before every write, and right before what
+    /// cannot be undone. Fails with [`LostReason::InDoubt`] after a suspend, until it is known.
+    pub fn check(&self) -> Result<(), LockLost> {
+        let Some(state) = &self.0 else { return Ok(()) };
+        match state.lost.get() {
+            Some(lost) => Err(lost.clone()),
+            None if state.is_sure() => Ok(()),
+            None => Err(state.loss(LostReason::InDoubt)),
+        }
+    }
+
+    /// The same, but finds out what is in doubt, however long the store takes.
+    ///
+    /// To be asked right *after* what cannot be undone, too: a process that was stopped between its check and its write
+    /// may have written without a lock. If this fails then, what was written must be removed again.
+    pub async fn confirm(&self) -> Result<(), LockLost> {
+        let Some(state) = &self.0 else { return Ok(()) };
+        let mut progress = state.progress.subscribe();
+        loop {
+            match self.check() {
+                Err(LockLost { reason: LostReason::InDoubt, .. }) => state.hurry.notify_one(),
+                known => return known,
+            }
+            if progress.changed().await.is_err() {
+                return Err(state.loss(LostReason::InDoubt));
+            }
+        }
+    }
+
+    /// Fires when the lock is lost, not when it is only in doubt or was given back.
+    pub fn lost(&self) -> CancellationToken {
+        self.0.as_ref().map_or_else(CancellationToken::new, |state| state.lost_token.clone())
+    }
+
+    /// Why it was lost, if it was.
+    pub fn reason(&self) -> Option<LockLost> {
+        self.0.as_ref().and_then(|state| state.lost.get().cloned())
+    }
+}
+
+impl State {
+    fn is_sure(&self) -> bool {
+        nanoseconds(self.clock.boottime()) < self.sure_until.load(Ordering::Acquire)
+    }
+
+    fn loss(&self, reason: LostReason) -> LockLost {
+        LockLost { operation: self.operation.clone(), reason }
+    }
+
+    /// Ends it, for the first reason that is given.
+    fn lose(&self, reason: LostReason, tell: bool) {
+        let is_first = self.lost.set(self.loss(reason)).is_ok();
+        if is_first && tell {
+            self.lost_token.cancel();
+        }
+        self.progress.send_modify(|count| *count += 1);
+    }
+}
+
+/// Refreshes a lock until it is lost or no longer needed.
+async fn keep(locks: Locks, mut held: Held, state: Arc<State>, stop: CancellationToken) -> Held {
+    let timing = locks.timing;
+    let (mut earliest, mut next) = (Duration::ZERO, locks.clock.boottime() + timing.refresh);
+    let mut failures = 0;
+    loop {
+        let hurried = async {
+            state.hurry.notified().await;
+            locks.clock.sleep_until(earliest).await;
+        };
+        tokio::select! {
+            () = stop.cancelled() => return held,
+            () = hurried => {}
+            () = locks.clock.sleep_until(next) => {}
+        }
+        let started = locks.clock.boottime();
+        earliest = started + timing.retry;
+        // What is under way ends before the lock is released; the time it may take is bounded.
+        let refreshed = tokio::select! {
+            refreshed = held.refresh(&locks) => refreshed,
+            () = locks.clock.sleep_until(started + timing.patience) => Err(Trouble::Failed(no_answer(&locks))),
+        };
+        let lost = match refreshed {
+            Ok(()) => {
+                failures = 0;
+                next = started + timing.refresh;
+                state.sure_until.store(nanoseconds(held.sure_until()), Ordering::Release);
+                state.progress.send_modify(|count| *count += 1);
+                continue;
+            }
+            Err(Trouble::Failed(error)) => {
+                failures += 1;
+                tracing::warn!(%error, failures, operation = state.operation, "a lock could not be refreshed");
+                if failures < timing.failures {
+                    next = started + timing.patience + timing.retry;
+                    continue;
+                }
+                LostReason::NotRefreshed { failures, cause: error.to_string() }
+            }
+            Err(Trouble::Lost(reason)) => reason,
+        };
+        lose(&locks, &held, &state, lost).await;
+        return held;
+    }
+}
+
+/// Tells everybody, and removes what is left of the lock, so that it blocks nobody for nothing.
+async fn lose(locks: &Locks, held: &Held, state: &State, reason: LostReason) {
+    tracing::error!(%reason, operation = state.operation, "a repository lock was lost");
+    state.lose(reason, true);
+    let deadline = locks.clock.boottime() + locks.timing.patience;
+    tokio::select! {
+        removed = held.release(locks) => {
+            if let Err(error) = removed {
+                tracing::debug!(%error, "what is left of a lost lock expires by itself");
+            }
+        }
+        () = locks.clock.sleep_until(deadline) => {}
+    }
+}
+
+fn no_answer(locks: &Locks) -> StoreError {
+    StoreError {
+        kind: StoreErrorKind::Transient,
+        key: super::SHARED_PREFIX.to_owned(),
+        backend: locks.store.describe(),
+        detail: "no answer in time".to_owned(),
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
