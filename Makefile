@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 # Where cargo puts the programs of this profile.
 BUILT = $(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: help build install quickstart test lint fmt bench
+.PHONY: help build install quickstart test model lint fmt bench
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,6 +28,10 @@ quickstart: ## Build, back up a folder (SRC=…), restore it, compare every file
 test: .venv/ready ## Install what the tests need, and run them all
 	@scripts/needs.sh cc
 	$(CARGO) test --locked --workspace
+
+model: ## Check the lock protocol's larger state spaces, which take minutes
+	@scripts/needs.sh cc
+	$(CARGO) test --locked -p cloudstic-engine --lib lock::model -- --ignored --nocapture --test-threads 1
 
 lint: ## Formatting, clippy, and licences where cargo-deny is installed
 	$(CARGO) fmt --all --check
