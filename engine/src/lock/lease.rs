@@ -4,6 +4,8 @@
 //! that it fails by itself when the task cannot run, or the host slept, and passes again only after a refresh has proved
 //! that nobody was there in between.
 
+use std::future::pending;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -17,14 +19,13 @@ use super::held::{Held, Trouble};
 use super::{LockClock, LockRecord, Locks};
 use crate::store::{StoreError, StoreErrorKind, StoreResult};
 
-/// A lock that is refreshed until it is released, lost or dropped. A dropped one expires by itself.
+/// A lock that is refreshed until it is released, lost or dropped. Dropping it gives it back, too, in the background.
 #[derive(Debug)]
 pub struct Lease {
     watch: LeaseWatch,
     lock: Option<LockRecord>,
     stop: CancellationToken,
-    keeper: Option<JoinHandle<Held>>,
-    locks: Locks,
+    keeper: Option<JoinHandle<StoreResult<()>>>,
 }
 
 /// What those who work under a lease ask: whether it still holds.
@@ -58,8 +59,8 @@ impl Lease {
         });
         let stop = CancellationToken::new();
         let lock = held.lock().cloned();
-        let keeper = tokio::spawn(keep(locks.clone(), held, Arc::clone(&state), stop.clone()));
-        Self { watch: LeaseWatch(Some(state)), lock, stop, keeper: Some(keeper), locks }
+        let keeper = tokio::spawn(keep(locks, held, Arc::clone(&state), stop.clone()));
+        Self { watch: LeaseWatch(Some(state)), lock, stop, keeper: Some(keeper) }
     }
 
     /// For those who work under it.
@@ -72,24 +73,44 @@ impl Lease {
         self.watch.check()
     }
 
-    /// See [`LeaseWatch::lost`].
-    pub fn lost(&self) -> CancellationToken {
-        self.watch.lost()
-    }
-
     /// The lock as it was first written.
     pub fn lock(&self) -> Option<&LockRecord> {
         self.lock.as_ref()
     }
 
+    /// Does `work` under this lease, and gives it back. When the lease is lost, the token that the work was given is
+    /// cancelled, the work is waited for, and its failure is that. Work that succeeds although the lease was lost has
+    /// asked [`LeaseWatch::confirm`] in time.
+    pub async fn during<T, E: From<LockLost>, F: Future<Output = Result<T, E>>>(
+        self,
+        cancel: &CancellationToken,
+        work: impl FnOnce(LeaseWatch, CancellationToken) -> F,
+    ) -> Result<T, E> {
+        let (watch, cancel) = (self.watch(), cancel.child_token());
+        let mut work = pin!(work(watch.clone(), cancel.clone()));
+        let done = tokio::select! {
+            done = &mut work => done,
+            _ = watch.lost() => {
+                cancel.cancel();
+                work.await
+            }
+        };
+        let done = match (done, watch.reason()) {
+            (Err(_), Some(lost)) => Err(lost.into()),
+            (done, _) => done,
+        };
+        if let Err(error) = self.release().await {
+            tracing::warn!(%error, "a repository lock could not be removed; it expires by itself");
+        }
+        done
+    }
+
     /// Gives the lock back. If that fails, it expires by itself.
     pub async fn release(mut self) -> StoreResult<()> {
         self.end();
-        let Some(keeper) = self.keeper.take() else { return Ok(()) };
-        // A refresh under way must not write the lock again after it was deleted, so the task is waited for.
-        match keeper.await {
-            Ok(held) => held.release(&self.locks).await,
-            Err(_) => Ok(()),
+        match self.keeper.take() {
+            Some(keeper) => keeper.await.unwrap_or(Ok(())),
+            None => Ok(()),
         }
     }
 
@@ -142,12 +163,19 @@ impl LeaseWatch {
         }
     }
 
-    /// Fires when the lock is lost, not when it is only in doubt or was given back.
-    pub fn lost(&self) -> CancellationToken {
-        self.0.as_ref().map_or_else(CancellationToken::new, |state| state.lost_token.clone())
+    /// Waits until the lock is lost: the moment to cancel the work. Never ends for one that is only in doubt, or was
+    /// given back.
+    pub async fn lost(&self) -> LockLost {
+        if let Some(state) = &self.0 {
+            state.lost_token.cancelled().await;
+        }
+        match self.reason() {
+            Some(lost) => lost,
+            None => pending().await,
+        }
     }
 
-    /// Why it was lost, if it was.
+    /// Why it was lost or given back, if it was.
     pub fn reason(&self) -> Option<LockLost> {
         self.0.as_ref().and_then(|state| state.lost.get().cloned())
     }
@@ -172,8 +200,24 @@ impl State {
     }
 }
 
-/// Refreshes a lock until it is lost or no longer needed.
-async fn keep(locks: Locks, mut held: Held, state: Arc<State>, stop: CancellationToken) -> Held {
+/// Refreshes a lock until it is lost or no longer needed, and removes it.
+async fn keep(locks: Locks, mut held: Held, state: Arc<State>, stop: CancellationToken) -> StoreResult<()> {
+    let _end = KeeperEnd(Arc::clone(&state));
+    // A refresh under way must not write the lock again after it was deleted, so it ends first.
+    if let Some(reason) = refresh_until(&stop, &locks, &mut held, &state).await {
+        tracing::error!(%reason, operation = state.operation, "a repository lock was lost");
+        state.lose(reason, true);
+    }
+    // Of a lost one too, so that nothing blocks others for nothing.
+    let deadline = locks.clock.boottime() + locks.timing.patience * locks.timing.failures;
+    tokio::select! {
+        removed = held.release(&locks) => removed,
+        () = locks.clock.sleep_until(deadline) => Err(no_answer(&locks)),
+    }
+}
+
+/// Why it was lost; `None` when it was stopped.
+async fn refresh_until(stop: &CancellationToken, locks: &Locks, held: &mut Held, state: &State) -> Option<LostReason> {
     let timing = locks.timing;
     let (mut earliest, mut next) = (Duration::ZERO, locks.clock.boottime() + timing.refresh);
     let mut failures = 0;
@@ -183,53 +227,43 @@ async fn keep(locks: Locks, mut held: Held, state: Arc<State>, stop: Cancellatio
             locks.clock.sleep_until(earliest).await;
         };
         tokio::select! {
-            () = stop.cancelled() => return held,
+            () = stop.cancelled() => return None,
             () = hurried => {}
             () = locks.clock.sleep_until(next) => {}
         }
         let started = locks.clock.boottime();
         earliest = started + timing.retry;
-        // What is under way ends before the lock is released; the time it may take is bounded.
         let refreshed = tokio::select! {
-            refreshed = held.refresh(&locks) => refreshed,
-            () = locks.clock.sleep_until(started + timing.patience) => Err(Trouble::Failed(no_answer(&locks))),
+            refreshed = held.refresh(locks) => refreshed,
+            () = locks.clock.sleep_until(started + timing.patience) => Err(Trouble::Failed(no_answer(locks))),
         };
-        let lost = match refreshed {
+        match refreshed {
             Ok(()) => {
                 failures = 0;
                 next = started + timing.refresh;
                 state.sure_until.store(nanoseconds(held.sure_until()), Ordering::Release);
                 state.progress.send_modify(|count| *count += 1);
-                continue;
             }
+            Err(Trouble::Lost(reason)) => return Some(reason),
             Err(Trouble::Failed(error)) => {
                 failures += 1;
                 tracing::warn!(%error, failures, operation = state.operation, "a lock could not be refreshed");
-                if failures < timing.failures {
-                    next = started + timing.patience + timing.retry;
-                    continue;
+                if failures >= timing.failures {
+                    return Some(LostReason::NotRefreshed { failures, cause: error.to_string() });
                 }
-                LostReason::NotRefreshed { failures, cause: error.to_string() }
+                next = started + timing.patience + timing.retry;
             }
-            Err(Trouble::Lost(reason)) => reason,
-        };
-        lose(&locks, &held, &state, lost).await;
-        return held;
+        }
     }
 }
 
-/// Tells everybody, and removes what is left of the lock, so that it blocks nobody for nothing.
-async fn lose(locks: &Locks, held: &Held, state: &State, reason: LostReason) {
-    tracing::error!(%reason, operation = state.operation, "a repository lock was lost");
-    state.lose(reason, true);
-    let deadline = locks.clock.boottime() + locks.timing.patience;
-    tokio::select! {
-        removed = held.release(locks) => {
-            if let Err(error) = removed {
-                tracing::debug!(%error, "what is left of a lost lock expires by itself");
-            }
-        }
-        () = locks.clock.sleep_until(deadline) => {}
+/// Whoever waits for the keeper must not wait for one that is gone, whatever ended it.
+struct KeeperEnd(Arc<State>);
+
+impl Drop for KeeperEnd {
+    fn drop(&mut self) {
+        let cause = "what refreshes it has ended".to_owned();
+        self.0.lose(LostReason::NotRefreshed { failures: 1, cause }, true);
     }
 }
 

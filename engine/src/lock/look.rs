@@ -64,10 +64,7 @@ impl Locks {
         for _ in 0..LOOKS {
             changing = None;
             for dead in self.conflicts(wanted, own).await? {
-                if dead.key != EXCLUSIVE_KEY {
-                    // A lock that died is never alive again under its key, so this can only hit the dead.
-                    self.store.delete(&dead.key).await?;
-                } else if !self.retire(&dead).await? {
+                if !self.retire(&dead).await? {
                     changing = Some(dead);
                 }
             }
@@ -78,17 +75,20 @@ impl Locks {
         changing.map_or(Ok(()), |changing| Err(refused(&changing)))
     }
 
-    /// Removes an exclusive lock as it was seen; `false` if it has changed since. Its key may be somebody else's at any
-    /// time, so that where the store has no conditions it is left alone; there, nobody relies on it.
+    /// Removes a dead lock as it was seen; `false` if it has changed since.
     pub(super) async fn retire(&self, seen: &Seen) -> StoreResult<bool> {
         let capabilities = self.store.capabilities();
-        if !capabilities.conditional_replace {
-            return Ok(true);
-        }
         if capabilities.conditional_delete {
             return self.store.delete_if_unchanged(&seen.key, &seen.version).await;
         }
+        if seen.key != EXCLUSIVE_KEY {
+            // A lock that died is never alive again under its key, so this can only hit the dead.
+            return self.store.delete(&seen.key).await.map(|()| true);
+        }
+        // This key may be somebody else's at any time, so that where the store has no conditions it is left alone; there,
+        // nobody relies on it.
         match &seen.lock {
+            _ if !capabilities.conditional_replace => Ok(true),
             Some(lock) if lock.is_released() => Ok(true),
             Some(lock) => self.store.put_if_unchanged(&seen.key, lock.released().encode().into(), &seen.version).await,
             None => Ok(false),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::decide::Kind;
 use super::error::LockError;
 use super::lease::Lease;
@@ -12,9 +14,8 @@ const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(10);
 
 impl Locks {
-    /// Takes a lock for `operation` (`backup`, `prune`, …), or fails at once.
-    ///
-    /// If the future is dropped, what was written of the lock expires by itself.
+    /// Takes a lock for `operation` (`backup`, `prune`, …), or fails at once. May be dropped at any moment: what was
+    /// taken is given back.
     pub async fn acquire(&self, kind: Kind, operation: &str) -> Result<Lease, LockError> {
         self.acquire_with(kind, operation, Duration::ZERO).await
     }
@@ -26,14 +27,9 @@ impl Locks {
         let mut longest = FIRST;
         loop {
             self.measure_skew().await;
-            let taken = match kind {
-                Kind::Shared => shared::take(self, operation).await,
-                Kind::Exclusive => exclusive::take(self, operation).await,
-            };
-            let refusal = match taken {
-                Ok(held) => return Ok(Lease::start(self.clone(), held, operation)),
+            let refusal = match self.take(kind, operation).await {
                 Err(LockError::Held(refusal)) => refusal,
-                Err(error) => return Err(error),
+                over => return over,
             };
             let now = self.clock.boottime();
             if now >= deadline {
@@ -44,6 +40,22 @@ impl Locks {
             self.clock.sleep_until((now + pause).min(deadline)).await;
             longest = (longest * 2).min(LONGEST);
         }
+    }
+
+    /// Tries once, in a task of its own, so that nothing is left half done when nobody waits for it any more: then the
+    /// lease is dropped.
+    async fn take(&self, kind: Kind, operation: &str) -> Result<Lease, LockError> {
+        let (sender, receiver) = oneshot::channel();
+        let (locks, operation) = (self.clone(), operation.to_owned());
+        tokio::spawn(async move {
+            let taken = match kind {
+                Kind::Shared => shared::take(&locks, &operation).await,
+                Kind::Exclusive => exclusive::take(&locks, &operation).await,
+            };
+            drop(sender.send(taken.map(|held| Lease::start(locks, held, &operation))));
+        });
+        let gone = |_| Err(LockError::System("the task that takes a lock ended before it had one".to_owned()));
+        receiver.await.unwrap_or_else(gone)
     }
 }
 

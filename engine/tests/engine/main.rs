@@ -8,6 +8,7 @@ mod damage;
 mod fake;
 mod golden;
 mod indexes;
+mod locks;
 mod memory;
 mod properties;
 mod state;
