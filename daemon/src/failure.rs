@@ -5,7 +5,7 @@
 
 use cloudstic_engine::backup::BackupError;
 use cloudstic_engine::crypto::SlotError;
-use cloudstic_engine::lock::LockError;
+use cloudstic_engine::lock::{LockError, LockLost};
 use cloudstic_engine::repository::{ReadError, RepositoryError};
 use cloudstic_engine::restore::RestoreError;
 use cloudstic_engine::source::SourceError;
@@ -126,6 +126,7 @@ impl From<RepositoryError> for Failure {
             RepositoryError::Read(read) => return read.into(),
             RepositoryError::Store(store) => return store.into(),
             RepositoryError::Slot(slot) => return slot.into(),
+            RepositoryError::LockLost(lost) => return lost.into(),
             RepositoryError::NotInitialised { .. } => Reason::NotInitialised,
             RepositoryError::AlreadyInitialised { .. } => Reason::AlreadyInitialised,
             RepositoryError::WrongCredential { .. } => {
@@ -164,6 +165,12 @@ impl From<LockError> for Failure {
     }
 }
 
+impl From<LockLost> for Failure {
+    fn from(lost: LockLost) -> Self {
+        Self::new(Reason::Locked, lost.to_string())
+    }
+}
+
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
         if let SourceError::Io { .. } = &error {
@@ -186,7 +193,7 @@ impl From<BackupError> for Failure {
         match error {
             BackupError::Repository(repository) => repository.into(),
             BackupError::Source(source) => source.into(),
-            BackupError::Lock(lock) => lock.into(),
+            BackupError::LockLost(lost) => lost.into(),
             BackupError::System(_) => Self::new(Reason::Internal, error.to_string()),
             BackupError::Cancelled => Self::new(Reason::Cancelled, error.to_string()),
         }
@@ -197,7 +204,7 @@ impl From<RestoreError> for Failure {
     fn from(error: RestoreError) -> Self {
         let reason = match error {
             RestoreError::Repository(repository) => return repository.into(),
-            RestoreError::Lock(lock) => return lock.into(),
+            RestoreError::LockLost(lost) => return lost.into(),
             RestoreError::NoSuchPath { .. } => Reason::NoSuchPath,
             RestoreError::Target { .. } => {
                 let message = format!("{error}; see to its rights and its room, or restore to another folder");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cloudstic_engine::backup::{self, BackupRequest};
+use cloudstic_engine::lock::{Kind, Lease, LeaseWatch, Locks};
 use cloudstic_engine::progress::Phase;
 use cloudstic_engine::repository::Repository;
 use cloudstic_engine::restore::{self, ArchiveRequest, Overwrite, RestoreRequest};
@@ -13,7 +14,7 @@ use cloudstic_proto::{Reason, v1};
 use v1::job::Report;
 use v1::job_spec::Operation;
 
-use super::{Engine, convert, paths};
+use super::{Engine, convert, open, paths};
 use crate::failure::Failure;
 use crate::supervisor::{JobContext, JobError, JobRunner, Work};
 
@@ -39,15 +40,24 @@ impl Engine {
         let repository = self.open_for(&name, &context).await?;
         let source = tokio::task::spawn_blocking(move || LocalSource::new(path, options)).await;
         let source = source.map_err(|panic| Failure::internal(panic.to_string()))??;
-        let request = BackupRequest {
+        let cache = self.cache().await;
+        let request = |lease| BackupRequest {
             source: Arc::new(source),
-            cache: self.cache().await,
+            cache,
             tags,
             dry_run: spec.dry_run,
             read_all: spec.read_all,
             clock: cloudstic_engine::clock::system(),
+            lease,
         };
-        let done = backup::backup(repository.clone(), request, context.progress, context.cancel).await;
+        let JobContext { progress, cancel, .. } = &context;
+        let work = |lease, cancel| backup::backup(repository.clone(), request(lease), progress.clone(), cancel);
+        let done = if spec.dry_run {
+            work(LeaseWatch::not_needed(), cancel.clone()).await
+        } else {
+            let lease = self.lock(&name, &repository, "backup", &context).await?;
+            lease.during(cancel, work).await
+        };
         let report = self.judged(&name, &repository, done)?;
         Ok(Report::Backup(convert::backup_report(report, spec.dry_run)))
     }
@@ -64,15 +74,19 @@ impl Engine {
             v1::Overwrite::Unspecified | v1::Overwrite::IfChanged => Overwrite::IfChanged,
             v1::Overwrite::Always => Overwrite::Always,
         };
-        let request = RestoreRequest {
+        let request = |lease| RestoreRequest {
             snapshot: spec.snapshot,
             paths: inside(&spec.paths),
             target: paths::on_host(spec.target),
             overwrite,
             dry_run: spec.dry_run,
             identity,
+            lease,
         };
-        let done = restore::restore(repository.clone(), request, context.progress, context.cancel).await;
+        let lease = self.lock(&spec.repository, &repository, "restore", &context).await?;
+        let JobContext { progress, cancel, .. } = context;
+        let work = |lease, cancel| restore::restore(repository.clone(), request(lease), progress, cancel);
+        let done = lease.during(&cancel, work).await;
         let report = self.judged(&spec.repository, &repository, done)?;
         Ok(Report::Restore(convert::restore_report(report, spec.dry_run)))
     }
@@ -84,8 +98,12 @@ impl Engine {
         context: JobContext,
     ) -> Result<Report, JobError> {
         let repository = self.open_for(&spec.repository, &context).await?;
-        let request = ArchiveRequest { snapshot: spec.snapshot, paths: inside(&spec.paths), dry_run: spec.dry_run };
-        let done = restore::archive(repository.clone(), request, output, context.progress, context.cancel).await;
+        let (paths, dry_run) = (inside(&spec.paths), spec.dry_run);
+        let request = |lease| ArchiveRequest { snapshot: spec.snapshot, paths, dry_run, lease };
+        let lease = self.lock(&spec.repository, &repository, "restore", &context).await?;
+        let JobContext { progress, cancel, .. } = context;
+        let work = |lease, cancel| restore::archive(repository.clone(), request(lease), output, progress, cancel);
+        let done = lease.during(&cancel, work).await;
         let report = self.judged(&spec.repository, &repository, done)?;
         Ok(Report::Restore(convert::restore_report(report, spec.dry_run)))
     }
@@ -97,6 +115,23 @@ impl Engine {
             biased;
             () = context.cancel.cancelled() => Err(JobError::Cancelled),
             repository = self.open.get(name) => Ok(repository?),
+        }
+    }
+
+    /// Takes a shared lock, on a store of its own: what jobs read and write does not hold it up.
+    async fn lock(
+        &self,
+        name: &str,
+        repository: &Arc<Repository>,
+        operation: &str,
+        context: &JobContext,
+    ) -> Result<Lease, JobError> {
+        let store = open::store(self.open.configured(name)?);
+        let locks = Locks::new(store, repository.sealer().clone());
+        tokio::select! {
+            biased;
+            () = context.cancel.cancelled() => Err(JobError::Cancelled),
+            lease = locks.acquire(Kind::Shared, operation) => self.judged(name, repository, lease),
         }
     }
 

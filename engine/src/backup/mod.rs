@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cache::{CacheUpdate, CachedSource, SourceKey, StatCache};
 use crate::clock::Clock;
-use crate::lock::{self, LockError};
+use crate::lock::{LeaseWatch, LockLost};
 use crate::object::SnapshotEntry;
 use crate::progress::{Phase, Progress};
 use crate::repository::{Existing, NewSnapshot, ReadError, Repository, RepositoryError, Written};
@@ -47,6 +47,8 @@ pub struct BackupRequest {
     pub read_all: bool,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// A shared lock; [`LeaseWatch::not_needed`] for a dry run.
+    pub lease: LeaseWatch,
 }
 
 /// Why there is no snapshot.
@@ -55,9 +57,9 @@ pub enum BackupError {
     /// The repository.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
-    /// The repository is locked.
+    /// The repository lock was lost.
     #[error(transparent)]
-    Lock(#[from] LockError),
+    LockLost(#[from] LockLost),
     /// The source as a whole.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -81,19 +83,7 @@ pub async fn backup(
     cancel: CancellationToken,
 ) -> Result<BackupReport, BackupError> {
     progress.phase(Phase::Opening);
-    if request.dry_run {
-        return run(repository, request, progress, cancel).await;
-    }
-    let work = run(Arc::clone(&repository), request, progress, cancel);
-    lock::while_shared(repository.store(), repository.sealer(), "backup", work).await
-}
-
-async fn run(
-    repository: Arc<Repository>,
-    request: BackupRequest,
-    progress: Arc<dyn Progress>,
-    cancel: CancellationToken,
-) -> Result<BackupReport, BackupError> {
+    request.lease.check()?;
     let followed = repository.find_previous(request.source.info()).await?;
     let existing = repository.existing().await?;
     if let Some(cache) = request.cache.as_ref().filter(|_| existing.has_lost_packs()) {
@@ -106,7 +96,7 @@ async fn run(
     let marker = repository.marker();
     let key = SourceKey::new(&repository.store().describe(), marker, request.source.info());
     let previous = find_previous(&repository, &request, key, followed.as_ref(), &existing, &cancel).await?;
-    let writer = (!request.dry_run).then(|| repository.writer(existing));
+    let writer = (!request.dry_run).then(|| repository.writer(existing, request.lease.clone()));
     progress.phase(Phase::Reading);
 
     let pipeline = Pipeline::new(&repository, &request, previous, writer, key, Arc::clone(&progress), cancel.clone())?;
@@ -161,7 +151,7 @@ async fn commit(
         exclude_hash: request.source.exclude_hash(),
     };
     let may_commit = || if cancel.is_cancelled() { Err(BackupError::Cancelled) } else { Ok(()) };
-    let (reference, snapshot) = repository.commit(written, new, may_commit).await?;
+    let (reference, snapshot) = repository.commit(written, new, &request.lease, may_commit).await?;
     report.snapshot = Some(reference);
     report.seq = snapshot.seq;
     if let (Some(cache), Some(update)) = (request.cache.clone(), update) {

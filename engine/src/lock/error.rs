@@ -15,7 +15,7 @@ pub enum LockError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// No random numbers, or a lock that was lost under work that cannot say so itself.
+    /// No random numbers, or the runtime is ending.
     #[error("{0}")]
     System(String),
 }

@@ -54,7 +54,6 @@ pub use error::{LockError, LockLost, LostReason, Refusal};
 pub use lease::{Lease, LeaseWatch};
 pub use list::FoundLock;
 pub use record::LockRecord;
-pub use shared::while_shared;
 
 use crate::crypto::Sealer;
 use crate::store::ObjectStore;

@@ -156,6 +156,7 @@ fn is_zero(n: &u64) -> bool {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::crypto::MasterKey;
     use crate::lock::TTL;
     use crate::lock::decide::{Holder, Standing, standing};
     use crate::lock::host::{Host, ThisHost};
@@ -180,6 +181,18 @@ mod tests {
         }
         let exclusive = LockRecord::decode(&sealer, &golden("objects-plain/prune-lock.exclusive")).unwrap();
         assert_eq!((exclusive.key(), exclusive.kind()), (EXCLUSIVE_KEY.to_owned(), Kind::Exclusive));
+    }
+
+    #[test]
+    fn a_lock_that_the_cli_sealed_with_a_key_is_read_and_counts_as_unreadable_without() {
+        let keys = MasterKey::generate().unwrap().derive();
+        let (sealer, plain) = (Sealer::new(Some(&keys)), golden("objects-encrypted/prune-lock.exclusive.decoded.json"));
+        let sealed = sealer.seal(&plain).unwrap();
+        assert_eq!(LockRecord::decode(&sealer, &sealed), LockRecord::decode(&sealer, &plain));
+        assert_eq!(LockRecord::decode(&sealer, &plain).unwrap().operation, "prune");
+        assert_eq!(LockRecord::decode(&Sealer::new(None), &sealed), None);
+        let of_another_key = golden("objects-encrypted/prune-lock.exclusive");
+        assert_eq!(LockRecord::decode(&sealer, &of_another_key), None);
     }
 
     /// A reader that knows the documented form and nothing else.

@@ -2,15 +2,11 @@
 //! fail. The second look is what an exclusive taker, who looks for shared locks after writing its own, relies on: of two
 //! that overlap, at least one sees the other.
 
-use std::sync::Arc;
-
 use super::Locks;
 use super::claim::{Claim, too_slow};
 use super::decide::Kind;
 use super::error::LockError;
 use super::held::Held;
-use crate::crypto::Sealer;
-use crate::store::ObjectStore;
 
 /// Takes a shared lock.
 pub(super) async fn take(locks: &Locks, operation: &str) -> Result<Held, LockError> {
@@ -25,22 +21,4 @@ pub(super) async fn take(locks: &Locks, operation: &str) -> Result<Held, LockErr
         return Err(refused);
     }
     Ok(Held { claim: Some(claim), fixed: None })
-}
-
-/// Does `work` under a shared lock, and fails if that was lost before it ended.
-pub async fn while_shared<T, E: From<LockError>>(
-    store: &Arc<dyn ObjectStore>,
-    sealer: &Sealer,
-    operation: &str,
-    work: impl Future<Output = Result<T, E>>,
-) -> Result<T, E> {
-    let lease = Locks::new(Arc::clone(store), sealer.clone()).acquire(Kind::Shared, operation).await?;
-    let result = work.await;
-    let still_held = lease.watch().confirm().await;
-    if let Err(error) = lease.release().await {
-        tracing::warn!(%error, "a repository lock could not be removed; it expires by itself");
-    }
-    let result = result?;
-    still_held.map_err(|lost| LockError::System(lost.to_string()))?;
-    Ok(result)
 }

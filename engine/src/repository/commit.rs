@@ -2,6 +2,10 @@
 //! catalog is written, then the snapshot, then what points to it. Whatever is cut off, what is there is whole, and only
 //! unreferenced objects may be left.
 //!
+//! The lock must hold from the first look at what exists until the snapshot is there, or a prune may have swept what the
+//! snapshot needs. So it is confirmed right before the snapshot is written, and right after: if it was lost in between,
+//! the snapshot is removed again, before anything points to it.
+//!
 //! Within this process one commit runs at a time. Other processes may commit at the same time: every index that is
 //! written is then held against what is really there, and written again until it has everything.
 
@@ -13,6 +17,7 @@ use chrono::{DateTime, Utc};
 use super::index::{LATEST_KEY, SNAPSHOTS_KEY};
 use super::writer::Written;
 use super::{Repository, RepositoryError};
+use crate::lock::LeaseWatch;
 use crate::object::{Hash, Latest, ObjectKind, ObjectRef, Snapshot, SnapshotEntry, SourceInfo, Timestamp, json};
 
 const GENERATOR: &str = concat!("cloudsticd/", env!("CARGO_PKG_VERSION"));
@@ -37,14 +42,16 @@ pub struct NewSnapshot {
 
 impl Repository {
     /// Publishes what a writer has written as a snapshot. Its number is the highest so far and one. `may_commit` is
-    /// asked right before the snapshot is written, and its error ends the commit.
+    /// asked right before the snapshot is written, and its error ends the commit. So does the loss of `lease`.
     pub async fn commit<E: From<RepositoryError>>(
         self: &Arc<Self>,
         written: Written,
         new: NewSnapshot,
+        lease: &LeaseWatch,
         may_commit: impl Fn() -> Result<(), E>,
     ) -> Result<(ObjectRef, Snapshot), E> {
         let _alone = self.commits.lock().await;
+        lease.confirm().await.map_err(RepositoryError::from)?;
         self.extend_catalog(written.packs, None).await?;
         let known = self.listed().await?;
         let seq = known.iter().map(|entry| entry.seq).max().unwrap_or(0) + 1;
@@ -62,7 +69,14 @@ impl Repository {
         let bytes = json::encode(&snapshot);
         let reference = ObjectRef::new(ObjectKind::Snapshot, Hash::of(&bytes));
         may_commit()?;
+        lease.confirm().await.map_err(RepositoryError::from)?;
         self.put_sealed(&reference.key(), &bytes).await?;
+        if let Err(lost) = lease.confirm().await {
+            if let Err(problem) = self.store.delete(&reference.key()).await {
+                tracing::error!(%problem, "a snapshot could not be removed whose backup had lost its lock: forget it");
+            }
+            return Err(RepositoryError::from(lost).into());
+        }
         self.note_proven(SnapshotEntry::new(reference, &snapshot));
         self.publish(known, SnapshotEntry::new(reference, &snapshot)).await?;
         Ok((reference, snapshot))
@@ -90,5 +104,48 @@ impl Repository {
             snapshots.extend(others);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::crypto::Sealer;
+    use crate::lock::{Kind, Locks};
+    use crate::repository::InitOptions;
+    use crate::store::{MemoryStore, ObjectStore};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_snapshot_whose_lock_was_lost_while_it_was_written_is_removed_again() {
+        let store = MemoryStore::default();
+        let line = Arc::new(store.another(1));
+        let open: Arc<dyn ObjectStore> = line.clone();
+        Repository::init(Arc::clone(&open), InitOptions::default()).await.unwrap();
+        let repository = Arc::new(Repository::open(open, Vec::new()).await.unwrap());
+        let locks = Locks::new(Arc::new(store.another(2)), Sealer::new(None));
+        let lease = locks.acquire(Kind::Shared, "backup").await.unwrap();
+        let watch = lease.watch();
+        let new = NewSnapshot {
+            created: Utc::now(),
+            root: None,
+            source: SourceInfo::default(),
+            tags: Vec::new(),
+            exclude_hash: None,
+        };
+        line.line().set_latency(Duration::from_secs(1));
+        let commit = repository.commit(Written::default(), new, &watch, || Ok::<_, RepositoryError>(()));
+        let is_there = |begins: &str| store.objects().keys().any(|key| key.starts_with(begins));
+        let lose = async {
+            while !is_there("snapshot/") {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            lease.release().await.unwrap();
+        };
+        let (done, ()) = tokio::join!(commit, lose);
+        assert!(matches!(done, Err(RepositoryError::LockLost(_))), "{done:?}");
+        assert!(!is_there("snapshot/") && !is_there(LATEST_KEY) && !is_there(SNAPSHOTS_KEY));
     }
 }

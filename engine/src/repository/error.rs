@@ -1,6 +1,7 @@
 //! What can go wrong with a repository.
 
 use crate::crypto::{OpenError, SlotError};
+use crate::lock::LockLost;
 use crate::object::ObjectRef;
 use crate::store::StoreError;
 
@@ -26,6 +27,9 @@ pub enum ReadError {
 /// What can go wrong with a repository as a whole.
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryError {
+    /// The lock under which it was written to was lost.
+    #[error(transparent)]
+    LockLost(#[from] LockLost),
     /// There is no marker.
     #[error("{store} holds no repository: check the place, or make one with `cloudsticctl init`")]
     NotInitialised {

@@ -1,4 +1,7 @@
 //! Writing objects: each once, small ones in packs, with a bounded number of bytes on their way to the store.
+//!
+//! Nothing is sent while it is in doubt whether the lock still holds: after a suspend, what waits here goes on only when
+//! that is known.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::{Existing, Repository, RepositoryError};
+use crate::lock::{LeaseWatch, LockLost};
 use crate::object::{ObjectKind, ObjectRef, PACKED_MAX};
 use crate::pack::{FinishedPack, PackBuilder, PackMembers};
 use crate::store::StoreError;
@@ -24,10 +28,18 @@ const UNIT: usize = 4 << 10;
 pub struct ObjectWriter {
     repository: Arc<Repository>,
     existing: Existing,
+    lease: LeaseWatch,
     runtime: Handle,
     room: Arc<Semaphore>,
-    failure: Arc<Mutex<Option<StoreError>>>,
+    failure: Arc<Mutex<Option<Failure>>>,
     state: Mutex<State>,
+}
+
+/// Why nothing more is written.
+#[derive(Debug, Clone)]
+enum Failure {
+    Store(StoreError),
+    Lock(LockLost),
 }
 
 #[derive(Debug, Default)]
@@ -57,11 +69,12 @@ pub struct Written {
 }
 
 impl Repository {
-    /// A writer that does not write again what exists.
-    pub fn writer(self: &Arc<Self>, existing: Existing) -> ObjectWriter {
+    /// A writer that does not write again what exists. What it writes is for a snapshot that is made under `lease`.
+    pub fn writer(self: &Arc<Self>, existing: Existing, lease: LeaseWatch) -> ObjectWriter {
         ObjectWriter {
             repository: Arc::clone(self),
             existing,
+            lease,
             runtime: Handle::current(),
             room: Arc::new(Semaphore::new(IN_FLIGHT / UNIT)),
             failure: Arc::default(),
@@ -152,9 +165,14 @@ impl ObjectWriter {
         let acquired = self.runtime.block_on(Arc::clone(&self.room).acquire_many_owned(units));
         let permit = acquired.map_err(|cause| RepositoryError::System(cause.to_string()))?;
         let (store, failure) = (Arc::clone(&self.repository.store), Arc::clone(&self.failure));
+        let lease = self.lease.clone();
         self.runtime.spawn(async move {
-            if let Err(error) = store.put(&key, bytes).await {
-                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            let put = match lease.confirm().await {
+                Ok(()) => store.put(&key, bytes).await.map_err(Failure::Store),
+                Err(lost) => Err(Failure::Lock(lost)),
+            };
+            if let Err(problem) = put {
+                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(problem);
             }
             drop(permit);
         });
@@ -163,7 +181,8 @@ impl ObjectWriter {
 
     fn check(&self) -> Result<(), RepositoryError> {
         match &*self.failure.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(failure) => Err(failure.clone().into()),
+            Some(Failure::Store(error)) => Err(error.clone().into()),
+            Some(Failure::Lock(lost)) => Err(lost.clone().into()),
             None => Ok(()),
         }
     }

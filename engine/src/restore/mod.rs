@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::lock::{self, LockError};
+use crate::lock::{LeaseWatch, LockLost};
 use crate::object::{ObjectRef, Snapshot};
 use crate::progress::{Phase, Progress};
 use crate::repository::{Repository, RepositoryError};
@@ -45,6 +45,8 @@ pub struct RestoreRequest {
     pub dry_run: bool,
     /// Whose rights to write with; `None` for those of this process.
     pub identity: Option<Identity>,
+    /// A shared lock, also of a dry run.
+    pub lease: LeaseWatch,
 }
 
 /// A user, whose rights the kernel enforces on the threads that write.
@@ -102,15 +104,14 @@ pub async fn restore(
     cancel: CancellationToken,
 ) -> Result<RestoreReport, RestoreError> {
     progress.phase(Phase::Opening);
-    lock::while_shared(repository.store(), repository.sealer(), "restore", async {
-        let (reference, snapshot) = repository.find_snapshot(&request.snapshot).await?;
-        let objects = repository.reader().await?;
-        blocking(cancel, move |cancel| {
-            restore_tree(&objects, (reference, &snapshot), &request, progress.as_ref(), cancel)
-        })
-        .await
-    })
-    .await
+    let lease = request.lease.clone();
+    lease.check()?;
+    let (reference, snapshot) = repository.find_snapshot(&request.snapshot).await?;
+    let objects = repository.reader().await?;
+    let restored = blocking(cancel, move |cancel| {
+        restore_tree(&objects, (reference, &snapshot), &request, progress.as_ref(), cancel)
+    });
+    still_under(lease, restored.await).await
 }
 
 fn restore_tree(
@@ -149,6 +150,8 @@ pub struct ArchiveRequest {
     pub paths: Vec<Vec<u8>>,
     /// Report what would be written.
     pub dry_run: bool,
+    /// A shared lock, also of a dry run.
+    pub lease: LeaseWatch,
 }
 
 /// Restores as a ZIP stream, sent in pieces of at most 256 KiB. When it ends with an error, the archive has no central
@@ -166,15 +169,26 @@ pub async fn archive(
     cancel: CancellationToken,
 ) -> Result<RestoreReport, RestoreError> {
     progress.phase(Phase::Opening);
-    lock::while_shared(repository.store(), repository.sealer(), "restore", async {
-        let (reference, snapshot) = repository.find_snapshot(&request.snapshot).await?;
-        let objects = repository.reader().await?;
-        blocking(cancel, move |cancel| {
-            archive_tree(&objects, (reference, &snapshot), &request, output, progress.as_ref(), cancel)
-        })
-        .await
-    })
-    .await
+    let lease = request.lease.clone();
+    lease.check()?;
+    let (reference, snapshot) = repository.find_snapshot(&request.snapshot).await?;
+    let objects = repository.reader().await?;
+    let archived = blocking(cancel, move |cancel| {
+        archive_tree(&objects, (reference, &snapshot), &request, output, progress.as_ref(), cancel)
+    });
+    still_under(lease, archived.await).await
+}
+
+/// What a prune swept after the lock was lost must not pass for damage. A restore that missed nothing needs no lock any
+/// more: all of it is proven.
+async fn still_under(
+    lease: LeaseWatch,
+    done: Result<RestoreReport, RestoreError>,
+) -> Result<RestoreReport, RestoreError> {
+    if !done.as_ref().is_ok_and(|report| report.warning_count == 0) {
+        lease.confirm().await?;
+    }
+    done
 }
 
 fn archive_tree(
@@ -225,9 +239,9 @@ pub enum RestoreError {
     /// The repository.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
-    /// The repository is locked.
+    /// The repository lock was lost.
     #[error(transparent)]
-    Lock(#[from] LockError),
+    LockLost(#[from] LockLost),
     /// No such path.
     #[error("{path} is not in {snapshot}: see `cloudsticctl ls`")]
     NoSuchPath {

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use cloudstic_engine::backup::{BackupError, BackupReport, BackupRequest, backup};
 use cloudstic_engine::cache::StatCache;
 use cloudstic_engine::clock::FixedClock;
+use cloudstic_engine::lock::LeaseWatch;
 use cloudstic_engine::progress::Silent;
 use cloudstic_engine::repository::{Credential, InitOptions, Repository};
 use cloudstic_engine::restore::{Overwrite, RestoreError, RestoreReport, RestoreRequest};
@@ -67,6 +68,7 @@ impl Bench {
             read_all: false,
             // Long after the last change of any file, so that no change can hide in the same tick.
             clock: Arc::new(FixedClock(SystemTime::now() + Duration::from_secs(3600))),
+            lease: LeaseWatch::not_needed(),
         }
     }
 
@@ -104,6 +106,7 @@ pub(crate) async fn restore(
         overwrite: Overwrite::default(),
         dry_run: false,
         identity: None,
+        lease: LeaseWatch::not_needed(),
     };
     let (repository, progress) = (Arc::clone(repository), Arc::new(Silent));
     cloudstic_engine::restore::restore(repository, request, progress, CancellationToken::new()).await

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use zip::{CompressionMethod, ZipArchive};
 
+use crate::lock::LeaseWatch;
 use crate::object::{Content, FileMeta, Kind, ObjectKind, ObjectRef, Posix, json};
 use crate::progress::Silent;
 use crate::restore::testing::{noise, snapshot};
@@ -22,7 +23,7 @@ fn archive_of(
 ) -> (Vec<Bytes>, Result<RestoreReport, RestoreError>) {
     let (reference, snapshot) = snapshot(memory);
     let paths = paths.iter().map(|path| path.as_bytes().to_vec()).collect();
-    let request = ArchiveRequest { snapshot: "latest".to_owned(), paths, dry_run };
+    let request = ArchiveRequest { snapshot: "latest".to_owned(), paths, dry_run, lease: LeaseWatch::not_needed() };
     let (sender, mut receiver) = tokio::sync::mpsc::channel(2);
     std::thread::scope(|scope| {
         let taker = scope.spawn(move || {
@@ -211,7 +212,8 @@ fn a_cancelled_archive_has_no_central_directory() {
     memory.file(b"f", b"x");
     let (reference, snapshot) = snapshot(&mut memory);
     let (sender, mut receiver) = tokio::sync::mpsc::channel(100);
-    let request = ArchiveRequest { snapshot: String::new(), paths: Vec::new(), dry_run: false };
+    let request =
+        ArchiveRequest { snapshot: String::new(), paths: Vec::new(), dry_run: false, lease: LeaseWatch::not_needed() };
     let cancel = CancellationToken::new();
     let tree = super::super::load(&memory, &snapshot, &Silent, &cancel).unwrap();
     let plan = super::super::plan::Plan::new(&tree, &request.paths, reference).unwrap();

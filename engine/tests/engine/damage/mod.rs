@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
 
+use cloudstic_engine::lock::LeaseWatch;
 use cloudstic_engine::progress::Silent;
 use cloudstic_engine::repository::Repository;
 use cloudstic_engine::restore::{ArchiveRequest, RestoreError, RestoreReport, archive};
@@ -83,7 +84,12 @@ async fn an_archive_of_a_damaged_repository_is_right_or_has_no_central_directory
 /// The bytes of an archive of the latest snapshot, as far as it goes.
 async fn zip_of(repository: Arc<Repository>) -> (Vec<u8>, Result<RestoreReport, RestoreError>) {
     let (sender, mut receiver) = tokio::sync::mpsc::channel(4);
-    let request = ArchiveRequest { snapshot: "latest".to_owned(), paths: Vec::new(), dry_run: false };
+    let request = ArchiveRequest {
+        snapshot: "latest".to_owned(),
+        paths: Vec::new(),
+        dry_run: false,
+        lease: LeaseWatch::not_needed(),
+    };
     let made = tokio::spawn(archive(repository, request, sender, Arc::new(Silent), CancellationToken::new()));
     let mut bytes = Vec::new();
     while let Some(piece) = receiver.recv().await {

@@ -11,6 +11,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+use crate::lock::LeaseWatch;
 use crate::object::{Content, EntryType, FileMeta, Hash, Kind, ObjectKind, ObjectRef, Posix, json};
 use crate::progress::Silent;
 use crate::restore::testing::{noise, snapshot};
@@ -36,6 +37,7 @@ impl Scratch {
             overwrite: Overwrite::default(),
             dry_run: false,
             identity: None,
+            lease: LeaseWatch::not_needed(),
         };
         Self { _dir: dir, target, outside, request }
     }
