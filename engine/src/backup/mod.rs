@@ -83,7 +83,7 @@ pub async fn backup(
     cancel: CancellationToken,
 ) -> Result<BackupReport, BackupError> {
     progress.phase(Phase::Opening);
-    request.lease.check()?;
+    request.lease.confirm().await?;
     let followed = repository.find_previous(request.source.info()).await?;
     let existing = repository.existing().await?;
     if let Some(cache) = request.cache.as_ref().filter(|_| existing.has_lost_packs()) {

@@ -105,7 +105,7 @@ pub async fn restore(
 ) -> Result<RestoreReport, RestoreError> {
     progress.phase(Phase::Opening);
     let lease = request.lease.clone();
-    lease.check()?;
+    lease.confirm().await?;
     let (reference, snapshot) = repository.find_snapshot(&request.snapshot).await?;
     let objects = repository.reader().await?;
     let restored = blocking(cancel, move |cancel| {
@@ -170,7 +170,7 @@ pub async fn archive(
 ) -> Result<RestoreReport, RestoreError> {
     progress.phase(Phase::Opening);
     let lease = request.lease.clone();
-    lease.check()?;
+    lease.confirm().await?;
     let (reference, snapshot) = repository.find_snapshot(&request.snapshot).await?;
     let objects = repository.reader().await?;
     let archived = blocking(cancel, move |cancel| {
