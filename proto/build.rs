@@ -5,7 +5,12 @@ use std::path::PathBuf;
 
 use prost::Message;
 
-const FILES: [&str; 3] = ["cloudstic/v1/daemon.proto", "cloudstic/v1/jobs.proto", "cloudstic/v1/repositories.proto"];
+const FILES: [&str; 4] = [
+    "cloudstic/v1/daemon.proto",
+    "cloudstic/v1/jobs.proto",
+    "cloudstic/v1/locks.proto",
+    "cloudstic/v1/repositories.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");

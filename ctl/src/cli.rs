@@ -61,6 +61,11 @@ pub(crate) enum Command {
     /// Look at jobs, follow and cancel them
     #[command(subcommand)]
     Job(Job),
+    /// Look at the locks of a repository
+    #[command(subcommand)]
+    Lock(Lock),
+    /// Remove all locks of a repository, whoever holds them
+    BreakLock(BreakLock),
 }
 
 #[derive(Debug, Args)]
@@ -95,6 +100,22 @@ impl Waiting {
     }
 }
 
+/// How long to wait for whoever uses the repository.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct LockWait {
+    /// Wait this long for a lock that somebody else holds, as in "90s" or "10m" [default: what the daemon's
+    /// configuration says]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    lock_wait: Option<std::time::Duration>,
+}
+
+impl LockWait {
+    pub(crate) fn wait(self) -> Option<prost_types::Duration> {
+        // Longer than the API can say is for ever.
+        self.lock_wait.map(|wait| wait.try_into().unwrap_or(prost_types::Duration { seconds: i64::MAX, nanos: 0 }))
+    }
+}
+
 #[derive(Debug, Args)]
 #[command(
     override_usage = "cloudsticctl backup [OPTIONS] PROFILE\n       cloudsticctl backup [OPTIONS] --repository REPOSITORY PATH"
@@ -121,6 +142,8 @@ pub(crate) struct Backup {
     /// Do nothing if another job of the profile waits or runs, instead of waiting for it
     #[arg(long, conflicts_with = "repository")]
     pub(crate) skip_if_busy: bool,
+    #[command(flatten)]
+    pub(crate) lock_wait: LockWait,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
 }
@@ -152,6 +175,8 @@ pub(crate) struct Restore {
     /// Say what would be restored, but write nothing
     #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) lock_wait: LockWait,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
 }
@@ -245,6 +270,30 @@ pub(crate) struct JobLogs {
     /// Go on until the job has ended
     #[arg(long, short)]
     pub(crate) follow: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Lock {
+    /// List the locks: who holds them, for what, since when and until when
+    List(LockList),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LockList {
+    /// The repository
+    pub(crate) repository: String,
+}
+
+/// Removes all locks, whoever holds them; a job of this daemon that holds one is cancelled first. A lock of a program
+/// that died goes away by itself within a minute, so this is for what does not. Whoever still works under a lock that is
+/// removed may lose data to a prune: see `cloudsticctl lock list` first.
+#[derive(Debug, Args)]
+pub(crate) struct BreakLock {
+    /// The repository
+    pub(crate) repository: String,
+    /// Do not ask, even if a holder looks alive
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ fn shortened(mut message: String) -> String {
 /// The gRPC code of a reason, for clients that know nothing of reasons.
 const fn code(reason: Reason) -> Code {
     match reason {
-        Reason::Locked | Reason::ProfileBusy => Code::Aborted,
+        Reason::Locked | Reason::LockLost | Reason::ProfileBusy => Code::Aborted,
         Reason::WrongCredential | Reason::NoCredential | Reason::NotInitialised => Code::FailedPrecondition,
         Reason::SourceUnreadable | Reason::TargetUnwritable => Code::FailedPrecondition,
         Reason::AlreadyInitialised => Code::AlreadyExists,

@@ -45,6 +45,8 @@ macro_rules! reasons {
 reasons! {
     /// The repository is locked by another operation.
     Locked = "LOCKED",
+    /// The lock of a job was lost before its work was done.
+    LockLost = "LOCK_LOST",
     /// No credential opens a key slot.
     WrongCredential = "WRONG_CREDENTIAL",
     /// The repository is encrypted and no credential is configured.

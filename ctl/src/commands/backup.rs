@@ -31,5 +31,6 @@ fn spec(args: cli::Backup) -> Result<BackupSpec, Error> {
         dry_run: args.dry_run,
         read_all: args.read_all,
         skip_if_busy: args.skip_if_busy,
+        lock_wait: args.lock_wait.wait(),
     })
 }

@@ -2,16 +2,18 @@
 
 mod archive;
 mod backup;
+mod break_lock;
 mod init;
 mod job;
 mod list;
+mod lock;
 mod ls;
 mod path;
 mod restore;
 mod sink;
 mod status;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{self, Cli, Command};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::Output;
@@ -27,5 +29,7 @@ pub(crate) async fn run(cli: Cli, out: &mut Output) -> Result<Exit, Error> {
         Command::List(args) => list::run(global, out, args).await,
         Command::Ls(args) => ls::run(global, out, args).await,
         Command::Job(args) => job::run(global, out, args).await,
+        Command::Lock(cli::Lock::List(args)) => lock::list(global, out, args).await,
+        Command::BreakLock(args) => break_lock::run(global, out, args).await,
     }
 }

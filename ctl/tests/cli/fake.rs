@@ -6,10 +6,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use cloudstic_proto::v1::{
-    ArchivePart, ArchiveSpec, CancelJobRequest, Entries, GetJobRequest, InitRequest, InitResponse, Job, JobEvent,
-    JobLogsRequest, JobSpec, JobState, ListEntriesRequest, ListJobsRequest, ListJobsResponse, ListRepositoriesRequest,
-    ListRepositoriesResponse, ListSnapshotsRequest, ListSnapshotsResponse, LogLine, StatusRequest, StatusResponse,
-    SubmitRequest, VersionRequest, VersionResponse, WatchJobRequest, daemon_server, jobs_server, repositories_server,
+    ArchivePart, ArchiveSpec, BreakLocksRequest, BreakLocksResponse, CancelJobRequest, Entries, GetJobRequest,
+    InitRequest, InitResponse, Job, JobEvent, JobLogsRequest, JobSpec, JobState, ListEntriesRequest, ListJobsRequest,
+    ListJobsResponse, ListLocksRequest, ListLocksResponse, ListRepositoriesRequest, ListRepositoriesResponse,
+    ListSnapshotsRequest, ListSnapshotsResponse, LogLine, StatusRequest, StatusResponse, SubmitRequest, VersionRequest,
+    VersionResponse, WatchJobRequest, daemon_server, jobs_server, locks_server, repositories_server,
 };
 use cloudstic_proto::{REASON_KEY, Reason};
 use tokio::net::UnixListener;
@@ -42,11 +43,14 @@ pub(crate) struct Script {
     /// Keeps the archive stream open after its last part.
     pub(crate) archive_stays_open: bool,
 
+    pub(crate) locks: ListLocksResponse,
+    pub(crate) broken: BreakLocksResponse,
     pub(crate) submitted: Option<JobSpec>,
     pub(crate) asked_snapshots: Option<ListSnapshotsRequest>,
     pub(crate) asked_entries: Option<ListEntriesRequest>,
     pub(crate) asked_archive: Option<ArchiveSpec>,
     pub(crate) asked_init: Option<InitRequest>,
+    pub(crate) asked_break: Option<BreakLocksRequest>,
 }
 
 /// The fake daemon; clones are the same one.
@@ -65,6 +69,7 @@ impl Fake {
         let server = Server::builder()
             .add_service(daemon_server::DaemonServer::new(fake.clone()))
             .add_service(jobs_server::JobsServer::new(fake.clone()))
+            .add_service(locks_server::LocksServer::new(fake.clone()))
             .add_service(repositories_server::RepositoriesServer::new(fake.clone()))
             .serve_with_incoming(UnixListenerStream::new(listener));
         tokio::spawn(server);
@@ -154,6 +159,20 @@ impl jobs_server::Jobs for Fake {
     async fn logs(&self, _: Request<JobLogsRequest>) -> Answer<Self::LogsStream> {
         let logs = self.script().logs.clone();
         Ok(Response::new(stream(logs.into_iter().map(Ok).collect(), false)))
+    }
+}
+
+#[tonic::async_trait]
+impl locks_server::Locks for Fake {
+    async fn list(&self, _: Request<ListLocksRequest>) -> Answer<ListLocksResponse> {
+        self.refuse()?;
+        Ok(Response::new(self.script().locks.clone()))
+    }
+
+    async fn r#break(&self, request: Request<BreakLocksRequest>) -> Answer<BreakLocksResponse> {
+        self.refuse()?;
+        self.script().asked_break = Some(request.into_inner());
+        Ok(Response::new(self.script().broken.clone()))
     }
 }
 

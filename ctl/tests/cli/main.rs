@@ -6,6 +6,7 @@ mod archive;
 mod connection;
 mod fake;
 mod jobs;
+mod locks;
 mod snapshots;
 
 use std::ffi::OsStr;

@@ -5,6 +5,7 @@
 
 mod daemon;
 mod job;
+mod lock;
 mod snapshot;
 
 use base64::Engine;
@@ -15,6 +16,7 @@ use serde::{Serialize, Serializer};
 
 pub(crate) use self::daemon::{Init, Status};
 pub(crate) use self::job::{Archive, Job, Jobs, LogLine, operation, state};
+pub(crate) use self::lock::{BrokenLocks, Locks};
 pub(crate) use self::snapshot::{Entry, ListingLine, Snapshot, Snapshots, Warning};
 use super::human;
 
