@@ -167,7 +167,7 @@ impl From<LockError> for Failure {
 
 impl From<LockLost> for Failure {
     fn from(lost: LockLost) -> Self {
-        Self::new(Reason::Locked, lost.to_string())
+        Self::new(Reason::LockLost, lost.to_string())
     }
 }
 

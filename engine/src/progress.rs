@@ -25,6 +25,8 @@ pub trait Progress: Send + Sync {
 pub enum Phase {
     /// Opening the repository, reading its indexes.
     Opening,
+    /// Taking the repository's lock, or waiting for who has it.
+    Locking,
     /// Walking, reading and storing.
     Reading,
     /// Reading the tree of a snapshot.
@@ -40,6 +42,7 @@ impl Phase {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Opening => "opening",
+            Self::Locking => "locking",
             Self::Reading => "reading",
             Self::Listing => "listing",
             Self::Writing => "writing",

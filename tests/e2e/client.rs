@@ -82,6 +82,11 @@ pub(crate) struct Job {
 }
 
 impl Job {
+    /// What it is doing.
+    pub(crate) fn phase(&self) -> String {
+        self.value["progress"]["phase"].as_str().unwrap_or_default().to_owned()
+    }
+
     #[track_caller]
     fn from(ran: &Ran) -> Self {
         let value = ran.json();

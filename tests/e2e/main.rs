@@ -9,6 +9,7 @@ mod documents;
 mod fixtures;
 mod foreign;
 mod interruptions;
+mod locks;
 mod mistakes;
 mod roundtrip;
 mod together;

@@ -73,6 +73,14 @@ impl Ran {
         self
     }
 
+    /// Panics unless standard output has each of these in it.
+    #[track_caller]
+    pub fn shows(self, words: &[&str]) -> Self {
+        let text = self.text();
+        assert!(words.iter().all(|word| text.contains(word)), "{} should show {words:?}\n{}", self.line, self.output());
+        self
+    }
+
     fn output(&self) -> String {
         format!("--- standard output\n{}\n--- standard error\n{}", self.text(), self.stderr)
     }

@@ -4,6 +4,7 @@
 //! - A backup of a profile is what the administrator has configured: every caller may run it, but not leave out more. A
 //!   backup of any path reads with the daemon's rights, so only who has these anyway may ask for it.
 //! - A restore to a folder writes with the caller's rights, never with more. A daemon that cannot take these on refuses.
+//! - Whoever breaks locks can harm what others do, so only who has the daemon's rights may.
 //! - An archive goes to the caller's own stream.
 
 use std::ffi::OsStr;
@@ -11,6 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use bytes::Bytes;
+use cloudstic_engine::lock::Kind;
 use cloudstic_proto::{Reason, v1};
 use tokio::sync::mpsc;
 use v1::job_spec::Operation;
@@ -18,7 +20,7 @@ use v1::job_spec::Operation;
 use crate::access::{Access, Caller};
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::supervisor::{Description, Needs, Sharing, Submission};
+use crate::supervisor::{Description, Needs, Submission};
 
 /// A job that [`v1::jobs_server::Jobs::submit`] may start.
 pub(super) fn job(
@@ -46,7 +48,7 @@ pub(super) fn archive(
 ) -> Result<Submission, Failure> {
     let repository = repository(&spec.repository, config)?;
     check_snapshot(&spec.snapshot)?;
-    let needs = Needs { repository, sharing: Sharing::Shared, streams: true, ..Needs::default() };
+    let needs = Needs { repository, lock: Some(Kind::Shared), streams: true, ..Needs::default() };
     Ok(Submission { output: Some(output), ..submission(Operation::Archive(spec), needs, caller) })
 }
 
@@ -61,7 +63,7 @@ fn backup(spec: v1::BackupSpec, caller: &Caller, access: &Access, config: &Confi
             return Err(Failure::bad_request("the path to back up must be absolute"));
         }
         let repository = repository(&spec.repository, config)?;
-        let needs = Needs { repository, sharing: sharing(&spec), ..Needs::default() };
+        let needs = Needs { repository, lock: lock(&spec), ..Needs::default() };
         return Ok(submission(Operation::Backup(spec), needs, caller));
     }
     if !spec.repository.is_empty() || !spec.path.is_empty() {
@@ -78,7 +80,7 @@ fn backup(spec: v1::BackupSpec, caller: &Caller, access: &Access, config: &Confi
     let needs = Needs {
         profiles: vec![name.clone()],
         repository: profile.repository.clone(),
-        sharing: sharing(&spec),
+        lock: lock(&spec),
         streams: false,
     };
     let skip_if_busy = spec.skip_if_busy;
@@ -88,8 +90,8 @@ fn backup(spec: v1::BackupSpec, caller: &Caller, access: &Access, config: &Confi
 }
 
 /// A backup that writes nothing takes no lock.
-const fn sharing(spec: &v1::BackupSpec) -> Sharing {
-    if spec.dry_run { Sharing::None } else { Sharing::Shared }
+const fn lock(spec: &v1::BackupSpec) -> Option<Kind> {
+    if spec.dry_run { None } else { Some(Kind::Shared) }
 }
 
 fn restore(spec: v1::RestoreSpec, caller: &Caller, access: &Access, config: &Config) -> Result<Submission, Failure> {
@@ -114,7 +116,7 @@ fn restore(spec: v1::RestoreSpec, caller: &Caller, access: &Access, config: &Con
     let needs = Needs {
         profiles: if spec.dry_run { Vec::new() } else { profiles_at(&spec.target, config) },
         repository,
-        sharing: Sharing::Shared,
+        lock: Some(Kind::Shared),
         streams: false,
     };
     Ok(Submission { identity, ..submission(Operation::Restore(spec), needs, caller) })
@@ -128,6 +130,14 @@ fn profiles_at(target: &[u8], config: &Config) -> Vec<String> {
         source.starts_with(target) || target.starts_with(source)
     });
     touched.map(|(name, _)| name.clone()).collect()
+}
+
+/// Who may remove the locks of others: whoever still works under one may then lose data to a prune.
+pub(super) fn break_locks(caller: &Caller, access: &Access) -> Result<(), Failure> {
+    match access.is_master(caller) {
+        true => Ok(()),
+        false => Err(denied("only root and the daemon's own user may break locks")),
+    }
 }
 
 fn submission(operation: Operation, needs: Needs, caller: &Caller) -> Submission {

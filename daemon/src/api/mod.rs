@@ -7,6 +7,7 @@ mod admit;
 mod daemon;
 mod guard;
 mod jobs;
+mod locks;
 mod repositories;
 mod socket;
 
@@ -18,6 +19,7 @@ use std::time::{Duration, SystemTime};
 
 use cloudstic_proto::v1::daemon_server::DaemonServer;
 use cloudstic_proto::v1::jobs_server::JobsServer;
+use cloudstic_proto::v1::locks_server::LocksServer;
 use cloudstic_proto::v1::repositories_server::RepositoriesServer;
 use cloudstic_proto::{DESCRIPTORS, MAX_MESSAGE_BYTES};
 use tokio_stream::wrappers::UnixListenerStream;
@@ -66,12 +68,16 @@ pub async fn serve(
     let repositories = RepositoriesServer::new(repositories::RepositoriesService(services.clone()))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let locks = LocksServer::new(locks::LocksService(services.clone()))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let daemon = DaemonServer::new(daemon::DaemonService(services))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
 
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<JobsServer<jobs::JobsService>>().await;
+    reporter.set_serving::<LocksServer<locks::LocksService>>().await;
     reporter.set_serving::<RepositoriesServer<repositories::RepositoriesService>>().await;
     reporter.set_serving::<DaemonServer<daemon::DaemonService>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
@@ -84,6 +90,7 @@ pub async fn serve(
         .add_service(health)
         .add_service(reflection)
         .add_service(jobs)
+        .add_service(locks)
         .add_service(repositories)
         .add_service(daemon)
         .serve_with_incoming_shutdown(UnixListenerStream::new(listener), stop.clone().cancelled_owned());

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::result_large_err)]
 
 use cloudstic_proto::v1::{
-    self, JobState, daemon_client::DaemonClient, jobs_client::JobsClient, repositories_client::RepositoriesClient,
+    self, JobState, daemon_client::DaemonClient, jobs_client::JobsClient, locks_client::LocksClient,
+    repositories_client::RepositoriesClient,
 };
 use cloudstic_proto::{REASON_KEY, Reason};
 use tempfile::TempDir;
@@ -127,6 +128,17 @@ async fn a_job_is_submitted_watched_listed_and_its_log_followed() {
     assert_eq!(listed.len(), 1);
     let got = bench.jobs().get(v1::GetJobRequest { id }).await.unwrap().into_inner();
     assert_eq!(got.state(), JobState::Succeeded);
+}
+
+#[tokio::test]
+async fn every_listed_caller_sees_locks_and_only_who_has_the_daemons_rights_breaks_them() {
+    let request = || v1::BreakLocksRequest { repository: "main".into() };
+    let locks = |bench: &Bench| LocksClient::new(bench.channel.clone());
+    let adas = bench(as_ada, true).await;
+    assert!(locks(&adas).list(v1::ListLocksRequest::default()).await.is_ok());
+    assert_eq!(reason(&locks(&adas).r#break(request()).await.unwrap_err()), Some(Reason::PermissionDenied));
+    let own = bench_of(ADA, as_ada, false).await;
+    assert!(locks(&own).r#break(request()).await.is_ok());
 }
 
 #[tokio::test]

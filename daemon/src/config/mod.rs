@@ -93,6 +93,8 @@ pub struct RepositoryConfig {
     pub credentials: Vec<CredentialRef>,
     /// How many jobs work with it at once, at least 1; no limit of its own if `None`.
     pub max_running_jobs: Option<usize>,
+    /// How long a job waits for a lock that somebody else holds.
+    pub lock_wait: Duration,
 }
 
 /// Where a repository lies. What it prints has no credentials in it.

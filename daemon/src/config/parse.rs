@@ -8,7 +8,7 @@ use cloudstic_engine::source::SourceError;
 use cloudstic_engine::source::local::{LocalOptions, check_mark, check_pattern, excludes_folder};
 
 use super::reader::{At, Problem, Reader, Section};
-use super::values::{Grace, Level};
+use super::values::{Level, Period};
 use super::*;
 
 pub(super) fn parse(path: &Path, text: &str, accounts: &Accounts) -> Result<Config, Vec<Problem>> {
@@ -77,7 +77,7 @@ fn read_daemon(reader: &Reader<'_>, section: Option<Section<'_, '_>>, accounts: 
     if let Some(keep) = section.integer("keep_jobs", 1, 100_000) {
         daemon.keep_jobs = keep.value as usize;
     }
-    if let Some(grace) = section.parsed::<Grace>("shutdown_grace") {
+    if let Some(grace) = section.parsed::<Period>("shutdown_grace") {
         daemon.shutdown_grace = grace.value.0;
     }
     if let Some(level) = section.parsed::<Level>("log_level") {
@@ -152,8 +152,10 @@ fn read_repository(
         credentials.extend(section.parsed(key).map(|secret| CredentialRef { kind, secret: secret.value }));
     }
     let max_running_jobs = section.integer("max_running_jobs", 1, 64).map(|most| most.value as usize);
+    let lock_wait = section.parsed::<Period>("lock_wait").map(|wait| wait.value.0).unwrap_or_default();
     section.finish();
-    let repository = store.clone().map(|store| RepositoryConfig { store: store.value, credentials, max_running_jobs });
+    let repository =
+        store.clone().map(|store| RepositoryConfig { store: store.value, credentials, max_running_jobs, lock_wait });
     (repository, store)
 }
 

@@ -46,9 +46,9 @@ impl FromStr for Level {
     }
 }
 
-pub(super) struct Grace(pub(super) Duration);
+pub(super) struct Period(pub(super) Duration);
 
-impl FromStr for Grace {
+impl FromStr for Period {
     type Err = Choice;
 
     fn from_str(text: &str) -> Result<Self, Choice> {

@@ -7,6 +7,7 @@ use super::*;
 /// The listing is given to the first who asks for it.
 pub(crate) struct FakeQueries {
     listing: Mutex<Option<Listing>>,
+    locks: Mutex<Vec<v1::Lock>>,
 }
 
 pub(crate) type ListingSender = mpsc::Sender<Result<v1::Entries, Failure>>;
@@ -16,7 +17,7 @@ pub(crate) fn fake_queries() -> (Arc<FakeQueries>, ListingSender, CancellationTo
     let (sender, parts) = mpsc::channel(1);
     let cancel = CancellationToken::new();
     let listing = Listing::new(parts, cancel.clone());
-    (Arc::new(FakeQueries { listing: Mutex::new(Some(listing)) }), sender, cancel)
+    (Arc::new(FakeQueries { listing: Mutex::new(Some(listing)), locks: Mutex::default() }), sender, cancel)
 }
 
 #[async_trait]
@@ -31,6 +32,14 @@ impl Queries for FakeQueries {
             v1::Snapshot { seq, source: Some(source), tags: vec![tag.into()], ..v1::Snapshot::default() }
         };
         Ok(vec![snapshot(2, "b", "/srv"), snapshot(1, "a", "/home")])
+    }
+
+    async fn locks(&self, _: &str) -> Result<Vec<v1::Lock>, Failure> {
+        Ok(self.locks.lock().await.clone())
+    }
+
+    async fn break_locks(&self, _: &str) -> Result<Vec<v1::Lock>, Failure> {
+        Ok(std::mem::take(&mut *self.locks.lock().await))
     }
 
     async fn entries(&self, _: v1::ListEntriesRequest) -> Result<Listing, Failure> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cloudstic_engine::backup::{self, BackupRequest};
-use cloudstic_engine::lock::{Kind, Lease, LeaseWatch, Locks};
+use cloudstic_engine::lock::{Kind, LeaseWatch};
 use cloudstic_engine::progress::Phase;
 use cloudstic_engine::repository::Repository;
 use cloudstic_engine::restore::{self, ArchiveRequest, Overwrite, RestoreRequest};
@@ -14,7 +14,8 @@ use cloudstic_proto::{Reason, v1};
 use v1::job::Report;
 use v1::job_spec::Operation;
 
-use super::{Engine, convert, open, paths};
+use super::leases::Wanted;
+use super::{Engine, convert, paths};
 use crate::failure::Failure;
 use crate::supervisor::{JobContext, JobError, JobRunner, Work};
 
@@ -50,15 +51,21 @@ impl Engine {
             clock: cloudstic_engine::clock::system(),
             lease,
         };
-        let JobContext { progress, cancel, .. } = &context;
-        let work = |lease, cancel| backup::backup(repository.clone(), request(lease), progress.clone(), cancel);
-        let done = if spec.dry_run {
-            work(LeaseWatch::not_needed(), cancel.clone()).await
+        let work = |lease, cancel| backup::backup(repository.clone(), request(lease), context.progress.clone(), cancel);
+        let report = if spec.dry_run {
+            let done = work(LeaseWatch::not_needed(), context.cancel.clone()).await;
+            self.judged(&name, &repository, done)?
         } else {
-            let lease = self.lock(&name, &repository, "backup", &context).await?;
-            lease.during(cancel, work).await
+            let wanted = Wanted {
+                name: &name,
+                repository: &repository,
+                kind: Kind::Shared,
+                operation: "backup",
+                wait: spec.lock_wait,
+                only_reads: false,
+            };
+            self.under_lock(wanted, &context, work).await?
         };
-        let report = self.judged(&name, &repository, done)?;
         Ok(Report::Backup(convert::backup_report(report, spec.dry_run)))
     }
 
@@ -83,11 +90,10 @@ impl Engine {
             identity,
             lease,
         };
-        let lease = self.lock(&spec.repository, &repository, "restore", &context).await?;
-        let JobContext { progress, cancel, .. } = context;
-        let work = |lease, cancel| restore::restore(repository.clone(), request(lease), progress, cancel);
-        let done = lease.during(&cancel, work).await;
-        let report = self.judged(&spec.repository, &repository, done)?;
+        let work =
+            |lease, cancel| restore::restore(repository.clone(), request(lease), context.progress.clone(), cancel);
+        let wanted = restoring(&spec.repository, &repository, spec.lock_wait);
+        let report = self.under_lock(wanted, &context, work).await?;
         Ok(Report::Restore(convert::restore_report(report, spec.dry_run)))
     }
 
@@ -100,11 +106,11 @@ impl Engine {
         let repository = self.open_for(&spec.repository, &context).await?;
         let (paths, dry_run) = (inside(&spec.paths), spec.dry_run);
         let request = |lease| ArchiveRequest { snapshot: spec.snapshot, paths, dry_run, lease };
-        let lease = self.lock(&spec.repository, &repository, "restore", &context).await?;
-        let JobContext { progress, cancel, .. } = context;
-        let work = |lease, cancel| restore::archive(repository.clone(), request(lease), output, progress, cancel);
-        let done = lease.during(&cancel, work).await;
-        let report = self.judged(&spec.repository, &repository, done)?;
+        let work = |lease, cancel| {
+            restore::archive(repository.clone(), request(lease), output, context.progress.clone(), cancel)
+        };
+        let wanted = restoring(&spec.repository, &repository, spec.lock_wait);
+        let report = self.under_lock(wanted, &context, work).await?;
         Ok(Report::Restore(convert::restore_report(report, spec.dry_run)))
     }
 
@@ -118,24 +124,7 @@ impl Engine {
         }
     }
 
-    /// Takes a shared lock, on a store of its own: what jobs read and write does not hold it up.
-    async fn lock(
-        &self,
-        name: &str,
-        repository: &Arc<Repository>,
-        operation: &str,
-        context: &JobContext,
-    ) -> Result<Lease, JobError> {
-        let store = open::store(self.open.configured(name)?);
-        let locks = Locks::new(store, repository.sealer().clone());
-        tokio::select! {
-            biased;
-            () = context.cancel.cancelled() => Err(JobError::Cancelled),
-            lease = locks.acquire(Kind::Shared, operation) => self.judged(name, repository, lease),
-        }
-    }
-
-    fn judged<T, E: Into<Failure>>(
+    pub(super) fn judged<T, E: Into<Failure>>(
         &self,
         name: &str,
         repository: &Arc<Repository>,
@@ -165,6 +154,15 @@ impl Engine {
         plan.options.excludes.extend(spec.excludes.iter().cloned());
         Ok(plan)
     }
+}
+
+/// A restore takes a shared lock always, on a dry run too.
+const fn restoring<'a>(
+    name: &'a str,
+    repository: &'a Arc<Repository>,
+    wait: Option<prost_types::Duration>,
+) -> Wanted<'a> {
+    Wanted { name, repository, kind: Kind::Shared, operation: "restore", wait, only_reads: true }
 }
 
 struct Plan {

@@ -7,6 +7,7 @@ mod convert;
 #[cfg(test)]
 pub(crate) mod fake;
 mod jobs;
+mod leases;
 mod listing;
 mod open;
 mod paths;
@@ -24,6 +25,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::supervisor::Tasks;
+use leases::Held;
 use open::OpenRepositories;
 
 #[cfg(doc)]
@@ -37,6 +39,12 @@ pub trait Queries: Send + Sync + 'static {
 
     /// All snapshots of a repository, newest first.
     async fn snapshots(&self, repository: &str) -> Result<Vec<v1::Snapshot>, Failure>;
+
+    /// All locks of a repository.
+    async fn locks(&self, repository: &str) -> Result<Vec<v1::Lock>, Failure>;
+
+    /// Removes all locks of a repository, whoever holds them.
+    async fn break_locks(&self, repository: &str) -> Result<Vec<v1::Lock>, Failure>;
 
     /// The entries of a snapshot. What fails before the first entry is an error of the call.
     async fn entries(&self, request: v1::ListEntriesRequest) -> Result<Listing, Failure>;
@@ -62,6 +70,7 @@ impl Listing {
 pub struct Engine {
     config: Arc<Config>,
     open: OpenRepositories,
+    held: Held,
     cache_path: PathBuf,
     cache: OnceCell<Option<Arc<StatCache>>>,
     tasks: Tasks,
@@ -73,6 +82,7 @@ impl Engine {
     pub fn new(config: Arc<Config>, tasks: Tasks, stop: CancellationToken) -> Self {
         Self {
             open: OpenRepositories::new(config.clone()),
+            held: Held::default(),
             cache_path: config.daemon.state_dir.join("cache.redb"),
             cache: OnceCell::new(),
             config,

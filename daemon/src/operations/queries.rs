@@ -47,6 +47,14 @@ impl Queries for Engine {
         Ok(snapshots.into_iter().map(convert::snapshot_entry).collect())
     }
 
+    async fn locks(&self, repository: &str) -> Result<Vec<v1::Lock>, Failure> {
+        self.locks_of(repository).await
+    }
+
+    async fn break_locks(&self, repository: &str) -> Result<Vec<v1::Lock>, Failure> {
+        self.break_locks_of(repository).await
+    }
+
     async fn entries(&self, request: v1::ListEntriesRequest) -> Result<Listing, Failure> {
         let repository = self.open.get(&request.repository).await?;
         let found = repository.find_snapshot(&request.snapshot).await;
@@ -112,6 +120,8 @@ fn unpanicked<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
     use super::*;
     use crate::config::{CredentialKind, CredentialRef, StoreLocation};
 
@@ -120,7 +130,7 @@ mod tests {
         let credential = CredentialRef { kind: CredentialKind::Password, secret };
         let store = StoreLocation::Local("/srv".into());
         let credentials = if encrypted { vec![credential] } else { Vec::new() };
-        let repository = RepositoryConfig { store, credentials, max_running_jobs: None };
+        let repository = RepositoryConfig { store, credentials, max_running_jobs: None, lock_wait: Duration::ZERO };
         check_init(&request, &repository).map_err(|failure| failure.reason)
     }
 

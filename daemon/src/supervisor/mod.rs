@@ -31,7 +31,7 @@ pub use job::{Description, Ended, Outcome, Queued, Running, is_terminal, operati
 pub use live::{JobUpdates, LiveJob, LiveJobs};
 pub use log::{JobLog, LogFollower, LogLevel};
 pub use progress::JobProgress;
-pub use queue::{Limits, Needs, Queue, Sharing};
+pub use queue::{Limits, Needs, Queue};
 pub use runner::{JobContext, JobError, JobRunner, Work};
 pub use tasks::{TaskKind, TaskResult, Tasks, panic_text};
 

@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use cloudstic_engine::lock::Kind;
+
 use super::id::JobId;
 
 /// How many jobs may run at once.
@@ -24,22 +26,10 @@ pub struct Needs {
     pub profiles: Vec<String>,
     /// The repository.
     pub repository: String,
-    /// With whom it shares that: the lock that it is going to take.
-    pub sharing: Sharing,
+    /// The lock that it is going to take there, if any. Two jobs of one daemon never fight over one: one waits here.
+    pub lock: Option<Kind>,
     /// Whether it is an archive, which goes as fast as its reader.
     pub streams: bool,
-}
-
-/// How a job uses its repository. Two of one daemon never fight over its lock: one waits here.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Sharing {
-    /// It takes no lock.
-    #[default]
-    None,
-    /// Together with others.
-    Shared,
-    /// Alone.
-    Exclusive,
 }
 
 /// The waiting and the running.
@@ -73,9 +63,8 @@ impl Queue {
         let mut reserved = BTreeSet::new();
         let ready = self.waiting.iter().position(|place| {
             let needs = &place.needs;
-            let ready =
-                self.may_start(needs) && !(needs.sharing != Sharing::None && reserved.contains(&needs.repository));
-            if !ready && needs.sharing == Sharing::Exclusive {
+            let ready = self.may_start(needs) && !(needs.lock.is_some() && reserved.contains(&needs.repository));
+            if !ready && needs.lock == Some(Kind::Exclusive) {
                 reserved.insert(needs.repository.clone());
             }
             ready
@@ -112,9 +101,9 @@ impl Queue {
 
 impl Needs {
     fn excludes(&self, other: &Self) -> bool {
-        let alone = match (self.sharing, other.sharing) {
-            (Sharing::None, _) | (_, Sharing::None) | (Sharing::Shared, Sharing::Shared) => false,
-            (Sharing::Exclusive, _) | (_, Sharing::Exclusive) => self.repository == other.repository,
+        let alone = match (self.lock, other.lock) {
+            (None, _) | (_, None) | (Some(Kind::Shared), Some(Kind::Shared)) => false,
+            (Some(Kind::Exclusive), _) | (_, Some(Kind::Exclusive)) => self.repository == other.repository,
         };
         alone || self.profiles.iter().any(|name| other.profiles.contains(name))
     }
@@ -126,11 +115,11 @@ mod tests {
 
     fn backup(profile: &str) -> Needs {
         let profiles = if profile.is_empty() { Vec::new() } else { vec![profile.to_owned()] };
-        Needs { profiles, repository: "main".to_owned(), sharing: Sharing::Shared, streams: false }
+        Needs { profiles, repository: "main".to_owned(), lock: Some(Kind::Shared), streams: false }
     }
 
-    fn of(repository: &str, sharing: Sharing) -> Needs {
-        Needs { repository: repository.to_owned(), sharing, ..Needs::default() }
+    fn of(repository: &str, lock: Option<Kind>) -> Needs {
+        Needs { repository: repository.to_owned(), lock, ..Needs::default() }
     }
 
     fn queue(jobs: usize, needs: impl IntoIterator<Item = Needs>) -> Queue {
@@ -176,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_repository_has_a_limit_of_its_own() {
-        let mut queue = queue(9, [of("slow", Sharing::Shared), of("slow", Sharing::None), of("main", Sharing::Shared)]);
+        let mut queue = queue(9, [of("slow", Some(Kind::Shared)), of("slow", None), of("main", Some(Kind::Shared))]);
         assert_eq!(start_all(&mut queue), [1, 3]);
         queue.remove(JobId(1));
         assert_eq!(start_all(&mut queue), [2]);
@@ -195,8 +184,8 @@ mod tests {
 
     #[test]
     fn who_needs_a_repository_alone_gets_it_alone_and_in_its_turn() {
-        let (shared, alone) = (|| of("main", Sharing::Shared), of("main", Sharing::Exclusive));
-        let mut queue = queue(9, [shared(), alone, shared(), of("other", Sharing::Shared), of("main", Sharing::None)]);
+        let (shared, alone) = (|| of("main", Some(Kind::Shared)), of("main", Some(Kind::Exclusive)));
+        let mut queue = queue(9, [shared(), alone, shared(), of("other", Some(Kind::Shared)), of("main", None)]);
         assert_eq!(start_all(&mut queue), [1, 4, 5]);
         queue.remove(JobId(1));
         assert_eq!(start_all(&mut queue), [2]);

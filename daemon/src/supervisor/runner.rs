@@ -10,6 +10,8 @@ use cloudstic_proto::v1;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::id::JobId;
+use super::log::JobLog;
 use crate::failure::Failure;
 
 /// Executes jobs.
@@ -34,6 +36,10 @@ pub struct Work {
 /// What a job gets from its surroundings.
 #[derive(Clone)]
 pub struct JobContext {
+    /// Which job it is.
+    pub id: JobId,
+    /// What is to be remembered of it beside its report.
+    pub log: Arc<JobLog>,
     /// Is told how it goes.
     pub progress: Arc<dyn Progress>,
     /// Asks it to stop.

@@ -1,0 +1,154 @@
+//! The repository locks that jobs hold, and those that are there.
+//!
+//! The one invariant: a job's lock has a store of its own, so that what the job reads and writes cannot keep it from
+//! being refreshed; and while the job has it, it is known here whose it is.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use cloudstic_engine::lock::{FoundLock, Kind, Lease, LeaseWatch, LockError, LockLost, Locks, Standing};
+use cloudstic_engine::progress::Phase;
+use cloudstic_engine::repository::Repository;
+use cloudstic_engine::store::StoreErrorKind;
+use cloudstic_proto::v1;
+use tokio_util::sync::CancellationToken;
+
+use super::{Engine, open};
+use crate::failure::Failure;
+use crate::supervisor::{JobContext, JobError, JobId, LogLevel};
+
+/// What lock a job takes.
+pub(super) struct Wanted<'a> {
+    /// The repository's name.
+    pub(super) name: &'a str,
+    pub(super) repository: &'a Arc<Repository>,
+    pub(super) kind: Kind,
+    /// As the lock says it: `backup`, `restore`, …
+    pub(super) operation: &'static str,
+    /// How long to wait for others, if not as long as the configuration says.
+    pub(super) wait: Option<prost_types::Duration>,
+    /// Whether the job could do without, where nobody can write: a restore proves all that it reads.
+    pub(super) only_reads: bool,
+}
+
+/// Which job holds which lock, by the lock's id.
+#[derive(Debug, Default)]
+pub(super) struct Held(Mutex<BTreeMap<String, JobId>>);
+
+impl Held {
+    fn insert(&self, lease: &Lease, job: JobId) -> Entry<'_> {
+        let lock = lease.lock().map(|lock| lock.id.clone()).unwrap_or_default();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(lock.clone(), job);
+        Entry { held: self, lock }
+    }
+
+    fn job(&self, lock: &str) -> Option<JobId> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(lock).copied()
+    }
+}
+
+struct Entry<'a> {
+    held: &'a Held,
+    lock: String,
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        self.held.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.lock);
+    }
+}
+
+impl Engine {
+    /// Does the work of a job under a lock, and gives it back. If the lock is lost, the work is cancelled and the job
+    /// fails.
+    pub(super) async fn under_lock<T, E, F>(
+        &self,
+        wanted: Wanted<'_>,
+        context: &JobContext,
+        work: impl FnOnce(LeaseWatch, CancellationToken) -> F,
+    ) -> Result<T, JobError>
+    where
+        E: Into<Failure> + From<LockLost>,
+        F: Future<Output = Result<T, E>>,
+    {
+        let Wanted { name, repository, only_reads, .. } = wanted;
+        context.progress.phase(Phase::Locking);
+        let taken = tokio::select! {
+            biased;
+            () = context.cancel.cancelled() => return Err(JobError::Cancelled),
+            taken = self.acquire(&wanted) => taken,
+        };
+        let done = match taken {
+            Ok(lease) => {
+                let _entry = self.held.insert(&lease, context.id);
+                lease.during(&context.cancel, work).await
+            }
+            Err(LockError::Store(error)) if only_reads && is_read_only(error.kind) => {
+                let without = format!("goes on without a lock, so a prune may interfere: {error}");
+                context.log.add(LogLevel::Warning, without);
+                work(LeaseWatch::not_needed(), context.cancel.clone()).await
+            }
+            Err(refused) => return self.judged(name, repository, Err(refused)),
+        };
+        self.judged(name, repository, done)
+    }
+
+    async fn acquire(&self, wanted: &Wanted<'_>) -> Result<Lease, LockError> {
+        let Wanted { name, repository, kind, operation, wait, .. } = wanted;
+        let configured = self.open.configured(name).map_err(|failure| LockError::System(failure.message))?;
+        let wait = match wait {
+            // Negative is none.
+            Some(wait) => Duration::try_from(*wait).unwrap_or_default(),
+            None => configured.lock_wait,
+        };
+        locks(configured, repository).acquire_with(*kind, operation, wait).await
+    }
+
+    /// All locks of a repository.
+    pub(super) async fn locks_of(&self, name: &str) -> Result<Vec<v1::Lock>, Failure> {
+        let repository = self.open.get(name).await?;
+        let found = locks(self.open.configured(name)?, &repository).list().await?;
+        Ok(found.into_iter().map(|lock| self.described(lock)).collect())
+    }
+
+    /// Removes them all.
+    pub(super) async fn break_locks_of(&self, name: &str) -> Result<Vec<v1::Lock>, Failure> {
+        let repository = self.open.get(name).await?;
+        let broken = locks(self.open.configured(name)?, &repository).break_all().await?;
+        for FoundLock { key, lock, .. } in &broken {
+            let holder = lock.as_ref().map(|lock| lock.holder.as_str());
+            let operation = lock.as_ref().map(|lock| lock.operation.as_str());
+            tracing::warn!(repository = name, key, holder, operation, "a repository lock was broken");
+        }
+        Ok(broken.into_iter().map(|lock| self.described(lock)).collect())
+    }
+
+    fn described(&self, FoundLock { key, kind, lock, standing }: FoundLock) -> v1::Lock {
+        let stale = match standing {
+            Standing::Live => String::new(),
+            Standing::Stale(why) => why.to_string(),
+        };
+        let shared = kind == Kind::Shared;
+        let Some(lock) = lock else { return v1::Lock { key, shared, stale, ..v1::Lock::default() } };
+        v1::Lock {
+            key,
+            shared,
+            stale,
+            job_id: self.held.job(&lock.id).map(|job| job.to_string()).unwrap_or_default(),
+            operation: lock.operation,
+            holder: lock.holder,
+            acquired_at: lock.acquired_at,
+            expires_at: lock.expires_at,
+        }
+    }
+}
+
+fn locks(repository: &crate::config::RepositoryConfig, open: &Arc<Repository>) -> Locks {
+    Locks::new(open::store(repository), open.sealer().clone())
+}
+
+/// Whether this is how a store fails that can be read and not written.
+const fn is_read_only(kind: StoreErrorKind) -> bool {
+    matches!(kind, StoreErrorKind::Denied | StoreErrorKind::Full)
+}
