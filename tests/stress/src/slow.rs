@@ -1,0 +1,129 @@
+//! The stores that the processes work on, each process with its own.
+
+use std::fs::File;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cloudstic_engine::store::{
+    Capabilities, LocalStore, ObjectStat, ObjectStore, StoreErrorKind, StoreResult, Version,
+};
+use futures::stream::BoxStream;
+
+use crate::StoreKind;
+
+/// Where the repository of a run lies.
+pub(crate) fn store(kind: StoreKind, folder: &Path) -> Arc<dyn ObjectStore> {
+    let local = LocalStore::new(folder.join("repository"));
+    match kind {
+        StoreKind::Local => Arc::new(local),
+        StoreKind::Plain => Arc::new(Plain(local)),
+    }
+}
+
+/// A store that takes its time, and looks before it writes where others are atomic.
+#[derive(Debug)]
+struct Plain(LocalStore);
+
+impl Plain {
+    async fn delay(&self) {
+        tokio::time::sleep(Duration::from_micros(fastrand::u64(0..4000))).await;
+    }
+
+    async fn is(&self, key: &str, version: &Version) -> StoreResult<bool> {
+        match self.0.get_versioned(key).await {
+            Ok((_, found)) => Ok(found == *version),
+            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Plain {
+    async fn put(&self, key: &str, bytes: Bytes) -> StoreResult<()> {
+        self.delay().await;
+        self.0.put(key, bytes).await
+    }
+
+    async fn put_file(&self, key: &str, file: File) -> StoreResult<()> {
+        self.delay().await;
+        self.0.put_file(key, file).await
+    }
+
+    async fn put_if_absent(&self, key: &str, bytes: Bytes) -> StoreResult<bool> {
+        if self.0.stat(key).await.is_ok() {
+            return Ok(false);
+        }
+        self.delay().await;
+        self.0.put(key, bytes).await?;
+        Ok(true)
+    }
+
+    async fn put_if_unchanged(&self, key: &str, bytes: Bytes, version: &Version) -> StoreResult<bool> {
+        if !self.is(key, version).await? {
+            return Ok(false);
+        }
+        self.delay().await;
+        self.0.put(key, bytes).await?;
+        Ok(true)
+    }
+
+    async fn get(&self, key: &str) -> StoreResult<Bytes> {
+        self.delay().await;
+        self.0.get(key).await
+    }
+
+    async fn get_versioned(&self, key: &str) -> StoreResult<(Bytes, Version)> {
+        self.delay().await;
+        self.0.get_versioned(key).await
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> StoreResult<Bytes> {
+        self.delay().await;
+        self.0.get_range(key, range).await
+    }
+
+    async fn stat(&self, key: &str) -> StoreResult<ObjectStat> {
+        self.delay().await;
+        self.0.stat(key).await
+    }
+
+    async fn delete(&self, key: &str) -> StoreResult<()> {
+        self.delay().await;
+        self.0.delete(key).await
+    }
+
+    async fn delete_if_unchanged(&self, key: &str, version: &Version) -> StoreResult<bool> {
+        if !self.is(key, version).await? {
+            return Ok(false);
+        }
+        self.delay().await;
+        self.0.delete(key).await?;
+        Ok(true)
+    }
+
+    fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, StoreResult<ObjectStat>> {
+        self.0.list(prefix)
+    }
+
+    async fn now(&self) -> StoreResult<Option<SystemTime>> {
+        Ok(None)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            atomic_create: false,
+            conditional_replace: false,
+            conditional_delete: false,
+            ..self.0.capabilities()
+        }
+    }
+
+    fn describe(&self) -> String {
+        format!("plain:{}", self.0.describe())
+    }
+}
