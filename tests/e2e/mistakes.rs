@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use cloudstic_e2e::mount::Mounted;
 use cloudstic_e2e::oracle::assert_sound;
 use cloudstic_e2e::ran::{Ran, limited};
 use cloudstic_e2e::site::{Credential, Site};
@@ -181,7 +182,8 @@ fn a_source_that_is_not_there_fails_the_job_and_is_named() {
 fn a_full_disk_fails_the_backup_and_breaks_nothing() {
     let mut site = Site::new();
     let (disk, source) = (site.path("disk"), site.path("source"));
-    let Some(_mounted) = Mounted::tmpfs(&disk, "8m") else { return };
+    let test = "a_full_disk_fails_the_backup_and_breaks_nothing";
+    let Some(_mounted) = Mounted::new(test, "tmpfs", "size=8m", &disk) else { return };
     let store = disk.join("repository");
     site.repository("main", &store, Credential::None).profile("p", "main", &source, "");
     tree::write(&source, "small.txt", b"fits\n");
@@ -196,29 +198,6 @@ fn a_full_disk_fails_the_backup_and_breaks_nothing() {
     remount(&disk, "64m");
     backup(&daemon, &["p"], 0);
     assert_sound(&store, &[]);
-}
-
-/// A small filesystem of its own, until this value goes.
-struct Mounted<'a>(&'a Path);
-
-impl<'a> Mounted<'a> {
-    /// `None`, and a visible word, where that is not allowed.
-    fn tmpfs(folder: &'a Path, size: &str) -> Option<Self> {
-        fs::create_dir(folder).unwrap();
-        let options = format!("size={size}");
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder).output();
-        if mount.is_ok_and(|output| output.status.success()) {
-            return Some(Self(folder));
-        }
-        skipped("a_full_disk_fails_the_backup_and_breaks_nothing", "a tmpfs cannot be mounted here");
-        None
-    }
-}
-
-impl Drop for Mounted<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
-    }
 }
 
 fn remount(folder: &Path, size: &str) {

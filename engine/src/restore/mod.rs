@@ -95,8 +95,8 @@ pub struct RestoreReport {
 
 /// Restores to a folder, with everything the source gave but birth times, which cannot be set.
 ///
-/// Owners other than the user itself, and some flags and attributes, only root can give: what could not be given is one
-/// warning for each of these kinds, not one for each entry. A full or read-only target ends the restore.
+/// Owners other than the user itself, and some flags and attributes, only root can give, and some file systems have no
+/// attributes: what could not be given is one warning for each of these kinds, not one for each entry. A full or read-only target ends the restore.
 pub async fn restore(
     repository: Arc<Repository>,
     request: RestoreRequest,

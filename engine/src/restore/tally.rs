@@ -23,18 +23,24 @@ const STORE_FAILURES: u64 = 100;
 pub(super) enum Limit {
     /// Owners can be given by root alone.
     Owner,
+    /// Not even by root, for reasons of the target.
+    OwnerByRoot,
     /// Inode flags.
     Flags,
-    /// Attributes outside `user.`.
-    SystemXattrs,
+    /// Extended attributes: outside `user.` for other users than root, all where the file system has none.
+    Xattrs,
 }
 
 impl Limit {
     fn describe(self, count: u64) -> String {
         let what = match self {
             Self::Owner => "did not get their owner, group, or set-id bits: only root can give files to others",
+            Self::OwnerByRoot => {
+                "did not get their owner, group, or set-id bits: they are immutable, or the file system or the container \
+                 does not allow it"
+            }
             Self::Flags => "did not get their inode flags: the file system or the rights of the user do not allow them",
-            Self::SystemXattrs => {
+            Self::Xattrs => {
                 "did not get all extended attributes: the file system or the rights of the user do not allow them"
             }
         };
@@ -86,7 +92,6 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// Warnings that are only counted.
     /// What was found only on a second try, in a part of the repository that is damaged.
     pub(super) fn warn_all(&self, warnings: Vec<Warning>) {
         for Warning { path, problem } in warnings {
@@ -94,6 +99,7 @@ impl<'a> Tally<'a> {
         }
     }
 
+    /// Warnings of which only the number is known.
     pub(super) fn warn_uncounted(&self, count: u64) {
         lock(&self.warnings).1 += count;
     }

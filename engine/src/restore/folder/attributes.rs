@@ -45,44 +45,46 @@ pub(super) enum Made<'a> {
     Place(BorrowedFd<'a>),
 }
 
-/// Sets everything but inode flags. What cannot be set is told; the entry stays.
-pub(super) fn apply(
-    made: &Made<'_>,
-    entry: &TreeEntry<'_>,
-    meta: Option<&FileMeta>,
-    tally: &Tally<'_>,
-) -> Result<(), (&'static str, Errno)> {
-    let lost_bits = made.give_to(entry, tally).map_err(|why| ("owner", why))?;
-    made.set_xattrs(meta, entry, tally).map_err(|why| ("extended attributes", why))?;
+/// What could not be set, and why.
+pub(super) type Refused = Vec<(String, Errno)>;
+
+/// Sets everything but inode flags. What cannot be set keeps nothing else from being set.
+pub(super) fn apply(made: &Made<'_>, entry: &TreeEntry<'_>, meta: Option<&FileMeta>, tally: &Tally<'_>) -> Refused {
+    let mut refused = Refused::new();
+    let lost_bits = made.give_to(entry, tally, &mut refused);
+    made.set_xattrs(meta, entry, tally, &mut refused);
+    let mut tried = |what: &str, done: Result<(), Errno>| refused.extend(done.err().map(|why| (what.to_owned(), why)));
     if let Some(mode) = entry.mode.filter(|_| entry.kind != Some(Kind::Symlink)) {
-        made.set_mode(mode & !lost_bits).map_err(|why| ("mode", why))?;
+        tried("mode", made.set_mode(mode & !lost_bits));
     }
-    made.set_mtime(entry.mtime).map_err(|why| ("modification time", why))
+    tried("modification time", made.set_mtime(entry.mtime));
+    refused
 }
 
 impl Made<'_> {
     /// Gives it its owner and group, as far as that is allowed. The result: mode bits that it must not have, as they
     /// would lend the rights of another owner than they were meant to.
-    fn give_to(&self, entry: &TreeEntry<'_>, tally: &Tally<'_>) -> Result<u32, Errno> {
+    fn give_to(&self, entry: &TreeEntry<'_>, tally: &Tally<'_>, refused: &mut Refused) -> u32 {
         // A source without modes has no owners either; -1 is nobody.
         if entry.mode.is_none() || entry.uid == u32::MAX || entry.gid == u32::MAX {
-            return Ok(0);
+            return 0;
         }
         let (is_root, own_uid, own_gid) = (geteuid().is_root(), geteuid().as_raw(), getegid().as_raw());
         if !is_root && (own_uid, own_gid) == (entry.uid, entry.gid) {
-            return Ok(0);
+            return 0;
         }
         let (uid, gid) = (Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)));
         match self.chown(uid, gid) {
-            Err(Errno::PERM | Errno::INVAL) => {}
-            done => return done.map(|()| 0),
+            Ok(()) => return 0,
+            Err(Errno::PERM | Errno::INVAL) if is_root => tally.limited(Limit::OwnerByRoot),
+            Err(Errno::PERM | Errno::INVAL) => tally.limited(Limit::Owner),
+            Err(why) => refused.push(("owner".to_owned(), why)),
         }
-        tally.limited(Limit::Owner);
         let mut lost = if own_uid == entry.uid { 0 } else { SET_UID };
         if own_gid != entry.gid && self.chown(None, gid).is_err() && !entry.is_folder {
             lost |= SET_GID;
         }
-        Ok(lost)
+        lost
     }
 
     fn chown(&self, uid: Option<Uid>, gid: Option<Gid>) -> Result<(), Errno> {
@@ -92,7 +94,7 @@ impl Made<'_> {
         }
     }
 
-    fn set_xattrs(&self, meta: Option<&FileMeta>, entry: &TreeEntry<'_>, tally: &Tally<'_>) -> Result<(), Errno> {
+    fn set_xattrs(&self, meta: Option<&FileMeta>, entry: &TreeEntry<'_>, tally: &Tally<'_>, refused: &mut Refused) {
         let wanted = meta.map(|meta| &meta.xattrs);
         if entry.mode.is_some()
             && let Self::Open(fd) = self
@@ -102,20 +104,26 @@ impl Made<'_> {
                 _ = fremovexattr(fd, *acl);
             }
         }
+        let mut is_limited = false;
         for (name, value) in wanted.into_iter().flatten() {
-            let value = BASE64_STANDARD.decode(value).map_err(|_| Errno::INVAL)?;
-            let set = match self {
-                Self::Open(fd) => fsetxattr(fd, name.as_str(), &value, XattrFlags::empty()),
-                Self::Place(fd) => setxattr(by_number(fd), name.as_str(), &value, XattrFlags::empty()),
-            };
-            match set {
-                Err(Errno::PERM | Errno::OPNOTSUPP) if !name.starts_with("user.") => {
-                    tally.limited(Limit::SystemXattrs);
-                }
-                set => set?,
+            match self.set_xattr(name, value) {
+                Ok(()) => {}
+                Err(Errno::OPNOTSUPP) => is_limited = true,
+                Err(Errno::PERM) if !name.starts_with("user.") => is_limited = true,
+                Err(why) => refused.push((format!("extended attribute {}", name.escape_debug()), why)),
             }
         }
-        Ok(())
+        if is_limited {
+            tally.limited(Limit::Xattrs);
+        }
+    }
+
+    fn set_xattr(&self, name: &str, value: &str) -> Result<(), Errno> {
+        let value = BASE64_STANDARD.decode(value).map_err(|_| Errno::INVAL)?;
+        match self {
+            Self::Open(fd) => fsetxattr(fd, name, &value, XattrFlags::empty()),
+            Self::Place(fd) => setxattr(by_number(fd), name, &value, XattrFlags::empty()),
+        }
     }
 
     fn set_mode(&self, mode: u32) -> Result<(), Errno> {

@@ -170,8 +170,10 @@ impl<'a> Writer<'a> {
     }
 
     fn decorate(&self, made: &Made<'_>, entry: &TreeEntry<'_>, meta: Option<&FileMeta>) {
-        if let Err((what, why)) = attributes::apply(made, entry, meta, self.job.tally) {
-            self.job.warn(entry.id, format!("is there, but its {what} cannot be set: {}", std::io::Error::from(why)));
+        let refused = attributes::apply(made, entry, meta, self.job.tally);
+        if !refused.is_empty() {
+            let each = refused.into_iter().map(|(what, why)| format!("its {what} ({})", std::io::Error::from(why)));
+            self.job.warn(entry.id, format!("is there, but cannot be given {}", each.collect::<Vec<_>>().join(", ")));
         }
     }
 

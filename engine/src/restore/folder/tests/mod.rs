@@ -1,11 +1,14 @@
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
+mod attributes;
 mod safety;
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+
+use cloudstic_e2e::skip::skipped;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use tempfile::TempDir;
@@ -80,7 +83,7 @@ fn names(folder: &Path) -> Vec<String> {
 fn is_root(what: &str) -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
-        eprintln!("SKIPPED, as it needs root: {what}");
+        skipped("restore::folder", &format!("{what} take root"));
     }
     root
 }
@@ -156,7 +159,7 @@ fn everything_comes_back() {
     }
     match xattr::get(scratch.at("suid"), "user.note") {
         Ok(value) => assert_eq!(value.unwrap(), b"hello\0"),
-        Err(why) => eprintln!("SKIPPED, no user attributes here: {why}"),
+        Err(why) => skipped("everything_comes_back", &format!("no user attributes here: {why}")),
     }
 }
 
@@ -346,7 +349,7 @@ fn inode_flags_come_back_and_the_immutable_one_last() {
     if report.warning_count == 0 {
         assert_eq!(found, [Ok(flags), Ok(flags)]);
     } else {
-        eprintln!("SKIPPED, no inode flags here: {:?}", report.warnings);
+        skipped("inode_flags_come_back", &format!("no inode flags here: {:?}", report.warnings));
         assert_eq!(report.warning_count, 1);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
+use cloudstic_e2e::mount::Mounted;
+
 use super::*;
 
 #[test]
@@ -168,25 +170,15 @@ fn a_caller_gets_no_rights_but_its_own() {
 
 #[test]
 fn a_full_disk_is_one_error_and_not_a_warning_for_each_file() {
-    if !is_root("a small file system of its own") {
-        return;
-    }
     let (scratch, mut memory) = (Scratch::new(), Memory::default());
-    fs::create_dir(&scratch.target).unwrap();
-    let mount = std::process::Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
-        .arg(&scratch.target)
-        .status();
-    if !mount.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED, a file system cannot be mounted here");
-        return;
-    }
+    let test = "a_full_disk_is_one_error_and_not_a_warning_for_each_file";
+    let Some(mounted) = Mounted::new(test, "tmpfs", "size=1m", &scratch.target) else { return };
     for number in 0..40 {
         owned(&mut memory, &format!("f{number}"), &noise(number, 100_000));
     }
     let done = scratch.try_restore(&mut memory);
     let names = scratch.names();
-    assert!(std::process::Command::new("umount").arg(&scratch.target).status().unwrap().success());
+    drop(mounted);
     let error = done.unwrap_err();
     let RestoreError::Target { path, cause } = &error else { panic!("{error}") };
     assert_eq!(cause.kind(), std::io::ErrorKind::StorageFull);
