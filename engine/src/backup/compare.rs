@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::cache::{CacheView, CachedEntry};
+use crate::cache::{CacheView, CachedEntry, Proves};
 use crate::object::{Hash, ObjectKind, ObjectRef, file_id_bytes};
 use crate::repository::{Existing, ObjectReader};
 use crate::source::{Entry, FileType};
@@ -144,17 +144,22 @@ fn from_cache(known: &CachedEntry, entry: &Entry, existing: &Existing) -> Known 
     if was_folder != (entry.stat.file_type == FileType::Folder) {
         return Known::Nothing;
     }
-    let is_same = known.is_settled && known.stat == entry.stat && known.hardlink == entry.hardlink;
+    let is_same = known.stat == entry.stat && known.hardlink == entry.hardlink;
+    let proves = if is_same { known.proves } else { Proves::Nothing };
     // What cannot be asked for is stored again, and then the same failure ends the backup.
     let exists = |kind, hash| existing.contains(&ObjectRef::new(kind, hash)).unwrap_or(false);
-    if is_same
-        && exists(ObjectKind::Filemeta, known.filemeta)
-        && known.content.is_none_or(|content| exists(ObjectKind::Content, content))
-    {
-        return Known::Unchanged(known.filemeta);
+    let has_bytes = known.content.is_none_or(|content| exists(ObjectKind::Content, content));
+    match proves {
+        Proves::Everything if has_bytes && exists(ObjectKind::Filemeta, known.filemeta) => {
+            Known::Unchanged(known.filemeta)
+        }
+        Proves::Bytes(hash) if has_bytes => {
+            let content = known.content.map(|content| (ObjectRef::new(ObjectKind::Content, content), hash));
+            Known::Before { filemeta: known.filemeta, content }
+        }
+        // The change time has moved, so even bytes with the old size and modification time may be others.
+        _ => Known::Before { filemeta: known.filemeta, content: None },
     }
-    // The change time has moved, so even bytes with the old size and modification time may be others.
-    Known::Before { filemeta: known.filemeta, content: None }
 }
 
 fn from_tree(tree: &Tree, id: EntryId, entry: &Entry, existing: &Existing) -> Known {

@@ -4,6 +4,7 @@ use super::BackupError;
 use super::compare::Known;
 use super::file::{self, ChunkQueue, FileError, StoredContent};
 use super::run::Run;
+use crate::cache::Proves;
 use crate::object::{EntryType, Extra, FileMeta, FileName, Hash, ObjectKind, ObjectRef, Posix, json};
 use crate::source::{Described, Entry, SourceError, Warning};
 
@@ -16,8 +17,8 @@ pub(super) struct StoredEntry {
     pub(super) entry: Entry,
     /// The bytes of the file.
     pub(super) size: u64,
-    /// Whether what was read is what [`Entry::stat`] says.
-    pub(super) is_consistent: bool,
+    /// What an entry that has still the same [`Entry::stat`] proves.
+    pub(super) proves: Proves,
 }
 
 /// Stores an entry; `None` if it cannot be read, which is then a warning. `first` is the content of the first name of a
@@ -47,8 +48,9 @@ pub(super) fn store(
 fn store_metadata(run: &Run, entry: Entry, stored: StoredContent) -> Result<Option<StoredEntry>, BackupError> {
     match run.source.describe(&entry) {
         Ok((meta, warnings)) => {
+            let proves = if warnings.is_empty() { Proves::Everything } else { Proves::Bytes(stored.hash) };
             run.warn_all(warnings);
-            finish(run, entry, meta, Some(stored), true).map(Some)
+            finish(run, entry, meta, Some(stored), proves).map(Some)
         }
         Err(problem) => skip(run, &entry, &problem),
     }
@@ -56,19 +58,20 @@ fn store_metadata(run: &Run, entry: Entry, stored: StoredContent) -> Result<Opti
 
 fn store_without_content(run: &Run, entry: Entry) -> Result<Option<StoredEntry>, BackupError> {
     let described = run.source.describe(&entry);
-    let meta = match described {
+    let (meta, proves) = match described {
         Ok((meta, warnings)) => {
+            let proves = if warnings.is_empty() { Proves::Everything } else { Proves::Nothing };
             run.warn_all(warnings);
-            meta
+            (meta, proves)
         }
         // What is in the folder was, or will be, walked all the same, and needs it.
         Err(problem) if entry.entry_type == EntryType::Folder => {
             run.warn(&entry, problem.to_string());
-            bare_folder(&entry)
+            (bare_folder(&entry), Proves::Nothing)
         }
         Err(problem) => return skip(run, &entry, &problem),
     };
-    finish(run, entry, meta, None, true).map(Some)
+    finish(run, entry, meta, None, proves).map(Some)
 }
 
 /// Reads a file; if it changes meanwhile, once more. What changes again is stored as it was read, with a warning.
@@ -97,11 +100,16 @@ fn store_file(
             run.add_read(stored.size);
             let is_consistent = reader.unchanged() && stored.size == entry.stat.size;
             if is_consistent || is_retry {
+                let proves = match (is_consistent, warnings.is_empty()) {
+                    (true, true) => Proves::Everything,
+                    (true, false) => Proves::Bytes(stored.hash),
+                    (false, _) => Proves::Nothing,
+                };
                 if !is_consistent {
                     run.warn(&entry, "it changed while it was read, twice; it is stored as it was read".to_owned());
                 }
                 run.warn_all(warnings);
-                return finish(run, entry, meta, Some(stored), is_consistent).map(Some);
+                return finish(run, entry, meta, Some(stored), proves).map(Some);
             }
         }
         entry = match run.source.refresh(&entry) {
@@ -122,7 +130,7 @@ fn finish(
     entry: Entry,
     mut meta: FileMeta,
     stored: Option<StoredContent>,
-    is_consistent: bool,
+    proves: Proves,
 ) -> Result<StoredEntry, BackupError> {
     let size = stored.as_ref().map_or(0, |stored| stored.size);
     if let Some(stored) = stored.filter(|_| entry.stat.links > 1 && entry.hardlink.is_none()) {
@@ -136,7 +144,7 @@ fn finish(
     let bytes = json::encode(&meta);
     let filemeta = Hash::of(&bytes);
     run.write(ObjectRef::new(ObjectKind::Filemeta, filemeta), &bytes)?;
-    Ok(StoredEntry { filemeta, content: stored.map(|stored| stored.content.hash), entry, size, is_consistent })
+    Ok(StoredEntry { filemeta, content: stored.map(|stored| stored.content.hash), entry, size, proves })
 }
 
 /// A folder of which nothing can be said but what the walk saw.

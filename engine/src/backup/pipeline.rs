@@ -18,7 +18,7 @@ use super::folder::FolderRecords;
 use super::links::Links;
 use super::run::{EntryTask, Outcome, Run, Shared, cached};
 use super::{BackupError, BackupReport, BackupRequest, is_settled};
-use crate::cache::{CacheUpdate, CachedEntry, SourceKey};
+use crate::cache::{CacheUpdate, CachedEntry, Proves, SourceKey};
 use crate::hamt::TreeBuilder;
 use crate::object::EntryType;
 use crate::progress::Progress;
@@ -269,10 +269,10 @@ impl Run {
                     Known::Nothing => None,
                     Known::Unchanged(filemeta) | Known::Before { filemeta, .. } => Some(filemeta),
                 };
-                let StoredEntry { filemeta, content, entry, size, is_consistent } = stored;
+                let StoredEntry { filemeta, content, entry, size, proves } = stored;
                 self.add(&entry, filemeta, before, size);
-                let is_settled = is_consistent && is_settled(&entry.stat, looked_at);
-                self.complete(&folder, Some(cached(entry, filemeta, content, is_settled)));
+                let proves = if is_settled(&entry.stat, looked_at) { proves } else { Proves::Nothing };
+                self.complete(&folder, Some(cached(entry, filemeta, content, proves)));
             }
             Ok(None) => self.complete(&folder, None),
             Err(failure) => self.fail(failure),

@@ -11,7 +11,7 @@ use super::file::StoredContent;
 use super::folder::FolderRecords;
 use super::links::Links;
 use super::{BackupError, BackupReport};
-use crate::cache::{CacheUpdate, CachedEntry, Part};
+use crate::cache::{CacheUpdate, CachedEntry, Part, Proves};
 use crate::chunker::Chunker;
 use crate::clock::Clock;
 use crate::hamt::TreeBuilder;
@@ -227,6 +227,6 @@ fn write(
     Ok(())
 }
 
-pub(super) fn cached(entry: Entry, filemeta: Hash, content: Option<Hash>, is_settled: bool) -> CachedEntry {
-    CachedEntry { name: entry.name, stat: entry.stat, hardlink: entry.hardlink, filemeta, content, is_settled }
+pub(super) fn cached(entry: Entry, filemeta: Hash, content: Option<Hash>, proves: Proves) -> CachedEntry {
+    CachedEntry { name: entry.name, stat: entry.stat, hardlink: entry.hardlink, filemeta, content, proves }
 }

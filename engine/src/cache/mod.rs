@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use redb::{Database, ReadOnlyTable, ReadableDatabase, TableDefinition};
 
-pub use record::CachedEntry;
+pub use record::{CachedEntry, Proves};
 pub use update::CacheUpdate;
 
 use crate::object::{Hash, ObjectRef, RepositoryMarker, SourceInfo, json};
@@ -185,7 +185,7 @@ mod tests {
         };
         let (filemeta, content) = (Hash::of(name.as_bytes()), Some(Hash::of(b"content")));
         let hardlink = Some("first/name".to_owned());
-        CachedEntry { name: name.as_bytes().to_vec(), stat, hardlink, filemeta, content, is_settled: true }
+        CachedEntry { name: name.as_bytes().to_vec(), stat, hardlink, filemeta, content, proves: Proves::Everything }
     }
 
     fn source(n: u8) -> CachedSource {
@@ -208,20 +208,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cache = Arc::new(StatCache::open(&folder.path().join("cache.redb")).unwrap());
         let (key, other) = (SourceKey([1; 16]), SourceKey([2; 16]));
-        let entries =
-            [entry("a"), CachedEntry { hardlink: None, content: None, is_settled: false, ..entry("b\u{ff}") }];
+        let entries = [
+            entry("a"),
+            CachedEntry { hardlink: None, content: None, proves: Proves::Nothing, ..entry("b\u{ff}") },
+            CachedEntry { proves: Proves::Bytes(Hash::of(b"data")), ..entry("c") },
+        ];
         let all: [(&str, &[CachedEntry]); 4] = [("", &entries), ("d", &entries), ("d/e", &entries), ("d!", &entries)];
         fill(&cache, key, &all, &[], 1);
         fill(&cache, other, &all, &[], 1);
         let mut links = CacheUpdate::new(key).unwrap();
         links.put("d", Part::HardLinks, &[entry("link")]).unwrap();
         links.commit(&cache, &source(1)).unwrap();
-        assert_eq!(cache.view(key).unwrap().unwrap().folder("d").unwrap().len(), 3);
+        assert_eq!(cache.view(key).unwrap().unwrap().folder("d").unwrap().len(), 4);
         fill(&cache, key, &[], &["d"], 2);
         let view = cache.view(key).unwrap().unwrap();
         assert_eq!(view.source(), &source(2));
         let lengths = ["", "d", "d/e", "d!"].map(|folder| view.folder(folder).unwrap().len());
-        assert_eq!(lengths, [2, 0, 0, 2]);
+        assert_eq!(lengths, [3, 0, 0, 3]);
         assert_eq!(view.folder("d!").unwrap(), entries);
         assert_eq!(cache.view(other).unwrap().unwrap().folder("d/e").unwrap(), entries);
     }

@@ -16,9 +16,20 @@ pub struct CachedEntry {
     pub filemeta: Hash,
     /// The name of its content, if it has any.
     pub content: Option<Hash>,
-    /// Whether an equal `stat` proves that nothing has changed: `false` for what was changed too shortly before it was
-    /// looked at, or while it was read.
-    pub is_settled: bool,
+    /// What an equal `stat` proves.
+    pub proves: Proves,
+}
+
+/// What it proves that an entry still looks as it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proves {
+    /// Nothing: it was changed too shortly before it was looked at, or while it was read, or could not be read wholly.
+    Nothing,
+    /// That a file has the same bytes, with this hash. Of what it has beside them, something could not be stored: that
+    /// has to be tried, and told, again.
+    Bytes(Hash),
+    /// That everything is stored as it is.
+    Everything,
 }
 
 impl CachedEntry {
@@ -43,13 +54,20 @@ const TYPES: [FileType; 7] = [
 
 pub(super) fn encode(entries: &[CachedEntry]) -> Vec<u8> {
     let mut out = Vec::with_capacity(entries.len() * 160);
-    for CachedEntry { name, stat, hardlink, filemeta, content, is_settled } in entries {
+    for CachedEntry { name, stat, hardlink, filemeta, content, proves } in entries {
         put_bytes(&mut out, name);
         put_bytes(&mut out, hardlink.as_deref().unwrap_or_default().as_bytes());
         out.extend_from_slice(filemeta.as_bytes());
         out.extend_from_slice(content.unwrap_or(NO_CONTENT).as_bytes());
-        out.push(u8::from(*is_settled));
+        out.push(match proves {
+            Proves::Nothing => 0,
+            Proves::Everything => 1,
+            Proves::Bytes(_) => 2,
+        });
         out.push(TYPES.iter().position(|known| *known == stat.file_type).unwrap_or_default() as u8);
+        if let Proves::Bytes(hash) = proves {
+            out.extend_from_slice(hash.as_bytes());
+        }
         for number in [stat.inode, stat.size, stat.blocks, stat.mtime.0 as u64, stat.ctime.0 as u64, stat.btime as u64]
         {
             out.extend_from_slice(&number.to_le_bytes());
@@ -72,7 +90,13 @@ pub(super) fn decode(mut bytes: &[u8]) -> Option<Vec<CachedEntry>> {
         let hardlink = hardlink.map(str::to_owned);
         let filemeta = Hash::from_bytes(take(input)?);
         let content = Some(Hash::from_bytes(take(input)?)).filter(|content| *content != NO_CONTENT);
-        let [is_settled, file_type] = take(input)?;
+        let [proves, file_type] = take(input)?;
+        let proves = match proves {
+            0 => Proves::Nothing,
+            1 => Proves::Everything,
+            2 => Proves::Bytes(Hash::from_bytes(take(input)?)),
+            _ => return None,
+        };
         let file_type = *TYPES.get(usize::from(file_type))?;
         let mut long = || take(input).map(u64::from_le_bytes);
         let (inode, size, blocks) = (long()?, long()?, long()?);
@@ -82,7 +106,7 @@ pub(super) fn decode(mut bytes: &[u8]) -> Option<Vec<CachedEntry>> {
         let (mode, uid, gid) = (short()?, short()?, short()?);
         let (rdev, links) = ((short()?, short()?), short()?);
         let stat = Stat { inode, size, mtime, ctime, btime, mode, uid, gid, rdev, blocks, links, file_type };
-        entries.push(CachedEntry { name, stat, hardlink, filemeta, content, is_settled: is_settled == 1 });
+        entries.push(CachedEntry { name, stat, hardlink, filemeta, content, proves });
     }
     Some(entries)
 }

@@ -227,3 +227,36 @@ async fn what_has_not_changed_for_long_is_not_read_again() {
         assert_eq!(source.take_opened(), read);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_snapshot_lacks_is_told_by_every_backup_that_lacks_it_still() {
+    for cache in [true, false] {
+        let (mut bench, source) = (Bench::new(vec![platform_key()]).await, Fake::new());
+        bench.cache = bench.cache.filter(|_| cache);
+        source.folder("folder");
+        source.folder("lost");
+        source.lose("lost");
+        source.file("folder/good", b"good", vec![]);
+        source.file("folder/small", &random::bytes(1, SIZES[0]), vec![]);
+        source.file("large", &random::bytes(2, SIZES[1]), vec![]);
+        source.link("second", "large", vec![]);
+        let murky = ["folder", "folder/small", "large", "second"];
+        murky.into_iter().for_each(|path| source.hide_attribute(path));
+        source.pass(Duration::from_secs(60));
+        let mut roots = Vec::new();
+        for opened in [vec!["folder/good", "folder/small", "large"], vec![], vec![]] {
+            let report = backup(&bench, &source).await;
+            let mut told: Vec<_> = report.warnings.iter().map(|warning| warning.path.as_str()).collect();
+            told.sort_unstable();
+            assert_eq!(told, ["folder", "folder/small", "large", "lost", "second"], "with a cache: {cache}");
+            assert_eq!(source.take_opened(), opened, "with a cache: {cache}");
+            roots.push(report.root);
+        }
+        assert!(roots[0] == roots[1] && roots[1] == roots[2], "{roots:?}");
+        source.calm();
+        for _ in 0..2 {
+            assert_eq!(backup(&bench, &source).await.warnings, []);
+            assert_eq!(source.take_opened(), Vec::<String>::new());
+        }
+    }
+}

@@ -51,6 +51,8 @@ struct Shared {
 struct State {
     nodes: BTreeMap<String, Node>,
     now: SystemTime,
+    /// What has an attribute that cannot be read.
+    murky: BTreeSet<String>,
     /// Every file that was opened, in order.
     opened: Vec<String>,
 }
@@ -70,7 +72,7 @@ impl Fake {
             ..SourceInfo::default()
         };
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000) + TICK + TICK / 4;
-        let state = State { nodes: BTreeMap::new(), now, opened: Vec::new() };
+        let state = State { nodes: BTreeMap::new(), now, murky: BTreeSet::new(), opened: Vec::new() };
         Self(Arc::new(Shared { info, state: Mutex::new(state) }))
     }
 
@@ -110,12 +112,18 @@ impl Fake {
         self.happen(folder, Event::Vanish);
     }
 
+    /// Everything about an entry can be read, but an attribute.
+    pub(crate) fn hide_attribute(&self, path: &str) {
+        self.state().murky.insert(path.to_owned());
+    }
+
     pub(crate) fn happen(&self, path: &str, event: Event) {
         self.state().nodes.get_mut(path).unwrap().events.push_back(event);
     }
 
-    /// Nothing more happens to any file.
+    /// Nothing more happens to any file, and everything can be read.
     pub(crate) fn calm(&self) {
+        self.state().murky.clear();
         self.state().nodes.values_mut().for_each(|node| node.events.clear());
     }
 
@@ -249,7 +257,8 @@ impl Source for Fake {
             flags: 0,
             xattrs: BTreeMap::new(),
         };
-        Ok((meta, Vec::new()))
+        let hidden = || Warning { path: entry.file_id.clone(), problem: "an attribute cannot be read".to_owned() };
+        Ok((meta, state.murky.contains(&entry.file_id).then(hidden).into_iter().collect()))
     }
 
     fn open(&self, entry: &Entry) -> Result<Box<dyn FileReader>, SourceError> {
