@@ -177,16 +177,17 @@ impl From<ReadError> for BackupError {
     }
 }
 
-/// How long after a change a file's times may stay as they are although it changes again: the tick of the clock that
-/// stamps them, generously; whole seconds where the times have no fractions.
+/// Whether any change after `seen_at` moves the change time. That is stamped by the kernel at every change, of bytes or
+/// of metadata, and no program can set it, but two changes in one tick of the kernel's clock have the same: 20 ms is a
+/// tick, generously; two seconds where the times have no fractions. The modification time tells nothing more, as
+/// programs set it to whatever they like, also to the future.
 fn is_settled(stat: &crate::source::Stat, seen_at: SystemTime) -> bool {
-    let coarse = stat.mtime.1 == 0 && stat.ctime.1 == 0;
+    let coarse = stat.ctime.1 == 0;
     let tick = if coarse { 2_000_000_000 } else { 20_000_000 };
-    let nanoseconds =
-        |(seconds, nanoseconds): (i64, u32)| i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
+    let changed = i128::from(stat.ctime.0) * 1_000_000_000 + i128::from(stat.ctime.1);
     let seen = match seen_at.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(after) => after.as_nanos() as i128,
         Err(before) => -(before.duration().as_nanos() as i128),
     };
-    nanoseconds(stat.ctime) + tick < seen && nanoseconds(stat.mtime) + tick < seen
+    changed + tick < seen
 }

@@ -1,5 +1,7 @@
 //! Backups of real folders.
 
+use std::time::{Duration, SystemTime};
+
 use cloudstic_e2e::{oracle, random, tree};
 use cloudstic_engine::backup::Counts;
 use cloudstic_engine::store::StoreOperation;
@@ -49,6 +51,20 @@ async fn an_unchanged_tree_is_neither_read_nor_written_again() {
         assert!(bench.cache.is_none() || requests <= 10, "{requests} requests");
     }
     bench.verify();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_from_the_future_is_not_read_by_every_backup() {
+    let mut bench = Bench::new(vec![platform_key()]).await;
+    bench.write("future", &random::bytes(3, 700_000));
+    let file = std::fs::File::options().write(true).open(bench.source().join("future")).unwrap();
+    file.set_modified(SystemTime::now() + Duration::from_secs(1 << 29)).unwrap();
+    let first = bench.backup().await;
+    for cache in [bench.cache.clone(), None] {
+        bench.cache = cache;
+        let again = bench.backup().await;
+        assert_eq!((again.read_bytes, again.root), (0, first.root));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
