@@ -17,6 +17,7 @@ pub mod progress;
 pub mod repository;
 pub mod restore;
 pub mod source;
+pub mod sparse;
 pub mod store;
 pub mod tree;
 pub mod warnings;

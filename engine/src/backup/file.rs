@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::BackupError;
 use super::run::Run;
-use crate::chunker::Chunks;
+use crate::chunker::{Chunk, Chunks};
 use crate::object::{Content, Hash, Hasher, INLINE_MAX, ObjectRef, json};
 use crate::source::FileReader;
 
@@ -98,11 +98,18 @@ fn store_chunked(
             break Err(FileError::Fatal(BackupError::Cancelled));
         }
         match chunks.next_chunk() {
-            Ok(Some(data)) => {
-                size += data.len() as u64;
-                hasher.update(&data);
-                run.progress.advance(0, data.len() as u64);
-                file.enqueue(run, queue, data);
+            Ok(Some(chunk)) => {
+                let length = chunk.bytes().len() as u64;
+                size += length;
+                hasher.update(chunk.bytes());
+                run.progress.advance(0, length);
+                match chunk {
+                    Chunk::Data(data) => file.enqueue(run, queue, data),
+                    Chunk::Hole(zeros) => match run.store_hole(zeros) {
+                        Ok(chunk) => file.lock().chunks.push(Some(chunk)),
+                        Err(failure) => break Err(FileError::Fatal(failure)),
+                    },
+                }
             }
             Ok(None) => break Ok(()),
             Err(cause) => break Err(FileError::Unreadable(cause)),

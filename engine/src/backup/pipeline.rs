@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crossbeam_channel::{Receiver, Sender};
 use tokio_util::sync::CancellationToken;
@@ -71,6 +71,7 @@ impl Pipeline {
             added_bytes: AtomicU64::new(0),
             stored_bytes: AtomicU64::new(0),
             read_bytes: AtomicU64::new(0),
+            hole: OnceLock::new(),
             shared: Mutex::new(shared),
         };
         let threads = std::thread::available_parallelism().map_or(2, usize::from);

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +42,8 @@ pub(super) struct Run {
     pub(super) added_bytes: AtomicU64,
     pub(super) stored_bytes: AtomicU64,
     pub(super) read_bytes: AtomicU64,
+    /// The chunk of zeros that holes consist of, once there was one.
+    pub(super) hole: OnceLock<ObjectRef>,
     pub(super) shared: Mutex<Shared>,
 }
 
@@ -155,6 +157,16 @@ impl Run {
             Some(writer) => write(writer, &self.added_bytes, &self.stored_bytes, object, plain),
             None => Ok(()),
         }
+    }
+
+    /// Stores a chunk of a hole, which is named and written only once.
+    pub(super) fn store_hole(&self, zeros: &[u8]) -> Result<ObjectRef, BackupError> {
+        if let Some(chunk) = self.hole.get() {
+            return Ok(*chunk);
+        }
+        let chunk = self.repository.chunk_ref(zeros);
+        self.write(chunk, zeros)?;
+        Ok(*self.hole.get_or_init(|| chunk))
     }
 
     /// Whether the backup has failed or was cancelled.

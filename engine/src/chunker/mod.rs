@@ -3,12 +3,14 @@
 //! The one invariant: for the same bytes and the same table the cuts are always the same, whatever the sizes of the
 //! pieces in which the bytes arrive.
 
+mod chunks;
 mod gear;
 
-use std::io::{self, Read};
+use std::sync::OnceLock;
 
-use bytes::Bytes;
 use fastcdc::v2020::cut_gear;
+
+pub use chunks::{Chunk, Chunks};
 
 /// The least size of a chunk but the last, in bytes.
 pub const MIN: usize = 524_288;
@@ -24,14 +26,19 @@ const MASK_LARGE: u64 = (1 << 18) - 1;
 pub struct Chunker {
     gear: Box<[u64; 256]>,
     gear_shifted: Box<[u64; 256]>,
+    /// The length of a chunk of zeros.
+    hole: OnceLock<usize>,
 }
+
+/// What holes are made of.
+static ZEROS: [u8; MAX] = [0; MAX];
 
 impl Chunker {
     /// The CLI's boundaries (`seed` 0), or keyed ones.
     pub fn new(seed: u64) -> Self {
         let gear = Box::new(gear::GEAR.map(|entry| entry ^ seed));
         let gear_shifted = Box::new(gear.map(|entry| entry << 1));
-        Self { gear, gear_shifted }
+        Self { gear, gear_shifted, hole: OnceLock::new() }
     }
 
     /// The length of the first chunk of `data`, which goes on to the end of the file or holds at least [`MAX`] bytes.
@@ -60,59 +67,15 @@ impl Chunker {
         );
         if at >= data.len().min(MAX) { at } else { at + 1 }
     }
+
+    /// The first chunk of at least [`MAX`] zeros.
+    fn cut_hole(&self) -> &'static [u8] {
+        &ZEROS[..*self.hole.get_or_init(|| self.cut(&ZEROS))]
+    }
 }
 
 impl std::fmt::Debug for Chunker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Chunker")
-    }
-}
-
-/// Cuts what a reader gives into chunks.
-pub struct Chunks<'a, R> {
-    chunker: &'a Chunker,
-    reader: R,
-    window: Vec<u8>,
-    start: usize,
-    ended: bool,
-}
-
-/// Bytes read ahead: twice the largest chunk, so that what is left over is moved rarely.
-const WINDOW: usize = 2 * MAX;
-
-impl<'a, R: Read> Chunks<'a, R> {
-    /// Reads `reader` to its end. `window` holds what has been read of the file already, at most [`MAX`] bytes; it is
-    /// scratch space that can be used again for the next file.
-    pub fn new(chunker: &'a Chunker, reader: R, window: Vec<u8>) -> Self {
-        Self { chunker, reader, window, start: 0, ended: false }
-    }
-
-    /// The next chunk, `None` at the end.
-    pub fn next_chunk(&mut self) -> io::Result<Option<Bytes>> {
-        if self.window.len() - self.start < MAX && !self.ended {
-            self.fill()?;
-        }
-        let rest = &self.window[self.start..];
-        if rest.is_empty() {
-            return Ok(None);
-        }
-        let length = self.chunker.cut(rest);
-        let chunk = Bytes::copy_from_slice(&rest[..length]);
-        self.start += length;
-        Ok(Some(chunk))
-    }
-
-    /// The scratch space.
-    pub fn into_window(self) -> Vec<u8> {
-        self.window
-    }
-
-    fn fill(&mut self) -> io::Result<()> {
-        self.window.drain(..self.start);
-        self.start = 0;
-        let room = (WINDOW - self.window.len()) as u64;
-        let read = (&mut self.reader).take(room).read_to_end(&mut self.window)?;
-        self.ended = (read as u64) < room;
-        Ok(())
     }
 }

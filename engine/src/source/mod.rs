@@ -6,10 +6,10 @@
 
 pub mod local;
 
-use std::io::Read;
 use std::ops::ControlFlow;
 
 use crate::object::{EntryType, FileMeta, Hash, SourceInfo};
+use crate::sparse::ReadRuns;
 
 /// A tree that can be backed up.
 pub trait Source: Send + Sync {
@@ -60,7 +60,7 @@ pub struct Described {
 }
 
 /// Reads the bytes of one file.
-pub trait FileReader: Read + Send {
+pub trait FileReader: ReadRuns + Send {
     /// Whether the file is what its [`Entry::stat`] says, as far as its size, inode and times tell. Called after the last
     /// byte: if it is, the bytes read and the filemeta belong together; if not, [`Source::refresh`] and try again.
     fn unchanged(&mut self) -> bool;

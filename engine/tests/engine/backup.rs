@@ -1,5 +1,6 @@
 //! Backups of real folders.
 
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, SystemTime};
 
 use cloudstic_e2e::{oracle, random, tree};
@@ -114,6 +115,25 @@ async fn the_second_of_two_equal_files_costs_no_data() {
     let second = bench.backup().await;
     assert!(first.stored_bytes > 4_000_000 && second.stored_bytes < 4_000, "{}", second.stored_bytes);
     bench.verify();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_with_holes_is_stored_as_its_copy_without() {
+    for credentials in [Vec::new(), vec![platform_key()]] {
+        let bench = Bench::new(credentials).await;
+        bench.write("sparse", b"begins");
+        let path = bench.source().join("sparse");
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(90_000_001).unwrap();
+        file.write_all_at(&random::bytes(1, 3_000_000), 41_234_567).unwrap();
+        let first = bench.backup().await;
+        assert_eq!((first.total_bytes, first.warnings.len()), (90_000_001, 0));
+        // Not as a copy, which may keep the holes.
+        bench.write("dense", &std::fs::read(&path).unwrap());
+        let second = bench.backup().await;
+        assert!(second.added_bytes < 10_000, "{}", second.added_bytes);
+        bench.verify();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

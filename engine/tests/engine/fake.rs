@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use cloudstic_engine::clock::Clock;
 use cloudstic_engine::object::{EntryType, Extra, FileMeta, Hash, Posix, SourceInfo};
 use cloudstic_engine::source::{Entry, FileReader, FileType, Listing, Source, SourceError, Stat, Warning};
+use cloudstic_engine::sparse::ReadRuns;
 
 /// What happens to a file the next time that it is read.
 #[derive(Debug, Clone)]
@@ -311,6 +312,8 @@ impl Read for Reader {
         Ok(read)
     }
 }
+
+impl ReadRuns for Reader {}
 
 impl FileReader for Reader {
     fn unchanged(&mut self) -> bool {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
 mod deep;
+mod holes;
 mod kinds;
 mod leaving_out;
 mod mischief;
