@@ -25,7 +25,7 @@ const RESOLVE: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLI
 /// The folder that is restored to.
 #[derive(Debug)]
 pub(super) struct Target {
-    folder: Arc<OwnedFd>,
+    pub(super) folder: Arc<OwnedFd>,
     /// Whether it was made for this restore.
     pub(super) fresh: bool,
 }

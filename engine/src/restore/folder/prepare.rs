@@ -1,12 +1,14 @@
 //! Makes the folders, and decides for everything else whether it is to be written, before any data are read: what is
 //! unchanged costs one look at it.
 
+use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, mkdirat};
 use rustix::io::Errno;
 
 use super::Job;
 use super::beneath::{Target, look};
 use super::decide::{Decision, decide, file_type};
+use super::temporary::sweep;
 use super::write::{Fault, Writer, make_room};
 use crate::restore::Overwrite;
 use crate::tree::{EntryId, TreeEntry};
@@ -34,6 +36,9 @@ pub(super) fn prepare(job: &Job<'_>, target: Option<&Target>) -> Work {
     let mut work = Work::default();
     let mut writer = target.map(|target| Writer::new(job, target));
     let root_fresh = target.is_none_or(|target| target.fresh);
+    if let Some(target) = target.filter(|target| !target.fresh) {
+        sweep_folder(job, &target.folder, b"");
+    }
     let mut above: Vec<Above> = Vec::new();
     let mut skip_to = 0;
     for id in job.plan.entries() {
@@ -69,6 +74,14 @@ pub(super) fn prepare(job: &Job<'_>, target: Option<&Target>) -> Work {
     work
 }
 
+/// Removes what killed restores left in a folder that was there before.
+fn sweep_folder(job: &Job<'_>, folder: &OwnedFd, path: &[u8]) {
+    if !job.dry_run {
+        let path_of = |name: &[u8]| if path.is_empty() { name.to_vec() } else { [path, b"/", name].concat() };
+        sweep(folder, |name| job.tree.find(&path_of(name)).is_some());
+    }
+}
+
 /// Makes a folder, or takes the one that is there; whether it is a new one.
 fn prepare_folder(
     job: &Job<'_>,
@@ -84,6 +97,9 @@ fn prepare_folder(
     let parent = writer.folder_of(entry)?;
     let existing = if fresh { None } else { look(&parent, entry.name).map_err(|why| Fault::new("look at it", why))? };
     if existing.as_ref().is_some_and(|stat| file_type(stat) == FileType::Directory) {
+        if let Ok(folder) = writer.folders.get(Some(entry.id)) {
+            sweep_folder(job, &folder, &job.tree.path(entry.id));
+        }
         if job.overwrite == Overwrite::Never {
             job.tally.add(&job.tally.skipped, 1);
         } else {

@@ -2,7 +2,6 @@
 //! there and proven: what fails leaves nothing behind, and what was there before stays.
 
 use std::fs::File;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use rustix::fd::{AsFd, OwnedFd};
@@ -17,6 +16,7 @@ use super::attributes::{self, Made};
 use super::beneath::{Folders, Target, look};
 use super::data::{write_dense, write_sparse};
 use super::decide::{file_type, type_of};
+use super::temporary::{Names, Temporary, take};
 use crate::object::{FileMeta, Kind};
 use crate::restore::Overwrite;
 use crate::restore::content::Proof;
@@ -47,13 +47,12 @@ impl Fault {
 pub(super) struct Writer<'a> {
     job: &'a Job<'a>,
     pub(super) folders: Folders<'a>,
-    random: RandomState,
-    made: u64,
+    names: Names,
 }
 
 impl<'a> Writer<'a> {
     pub(super) fn new(job: &'a Job<'a>, target: &'a Target) -> Self {
-        Self { job, folders: Folders::new(target, job.tree), random: RandomState::new(), made: 0 }
+        Self { job, folders: Folders::new(target, job.tree), names: Names::default() }
     }
 
     pub(super) fn folder_of(&mut self, entry: &TreeEntry<'_>) -> Result<Arc<OwnedFd>, Fault> {
@@ -63,36 +62,65 @@ impl<'a> Writer<'a> {
     /// Writes a file, link or special file.
     pub(super) fn write(&mut self, entry: &TreeEntry<'_>, ready: Ready) -> Result<(), Fault> {
         let folder = self.folder_of(entry)?;
-        let temporary = Temporary { folder: &folder, name: self.temporary_name(), renamed: false };
         match entry.kind {
-            None => self.write_file(&temporary, entry, ready)?,
-            Some(kind) => self.make_special(&temporary, entry, kind, ready.meta.as_ref())?,
+            None => self.write_file(&folder, entry, ready),
+            Some(kind) => self.make_in_place(&folder, entry, |writer, temporary| {
+                writer.make_special(temporary, entry, kind, ready.meta.as_ref())
+            }),
         }
-        self.put_in_place(temporary, entry)
     }
 
     /// Makes a hard link to an entry that was written before.
     pub(super) fn link(&mut self, entry: &TreeEntry<'_>, leader: &TreeEntry<'_>) -> Result<(), Fault> {
         let (folder, first) = (self.folder_of(entry)?, self.folder_of(leader)?);
-        let temporary = Temporary { folder: &folder, name: self.temporary_name(), renamed: false };
-        linkat(&first, leader.name, &folder, temporary.name.as_str(), AtFlags::empty())
-            .map_err(|why| Fault::new("link it", why))?;
-        self.put_in_place(temporary, entry)
+        self.make_in_place(&folder, entry, |_, temporary| {
+            linkat(&first, leader.name, &folder, temporary.name.as_str(), AtFlags::empty())
+                .map_err(|why| Fault::new("link it", why))
+        })
     }
 
-    fn write_file(&self, temporary: &Temporary<'_>, entry: &TreeEntry<'_>, ready: Ready) -> Result<(), Fault> {
+    /// Makes something that cannot be locked, once more if another restore has swept it away.
+    fn make_in_place(
+        &mut self,
+        folder: &OwnedFd,
+        entry: &TreeEntry<'_>,
+        make: impl Fn(&Self, &Temporary<'_>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let mut once = || {
+            let temporary = Temporary::new(folder, self.names.next());
+            make(self, &temporary)?;
+            Ok(self.put_in_place(temporary, entry))
+        };
+        match once()? {
+            Err(Errno::NOENT) => once()?,
+            placed => placed,
+        }
+        .map_err(|why| Fault::new("put it in its place", why))
+    }
+
+    fn write_file(&mut self, folder: &OwnedFd, entry: &TreeEntry<'_>, ready: Ready) -> Result<(), Fault> {
         if entry.content_hash.is_none() && entry.size > 0 {
             return Err(Fault::Entry(format!("filemeta/{} names no data", entry.filemeta)));
         }
-        let mode = if entry.mode.is_some() { Mode::RUSR | Mode::WUSR } else { Mode::from_raw_mode(0o666) };
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(temporary.folder, temporary.name.as_str(), flags, mode)
-            .map_err(|why| Fault::new("create it", why))?;
-        let file = File::from(file);
+        // Open, and so locked, until it has its name.
+        let (temporary, file) = self.create(folder, entry).map_err(|why| Fault::new("create it", why))?;
         attributes::set_flags(file.as_fd(), entry, self.job.tally);
         self.write_data(&file, entry, ready.data)?;
         self.decorate(&Made::Open(file.as_fd()), entry, ready.meta.as_ref());
-        Ok(())
+        self.put_in_place(temporary, entry).map_err(|why| Fault::new("put it in its place", why))
+    }
+
+    fn create<'b>(&mut self, folder: &'b OwnedFd, entry: &TreeEntry<'_>) -> Result<(Temporary<'b>, File), Errno> {
+        let mode = if entry.mode.is_some() { Mode::RUSR | Mode::WUSR } else { Mode::from_raw_mode(0o666) };
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        loop {
+            let name = self.names.next();
+            let file = openat(folder, name.as_str(), flags, mode)?;
+            let temporary = Temporary::new(folder, name);
+            if take(&file) {
+                return Ok((temporary, File::from(file)));
+            }
+        }
     }
 
     fn write_data(&self, file: &File, entry: &TreeEntry<'_>, data: Data) -> Result<(), Fault> {
@@ -187,7 +215,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn put_in_place(&self, mut temporary: Temporary<'_>, entry: &TreeEntry<'_>) -> Result<(), Fault> {
+    fn put_in_place(&self, mut temporary: Temporary<'_>, entry: &TreeEntry<'_>) -> Result<(), Errno> {
         let (folder, from) = (temporary.folder, temporary.name.as_str());
         let rename = || renameat(folder, from, folder, entry.name);
         let renamed = if self.job.overwrite == Overwrite::Never {
@@ -205,32 +233,10 @@ impl<'a> Writer<'a> {
                 renamed => renamed,
             }
         };
-        renamed.map_err(|why| Fault::new("put it in its place", why))?;
+        renamed?;
         // Between two names of one file a rename does nothing, and the temporary one is still there.
         temporary.renamed = entry.hardlink.is_none();
         Ok(())
-    }
-
-    fn temporary_name(&mut self) -> String {
-        self.made += 1;
-        format!(".cloudstic-{:016x}.tmp", self.random.hash_one(self.made))
-    }
-}
-
-/// A name that goes when it is no longer needed.
-struct Temporary<'a> {
-    folder: &'a OwnedFd,
-    name: String,
-    /// It is certainly gone.
-    renamed: bool,
-}
-
-impl Drop for Temporary<'_> {
-    fn drop(&mut self) {
-        if self.renamed {
-            return;
-        }
-        _ = unlinkat(self.folder, self.name.as_str(), AtFlags::empty());
     }
 }
 

@@ -200,3 +200,46 @@ fn a_store_that_is_gone_ends_the_restore() {
     assert!(matches!(scratch.try_restore(&mut memory), Err(RestoreError::Repository(_))));
     assert!(scratch.names().is_empty());
 }
+
+#[test]
+fn what_a_killed_restore_has_left_goes_and_nothing_else() {
+    use rustix::fs::{FlockOperation, flock};
+    const LEFT: &str = ".cloudstic-0123456789abcdef.tmp";
+    const IN_USE: &str = ".cloudstic-0123456789abcde0.tmp";
+    let others = [".cloudstic-0123456789abcdef.tmp.txt", ".cloudstic-0123.tmp", ".cloudstic-0123456789abcdeg.tmp"];
+    let of_snapshot = ".cloudstic-0123456789abcde1.tmp";
+    let (mut scratch, mut memory) = (Scratch::new(), Memory::default());
+    owned_folder(&mut memory, "d", 0o755);
+    owned(&mut memory, "d/file", b"x");
+    owned(&mut memory, "d/.cloudstic-0123456789abcde1.tmp", b"x");
+    let mut locks = Vec::new();
+    for folder in ["", "d", "elsewhere"] {
+        let folder = scratch.at(folder);
+        fs::create_dir_all(folder.join(".cloudstic-0123456789abcde2.tmp")).unwrap();
+        for name in others.into_iter().chain([LEFT, IN_USE]) {
+            fs::write(folder.join(name), "left").unwrap();
+        }
+        symlink("nowhere", folder.join(".cloudstic-0123456789abcde3.tmp")).unwrap();
+        let lock = fs::File::open(folder.join(IN_USE)).unwrap();
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
+        locks.push(lock);
+    }
+    let mut kept = [&others[..], &[IN_USE, ".cloudstic-0123456789abcde2.tmp"]].concat();
+    kept.sort_unstable();
+    let before = ["", "d", "elsewhere"].map(|folder| names(&scratch.at(folder)));
+    scratch.request.dry_run = true;
+    scratch.restore_cleanly(&mut memory);
+    assert_eq!(["", "d", "elsewhere"].map(|folder| names(&scratch.at(folder))), before);
+    scratch.request.dry_run = false;
+    for _ in 0..2 {
+        scratch.restore_cleanly(&mut memory);
+        let temporary = |folder: &str| {
+            let names = names(&scratch.at(folder)).into_iter().filter(|name| name.starts_with(".cloudstic"));
+            names.filter(|name| name != of_snapshot).collect::<Vec<_>>()
+        };
+        assert_eq!(temporary(""), kept);
+        assert_eq!(temporary("d"), kept);
+        assert_eq!(names(&scratch.at("elsewhere")), before[2], "it was not visited");
+        assert_eq!(scratch.read(&format!("d/{of_snapshot}")), b"x");
+    }
+}
