@@ -66,7 +66,7 @@ fn store_without_content(run: &Run, entry: Entry) -> Result<Option<StoredEntry>,
         }
         // What is in the folder was, or will be, walked all the same, and needs it.
         Err(problem) if entry.entry_type == EntryType::Folder => {
-            run.warn(&entry, problem.to_string());
+            run.warn(&entry, problem.problem());
             (bare_folder(&entry), Proves::Nothing)
         }
         Err(problem) => return skip(run, &entry, &problem),
@@ -121,7 +121,7 @@ fn store_file(
 }
 
 fn skip(run: &Run, entry: &Entry, problem: &SourceError) -> Result<Option<StoredEntry>, BackupError> {
-    run.warn(entry, problem.to_string());
+    run.warn(entry, problem.problem());
     Ok(None)
 }
 

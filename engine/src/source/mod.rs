@@ -202,3 +202,15 @@ pub enum SourceError {
         cause: std::io::Error,
     },
 }
+
+impl SourceError {
+    /// What is wrong with an entry, for a [`Warning`], which says itself with which.
+    pub fn problem(&self) -> String {
+        match self {
+            Self::Vanished { .. } => "it vanished while it was being backed up".to_owned(),
+            Self::Replaced { .. } => "it became something else while it was being backed up".to_owned(),
+            Self::Io { cause, .. } => format!("it cannot be read: {cause}"),
+            Self::NoSuchRoot { .. } | Self::NotAFolder { .. } | Self::BadPattern { .. } => self.to_string(),
+        }
+    }
+}

@@ -55,6 +55,7 @@ async fn restored(bench: &Bench) -> Files {
 fn warned<'a>(report: &'a BackupReport, problem: &str) -> Vec<&'a str> {
     for warning in &report.warnings {
         assert!(warning.problem.contains(problem), "{warning:?}");
+        assert!(!warning.problem.starts_with(&warning.path), "the path comes twice: {warning:?}");
     }
     report.warnings.iter().map(|warning| warning.path.as_str()).collect()
 }
