@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, Statx, StatxFlags, openat, openat2, statx};
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, ResolveFlags, Statx, StatxFlags, access, openat, openat2, statx};
 use rustix::io::Errno;
 
 use crate::tree::{EntryId, Tree};
@@ -31,8 +31,8 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Opens the target; links on the way to it are the user's own and are followed. `None`: it is not there, and was
-    /// not to be made.
+    /// Opens the target; links on the way to it are the user's own and are followed. `None`: it is not there, was not
+    /// to be made, and could be.
     pub(super) fn open(path: &Path, make: bool) -> io::Result<Option<Self>> {
         let open = || openat(CWD, path, FOLDER.difference(OFlags::NOFOLLOW), Mode::empty());
         match open() {
@@ -41,10 +41,24 @@ impl Target {
                 std::fs::create_dir_all(path)?;
                 Ok(Some(Self { folder: Arc::new(open()?), fresh: true }))
             }
-            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::NOENT) => may_make(path).map(|()| None),
             Err(why) => Err(why.into()),
         }
     }
+}
+
+/// Whether this thread's user could make a folder that is not there.
+fn may_make(path: &Path) -> io::Result<()> {
+    for above in path.ancestors() {
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        match std::fs::symlink_metadata(above) {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+            Err(why) => return Err(why),
+            Ok(_) if !std::fs::metadata(above)?.is_dir() => return Err(io::ErrorKind::NotADirectory.into()),
+            Ok(_) => return Ok(access(above, Access::WRITE_OK | Access::EXEC_OK)?),
+        }
+    }
+    Err(io::ErrorKind::NotFound.into())
 }
 
 /// The folders of one thread: those used last stay open.

@@ -243,3 +243,38 @@ fn what_a_killed_restore_has_left_goes_and_nothing_else() {
         assert_eq!(scratch.read(&format!("d/{of_snapshot}")), b"x");
     }
 }
+
+#[test]
+fn a_dry_run_says_that_the_target_could_not_be_made() {
+    let (mut scratch, mut memory) = (Scratch::new(), Memory::default());
+    owned(&mut memory, "f", b"x");
+    scratch.request.dry_run = true;
+    let inside = scratch.outside.join("not/there/yet");
+    scratch.request.target = inside.clone();
+    scratch.restore_cleanly(&mut memory);
+
+    fs::write(scratch.outside.join("file"), "").unwrap();
+    symlink("nowhere", scratch.outside.join("dangling")).unwrap();
+    let failure = |scratch: &Scratch, memory: &mut Memory| match scratch.try_restore(memory) {
+        Err(RestoreError::Target { path, .. }) => assert_eq!(path, scratch.request.target.display().to_string()),
+        other => panic!("{other:?}"),
+    };
+    for path in ["file/below", "dangling", "dangling/below"] {
+        scratch.request.target = scratch.outside.join(path);
+        failure(&scratch, &mut memory);
+        // And so it is.
+        scratch.request.dry_run = false;
+        failure(&scratch, &mut memory);
+        scratch.request.dry_run = true;
+    }
+    if !is_root("becoming a user who may not write") {
+        return;
+    }
+    fs::set_permissions(scratch.outside.parent().unwrap(), fs::Permissions::from_mode(0o755)).unwrap();
+    scratch.request.identity = Some(Identity { uid: 65534, gid: 65534, groups: Vec::new() });
+    scratch.request.target = inside;
+    failure(&scratch, &mut memory);
+    chown(&scratch.outside, Some(65534), None).unwrap();
+    scratch.restore_cleanly(&mut memory);
+    assert_eq!(names(&scratch.outside), ["dangling", "file"]);
+}
