@@ -1,5 +1,5 @@
 //! The source as the engine uses it, on real trees.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod deep;
 mod holes;

@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 
+use cloudstic_e2e::skip::skipped;
 use rustix::fs::{Timespec, Timestamps, UTIME_OMIT, XattrFlags};
 
 use super::*;
@@ -119,7 +120,7 @@ fn extended_attributes_are_stored_of_any_size_and_of_things_that_cannot_be_opene
         rustix::fs::lsetxattr(temp.path().join(name), attribute, value, XattrFlags::empty())
     };
     if set("file", "user.small", b"\x00\xff").is_err() {
-        return eprintln!("skipped: the file system of {} has no user attributes", temp.path().display());
+        return skipped("extended_attributes_are_stored", "the file system of the temporary folder has none");
     }
     set("file", "user.large", &large).unwrap();
     set("file", "user.empty", b"").unwrap();
@@ -134,7 +135,7 @@ fn extended_attributes_are_stored_of_any_size_and_of_things_that_cannot_be_opene
     std::os::unix::fs::symlink("file", temp.path().join("link")).unwrap();
     match set("link", "trusted.t", b"t") {
         Ok(()) => assert_eq!(described(temp.path(), "link").xattrs["trusted.t"], "dA=="),
-        Err(error) => eprintln!("skipped: attributes of symlinks take root: {error}"),
+        Err(error) => skipped("attributes of symlinks", &format!("they take root: {error}")),
     }
     assert!(!described(temp.path(), "link").xattrs.contains_key("user.small"));
 }
@@ -145,7 +146,8 @@ fn an_attribute_whose_name_is_not_utf8_is_a_warning() {
     put(temp.path(), &["file"]);
     let file = temp.path().join("file");
     if rustix::fs::setxattr(&file, b"user.\xff".as_slice(), b"v", XattrFlags::empty()).is_err() {
-        return eprintln!("skipped: the file system of {} has no such attributes", temp.path().display());
+        let why = "the file system of the temporary folder takes no such attributes";
+        return skipped("an_attribute_whose_name_is_not_utf8_is_a_warning", why);
     }
     let source = plain(temp.path());
     let (meta, warnings) = source.describe(&entries(&source)["file"]).unwrap();

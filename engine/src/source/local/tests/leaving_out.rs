@@ -1,5 +1,7 @@
 //! What is left out, and that nothing else is.
 
+use cloudstic_e2e::mount::Mounted;
+
 use super::*;
 
 fn with(change: impl FnOnce(&mut LocalOptions)) -> LocalOptions {
@@ -69,12 +71,20 @@ fn only_files_above_the_limit_are_left_out() {
 
 #[test]
 fn another_file_system_is_stored_but_not_entered() {
-    let device = |path: &str| fs::metadata(path).map(|found| std::os::unix::fs::MetadataExt::dev(&found)).ok();
-    if device("/dev/pts").is_none_or(|pts| Some(pts) == device("/dev")) {
-        return eprintln!("skipped: /dev/pts is no mount point here");
-    }
-    let source = source(Path::new("/dev"), with(|o| o.one_file_system = true));
-    assert_eq!(entries(&source)["pts"].entry_type, EntryType::Folder);
-    let pts = listings(&source).into_iter().find(|listing| listing.folder == "pts").unwrap();
-    assert!(pts.entries.is_empty() && pts.warnings.is_empty());
+    let temp = tempfile::tempdir().unwrap();
+    put(temp.path(), &["own/file"]);
+    let test = "another_file_system_is_stored_but_not_entered";
+    let Some(_mounted) = Mounted::new(test, "tmpfs", "size=1m", &temp.path().join("other")) else { return };
+    put(temp.path(), &["other/file", "other/below/file"]);
+    assert_eq!(
+        file_ids(&plain(temp.path())),
+        ["other", "other/below", "other/below/file", "other/file", "own", "own/file"]
+    );
+    let source = source(temp.path(), with(|o| o.one_file_system = true));
+    assert_eq!(file_ids(&source), ["other", "own", "own/file"]);
+    let other = listings(&source).into_iter().find(|listing| listing.folder == "other").unwrap();
+    assert!(other.entries.is_empty() && other.warnings.is_empty());
+    // The root itself may be a mount point.
+    let root = self::source(&temp.path().join("other"), with(|o| o.one_file_system = true));
+    assert_eq!(file_ids(&root), ["below", "below/file", "file"]);
 }
