@@ -32,7 +32,6 @@ async fn any_changed_byte_of_an_encrypted_repository_is_told() {
     judge_all(sound, damages).await;
 }
 
-// Fails while nobody looks whether the snapshot that `index/latest` names is there.
 #[tokio::test(flavor = "multi_thread")]
 async fn any_changed_byte_of_a_plain_repository_is_told() {
     let sound = Sound::new(Vec::new()).await;
@@ -40,7 +39,6 @@ async fn any_changed_byte_of_a_plain_repository_is_told() {
     judge_all(sound, damages).await;
 }
 
-// Fails for the same reason: the newest snapshot is gone, and the one before it is silently the latest.
 #[tokio::test(flavor = "multi_thread")]
 async fn any_file_that_is_cut_off_or_gone_is_told() {
     for credentials in [vec![platform_key()], Vec::new()] {
