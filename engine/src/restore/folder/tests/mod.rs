@@ -83,7 +83,7 @@ fn names(folder: &Path) -> Vec<String> {
 fn is_root(what: &str) -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
-        skipped("restore::folder", &format!("{what} take root"));
+        skipped("restore::folder", &format!("this takes root: {what}"));
     }
     root
 }
