@@ -103,6 +103,7 @@ impl From<StoreError> for Failure {
         let reason = match error.kind {
             StoreErrorKind::NotFound | StoreErrorKind::Corrupt => Reason::Damaged,
             StoreErrorKind::Full => Reason::StoreFull,
+            StoreErrorKind::Gone => Reason::NotInitialised,
             StoreErrorKind::Denied | StoreErrorKind::Throttled | StoreErrorKind::Transient => Reason::StoreFailed,
             StoreErrorKind::Other => Reason::StoreFailed,
             StoreErrorKind::InvalidKey => Reason::Internal,
@@ -128,6 +129,8 @@ impl From<RepositoryError> for Failure {
             RepositoryError::Slot(slot) => return slot.into(),
             RepositoryError::LockLost(lost) => return lost.into(),
             RepositoryError::NotInitialised { .. } => Reason::NotInitialised,
+            // The next job opens what is there by then.
+            RepositoryError::NotTheSame { .. } => Reason::StoreFailed,
             RepositoryError::AlreadyInitialised { .. } => Reason::AlreadyInitialised,
             RepositoryError::WrongCredential { .. } => {
                 let message = format!("{error}; see what the configuration gives for it");

@@ -11,5 +11,6 @@ mod foreign;
 mod interruptions;
 mod locks;
 mod mistakes;
+mod replaced;
 mod roundtrip;
 mod together;

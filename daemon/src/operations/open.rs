@@ -1,6 +1,7 @@
 //! Open repositories, kept for the next job: opening costs a key derivation on purpose.
 //!
-//! The one invariant: a repository is being opened at most once at a time, and one that failed is opened anew.
+//! The one invariant: a repository is being opened at most once at a time, and one that failed, or is not the one any
+//! more that was opened, is opened anew.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,8 +26,19 @@ impl OpenRepositories {
         Self { config, open: Shared::default() }
     }
 
+    /// The repository of that name. One that was opened before proves first that it is still what lies there, so that
+    /// nothing is read or written with what is only in memory.
     pub(super) async fn get(&self, name: &str) -> Result<Arc<Repository>, Failure> {
         let repository = self.configured(name)?;
+        if let Some(kept) = self.open.kept(name) {
+            match kept.prove_identity().await {
+                Ok(()) => return Ok(kept),
+                Err(problem) => {
+                    tracing::warn!(repository = name, %problem, "the repository is opened anew");
+                    self.open.forget(name, &kept);
+                }
+            }
+        }
         let opening = async {
             let credentials = credentials(name, repository).await?;
             Ok::<_, Failure>(Repository::open(store(repository), credentials).await?)
@@ -89,6 +101,11 @@ impl<T> Shared<T> {
     async fn get<E>(&self, name: &str, make: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, E> {
         let cell = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_default().clone();
         cell.get_or_try_init(|| async { make.await.map(Arc::new) }).await.cloned()
+    }
+
+    /// The thing of that name, if it has been made.
+    fn kept(&self, name: &str) -> Option<Arc<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name)?.get().cloned()
     }
 
     /// The next one to ask makes it anew, unless somebody has done so already.

@@ -52,6 +52,9 @@ impl Repository {
     ) -> Result<(ObjectRef, Snapshot), E> {
         let _alone = self.commits.lock().await;
         lease.confirm().await.map_err(RepositoryError::from)?;
+        // Before the catalog too: entries for objects that are sealed with other keys would do harm in a repository
+        // that was made in this one's place.
+        self.prove_identity().await?;
         self.extend_catalog(written.packs, None).await?;
         let known = self.listed().await?;
         let seq = known.iter().map(|entry| entry.seq).max().unwrap_or(0) + 1;

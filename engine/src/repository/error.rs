@@ -36,6 +36,17 @@ pub enum RepositoryError {
         /// The store.
         store: String,
     },
+    /// It is another one, or half of it is gone.
+    #[error(
+        "{store} no longer holds the repository that was opened there ({problem}), so nothing is written to it: see \
+         that its disk is mounted and its folder in place, and try again"
+    )]
+    NotTheSame {
+        /// The store.
+        store: String,
+        /// What shows it.
+        problem: String,
+    },
     /// There is a marker already.
     #[error("{store} holds a repository already: use it as it is, or choose another place")]
     AlreadyInitialised {

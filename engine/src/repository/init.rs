@@ -44,7 +44,7 @@ impl Repository {
         let already = || RepositoryError::AlreadyInitialised { store: store.describe() };
         match store.stat(MARKER_KEY).await {
             Ok(_) => return Err(already()),
-            Err(error) if error.is_not_found() => {}
+            Err(error) if error.is_not_found() || error.is_gone() => {}
             Err(error) => return Err(error.into()),
         }
         if let Some(found) = leftover(&*store).await? {
@@ -56,6 +56,7 @@ impl Repository {
         if chunker.is_some() && !encrypted {
             return Err(RepositoryError::KeyedWithoutKey);
         }
+        store.create_root().await?;
         for slot in &slots {
             if !store.put_if_absent(&slot.key(), Bytes::from(json::encode(slot))).await? {
                 return Err(already());
@@ -73,8 +74,11 @@ impl Repository {
 /// An object of a repository, where there is no marker.
 pub(super) async fn leftover(store: &dyn ObjectStore) -> Result<Option<String>, StoreError> {
     for prefix in ["keys/", "snapshot/", "index/", "packs/", "chunk/", "content/", "filemeta/", "node/"] {
-        if let Some(found) = store.list(prefix).try_next().await? {
-            return Ok(Some(found.key));
+        match store.list(prefix).try_next().await {
+            Ok(Some(found)) => return Ok(Some(found.key)),
+            Ok(None) => {}
+            Err(error) if error.is_gone() => return Ok(None),
+            Err(error) => return Err(error),
         }
     }
     Ok(None)

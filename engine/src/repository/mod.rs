@@ -8,6 +8,7 @@ mod catalog;
 mod commit;
 mod error;
 mod existing;
+mod identity;
 mod index;
 mod init;
 mod open;
@@ -36,13 +37,14 @@ use crate::store::ObjectStore;
 /// The key of the repository marker.
 pub(crate) const MARKER_KEY: &str = "config";
 
-/// An open repository. Share it in an `Arc`.
+/// An open repository. Share it in an `Arc`. Whoever keeps one asks [`Repository::prove_identity`] before using it again.
 #[derive(Debug)]
 pub struct Repository {
     store: Arc<dyn ObjectStore>,
     marker: RepositoryMarker,
     keys: Option<RepositoryKeys>,
     sealer: Sealer,
+    identity: identity::Identity,
     catalog: tokio::sync::Mutex<Option<catalog::LoadedCatalog>>,
     /// Held while a snapshot is committed.
     commits: tokio::sync::Mutex<()>,

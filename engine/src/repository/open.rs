@@ -2,8 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use futures::stream::TryStreamExt;
 
+use super::identity::Identity;
 use super::{Credential, MARKER_KEY, Repository, RepositoryError};
 use crate::crypto::{RepositoryKeys, Sealer, open_slot};
 use crate::object::{KeySlot, RepositoryMarker, json};
@@ -16,14 +18,20 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError::NotInitialised`], [`RepositoryError::NoCredential`], [`RepositoryError::WrongCredential`].
     pub async fn open(store: Arc<dyn ObjectStore>, credentials: Vec<Credential>) -> Result<Self, RepositoryError> {
-        let marker = read_marker(&*store).await?;
-        let keys = if marker.encrypted { Some(unlock(&*store, credentials).await?) } else { None };
+        let (marker, marker_bytes) = read_marker(&*store).await?;
+        let (keys, slot) = if marker.encrypted {
+            let (keys, slot) = unlock(&*store, credentials).await?;
+            (Some(keys), Some(slot))
+        } else {
+            (None, None)
+        };
         let sealer = Sealer::new(keys.as_ref());
         Ok(Self {
             store,
             marker,
             keys,
             sealer,
+            identity: Identity::new(marker_bytes, slot),
             catalog: tokio::sync::Mutex::default(),
             commits: tokio::sync::Mutex::default(),
             proven: Mutex::default(),
@@ -32,10 +40,10 @@ impl Repository {
     }
 }
 
-async fn read_marker(store: &dyn ObjectStore) -> Result<RepositoryMarker, RepositoryError> {
+async fn read_marker(store: &dyn ObjectStore) -> Result<(RepositoryMarker, Bytes), RepositoryError> {
     let bytes = match store.get(MARKER_KEY).await {
         Ok(bytes) => bytes,
-        Err(error) if error.is_not_found() => {
+        Err(error) if error.is_not_found() || error.is_gone() => {
             let store_name = store.describe();
             return Err(match super::init::leftover(store).await? {
                 Some(found) => RepositoryError::MarkerMissing { store: store_name, found },
@@ -49,17 +57,24 @@ async fn read_marker(store: &dyn ObjectStore) -> Result<RepositoryMarker, Reposi
     if marker.version != 1 {
         return Err(RepositoryError::UnknownVersion { store: store.describe(), version: marker.version });
     }
-    Ok(marker)
+    Ok((marker, bytes))
 }
 
-async fn unlock(store: &dyn ObjectStore, credentials: Vec<Credential>) -> Result<RepositoryKeys, RepositoryError> {
+/// The key and the bytes of a slot.
+type StoredSlot = (String, Bytes);
+
+async fn unlock(
+    store: &dyn ObjectStore,
+    credentials: Vec<Credential>,
+) -> Result<(RepositoryKeys, StoredSlot), RepositoryError> {
     let mut keys: Vec<String> = store.list("keys/").map_ok(|stat| stat.key).try_collect().await?;
     keys.sort();
     let mut slots = Vec::new();
     let mut damaged = None;
     for key in &keys {
-        match json::decode::<KeySlot>(&store.get(key).await?) {
-            Ok(slot) => slots.push(slot),
+        let bytes = store.get(key).await?;
+        match json::decode::<KeySlot>(&bytes) {
+            Ok(slot) => slots.push((slot, (key.clone(), bytes))),
             // A slot of a later kind, or a damaged one, must not keep the others from opening.
             Err(cause) => damaged = Some(RepositoryError::malformed(key, cause)),
         }
@@ -71,17 +86,20 @@ async fn unlock(store: &dyn ObjectStore, credentials: Vec<Credential>) -> Result
     let given: Vec<_> = credentials.iter().map(|credential| credential.slot_type().as_str()).collect();
     let wrong = RepositoryError::WrongCredential { store: store.describe(), given: given.join(", ") };
     match tokio::task::spawn_blocking(move || try_slots(&slots, &credentials)).await?? {
-        Some(keys) => Ok(keys),
+        Some(opened) => Ok(opened),
         None => Err(damaged.unwrap_or(wrong)),
     }
 }
 
-fn try_slots(slots: &[KeySlot], credentials: &[Credential]) -> Result<Option<RepositoryKeys>, RepositoryError> {
+fn try_slots(
+    slots: &[(KeySlot, StoredSlot)],
+    credentials: &[Credential],
+) -> Result<Option<(RepositoryKeys, StoredSlot)>, RepositoryError> {
     let mut failure = None;
     for credential in credentials {
-        for slot in slots.iter().filter(|slot| slot.slot_type == credential.slot_type()) {
+        for (slot, stored) in slots.iter().filter(|(slot, _)| slot.slot_type == credential.slot_type()) {
             match open_slot(slot, credential) {
-                Ok(Some(master)) => return Ok(Some(master.derive())),
+                Ok(Some(master)) => return Ok(Some((master.derive(), stored.clone()))),
                 Ok(None) => {}
                 Err(error) => failure = Some(error),
             }

@@ -9,6 +9,7 @@ use super::{ObjectStore, StoreErrorKind, Version};
 
 /// Checks an empty store.
 pub(crate) async fn check(store: &dyn ObjectStore) {
+    store.create_root().await.unwrap();
     objects_come_back(store).await;
     absence_is_told(store).await;
     ranges_are_exact(store).await;

@@ -24,6 +24,8 @@ pub struct StoreError {
 pub enum StoreErrorKind {
     /// There is no such object.
     NotFound,
+    /// The place that all objects lie in is not there: a disk that is not mounted, a folder that was moved away.
+    Gone,
     /// The backend refused: permissions or credentials.
     Denied,
     /// Too many requests.
@@ -62,6 +64,11 @@ impl StoreError {
     pub fn is_not_found(&self) -> bool {
         self.kind == StoreErrorKind::NotFound
     }
+
+    /// Whether there is not even a place for objects.
+    pub fn is_gone(&self) -> bool {
+        self.kind == StoreErrorKind::Gone
+    }
 }
 
 impl fmt::Display for StoreError {
@@ -69,6 +76,9 @@ impl fmt::Display for StoreError {
         let Self { kind, key, backend, detail } = self;
         match kind {
             StoreErrorKind::NotFound => write!(f, "{key} is missing in {backend}"),
+            StoreErrorKind::Gone => {
+                write!(f, "{backend} is not there: mount its disk or put its folder back, and try again")
+            }
             StoreErrorKind::Denied => {
                 write!(f, "{backend} refuses access to {key}: {detail}; check its permissions or credentials")
             }

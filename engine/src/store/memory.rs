@@ -193,6 +193,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[async_trait]
 impl ObjectStore for MemoryStore {
+    async fn create_root(&self) -> StoreResult<()> {
+        Ok(())
+    }
+
     async fn put(&self, key: &str, bytes: Bytes) -> StoreResult<()> {
         let name = key.to_owned();
         self.request(key, move |objects| drop(objects.insert(name, bytes))).await

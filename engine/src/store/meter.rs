@@ -15,6 +15,8 @@ use super::{Capabilities, ObjectStat, ObjectStore, StoreResult, Version};
 /// The operations of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StoreOperation {
+    /// [`ObjectStore::create_root`].
+    CreateRoot,
     /// [`ObjectStore::put`].
     Put,
     /// [`ObjectStore::put_if_absent`].
@@ -37,7 +39,8 @@ pub enum StoreOperation {
 
 impl StoreOperation {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
+        Self::CreateRoot,
         Self::Put,
         Self::PutIfAbsent,
         Self::PutIfUnchanged,
@@ -107,6 +110,11 @@ impl MeteredStore {
 
 #[async_trait]
 impl ObjectStore for MeteredStore {
+    async fn create_root(&self) -> StoreResult<()> {
+        self.meter.add(StoreOperation::CreateRoot, 0);
+        self.inner.create_root().await
+    }
+
     async fn put(&self, key: &str, bytes: Bytes) -> StoreResult<()> {
         self.meter.add(StoreOperation::Put, bytes.len() as u64);
         self.inner.put(key, bytes).await

@@ -34,6 +34,11 @@ pub use version::Version;
 /// tasks at once. Errors name the key and the backend, and say whether a retry can help.
 #[async_trait]
 pub trait ObjectStore: Send + Sync + fmt::Debug {
+    /// Makes the place that the objects lie in, where a store has one that can be missing. Only the making of a
+    /// repository calls this: everything else fails with [`StoreErrorKind::Gone`] where the place is missing, for what
+    /// is written to another place than the repository's is lost.
+    async fn create_root(&self) -> StoreResult<()>;
+
     /// Writes an object, replacing what was there. Atomic: a reader sees the old bytes or the new ones. Durable: when
     /// it returns, the object survives a crash of the machine.
     async fn put(&self, key: &str, bytes: Bytes) -> StoreResult<()>;

@@ -7,6 +7,7 @@ mod changing;
 mod damage;
 mod fake;
 mod golden;
+mod identity;
 mod indexes;
 mod locks;
 mod memory;

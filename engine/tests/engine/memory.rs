@@ -54,6 +54,10 @@ pub(crate) fn load(folder: &Path) -> Objects {
 
 #[async_trait]
 impl ObjectStore for Memory {
+    async fn create_root(&self) -> StoreResult<()> {
+        Ok(())
+    }
+
     async fn put(&self, key: &str, bytes: Bytes) -> StoreResult<()> {
         self.0.lock().unwrap().insert(key.to_owned(), bytes);
         Ok(())

@@ -17,25 +17,47 @@ const LEFTOVER_AGE: Duration = Duration::from_secs(24 * 3600);
 /// Entries handed on at once by a listing.
 const BATCH: usize = 1000;
 
-/// The folders that have been written to.
-#[derive(Debug, Default)]
-pub(super) struct Folders(Mutex<HashMap<PathBuf, Arc<Folder>>>);
+/// The folders below a root that have been written to.
+#[derive(Debug)]
+pub(super) struct Folders {
+    root: PathBuf,
+    known: Mutex<HashMap<PathBuf, Arc<Folder>>>,
+}
 
 impl Folders {
-    /// The folder, made if it is not there, with its parents; swept when it is first used.
+    /// None yet.
+    pub(super) fn new(root: PathBuf) -> Self {
+        Self { root, known: Mutex::default() }
+    }
+
+    /// The folder, made if it is not there, with its parents below the root; swept when it is first used. The root
+    /// itself is not made.
     pub(super) fn open(&self, path: &Path) -> io::Result<Arc<Folder>> {
-        if let Some(folder) = lock(&self.0).get(path) {
+        if let Some(folder) = lock(&self.known).get(path) {
             return Ok(Arc::clone(folder));
         }
-        make(path)?;
+        self.make(path)?;
         sweep(path);
         let folder = Arc::new(Folder { path: path.to_owned(), flushes: Mutex::default(), flushed: Condvar::new() });
-        Ok(Arc::clone(lock(&self.0).entry(path.to_owned()).or_insert(folder)))
+        Ok(Arc::clone(lock(&self.known).entry(path.to_owned()).or_insert(folder)))
     }
 
     /// Forgets a folder that turned out to be gone.
     pub(super) fn forget(&self, path: &Path) {
-        lock(&self.0).remove(path);
+        lock(&self.known).remove(path);
+    }
+
+    fn make(&self, path: &Path) -> io::Result<()> {
+        if path == self.root {
+            return fs::metadata(path).map(drop);
+        }
+        match make_one(path) {
+            Err(cause) if cause.kind() == ErrorKind::NotFound => match path.parent() {
+                Some(parent) => self.make(parent).and_then(|()| make_one(path)),
+                None => Err(cause),
+            },
+            other => other,
+        }
     }
 }
 
@@ -82,7 +104,18 @@ impl Folder {
     }
 }
 
-fn make(path: &Path) -> io::Result<()> {
+/// Makes a folder with all its parents.
+pub(super) fn make_all(path: &Path) -> io::Result<()> {
+    match make_one(path) {
+        Err(cause) if cause.kind() == ErrorKind::NotFound => match path.parent() {
+            Some(parent) if parent != path => make_all(parent).and_then(|()| make_one(path)),
+            _ => Err(cause),
+        },
+        other => other,
+    }
+}
+
+fn make_one(path: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
@@ -91,10 +124,6 @@ fn make(path: &Path) -> io::Result<()> {
             None => Ok(()),
         },
         Err(cause) if cause.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(cause) if cause.kind() == ErrorKind::NotFound => match path.parent() {
-            Some(parent) if parent != path => make(parent).and_then(|()| make(path)),
-            _ => Err(cause),
-        },
         Err(cause) => Err(cause),
     }
 }
@@ -113,14 +142,14 @@ fn sweep(path: &Path) {
     }
 }
 
-/// Gives every object below `prefix` to `give`, in batches, until it returns `false`.
+/// Gives every object below `prefix` to `give`, in batches, until it returns `false`. Fails where the root is missing.
 pub(super) fn list(root: &Path, prefix: &str, give: &mut dyn FnMut(Vec<ObjectStat>) -> bool) -> io::Result<()> {
     let mut batch = Vec::new();
     let mut folders = vec![prefix.to_owned()];
     while let Some(folder) = folders.pop() {
         let entries = match fs::read_dir(root.join(&folder)) {
             Ok(entries) => entries,
-            Err(cause) if cause.kind() == ErrorKind::NotFound => continue,
+            Err(cause) if cause.kind() == ErrorKind::NotFound && fs::exists(root)? => continue,
             Err(cause) => return Err(cause),
         };
         for entry in entries {

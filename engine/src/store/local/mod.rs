@@ -40,9 +40,10 @@ struct Shared {
 }
 
 impl LocalStore {
-    /// A store in this folder, which need not exist yet: the first write makes it.
+    /// A store in this folder, which need not exist yet: [`ObjectStore::create_root`] makes it.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { shared: Arc::new(Shared { root: root.into(), folders: Folders::default() }) }
+        let root = root.into();
+        Self { shared: Arc::new(Shared { folders: Folders::new(root.clone()), root }) }
     }
 
     /// The folder.
@@ -57,9 +58,13 @@ impl LocalStore {
         F: FnOnce(&Shared, &Path) -> io::Result<T> + Send + 'static,
     {
         let path = self.shared.path(key)?;
-        let shared = Arc::clone(&self.shared);
-        let result = tokio::task::spawn_blocking(move || work(&shared, &path)).await.map_err(io::Error::other);
-        result.and_then(|result| result).map_err(|cause| self.shared.error(key, &cause))
+        let (shared, key) = (Arc::clone(&self.shared), key.to_owned());
+        let name = key.clone();
+        let work = move || work(&shared, &path).map_err(|cause| shared.error(&key, &cause));
+        match tokio::task::spawn_blocking(work).await {
+            Ok(result) => result,
+            Err(panic) => Err(self.shared.error(&name, &io::Error::other(panic))),
+        }
     }
 }
 
@@ -82,6 +87,7 @@ impl Shared {
 
     fn error(&self, key: &str, cause: &io::Error) -> StoreError {
         let kind = match cause.kind() {
+            ErrorKind::NotFound if matches!(self.root.try_exists(), Ok(false)) => StoreErrorKind::Gone,
             ErrorKind::NotFound => StoreErrorKind::NotFound,
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreErrorKind::Denied,
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => StoreErrorKind::Full,
@@ -95,6 +101,10 @@ impl Shared {
 
 #[async_trait]
 impl ObjectStore for LocalStore {
+    async fn create_root(&self) -> StoreResult<()> {
+        self.blocking("config", |shared, _| folder::make_all(&shared.root)).await
+    }
+
     async fn put(&self, key: &str, bytes: Bytes) -> StoreResult<()> {
         self.blocking(key, move |shared, path| write::replace(&shared.folders, path, |file| file.write_all(&bytes)))
             .await
@@ -229,6 +239,7 @@ mod tests {
     #[tokio::test]
     async fn keys_cannot_leave_the_root() {
         let (folder, store) = store();
+        store.create_root().await.unwrap();
         for key in ["../out", "a/../../out", "/etc/out", "a//b", "", "a/.", "a.tmp"] {
             let error = store.put(key, Bytes::from_static(b"x")).await.unwrap_err();
             assert_eq!(error.kind, StoreErrorKind::InvalidKey, "{key}");
@@ -254,6 +265,7 @@ mod tests {
     #[tokio::test]
     async fn others_cannot_read_what_is_stored() {
         let (_folder, store) = store();
+        store.create_root().await.unwrap();
         store.put("keys/password-default", Bytes::from_static(b"x")).await.unwrap();
         let mode = |path: &str| std::fs::metadata(store.root().join(path)).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode("keys"), mode("keys/password-default")), (0o700, 0o600));

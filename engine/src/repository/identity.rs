@@ -1,0 +1,45 @@
+//! Whether the repository that was opened is still the one that lies there. Its folder may be moved away, its disk
+//! unmounted, another repository made in its place: what is then written with the keys in memory nobody can ever read.
+//!
+//! The one invariant: a repository is told by the bytes of its marker and of the key slot that opened it, as they were
+//! when it was opened.
+
+use bytes::Bytes;
+use futures::future::try_join_all;
+
+use super::{MARKER_KEY, Repository, RepositoryError};
+
+/// The objects that tell a repository, by key.
+#[derive(Debug)]
+pub(super) struct Identity(Vec<(String, Bytes)>);
+
+impl Identity {
+    /// By its marker, and the key and the bytes of the slot that opened it, if it is encrypted.
+    pub(super) fn new(marker: Bytes, slot: Option<(String, Bytes)>) -> Self {
+        let mut objects = vec![(MARKER_KEY.to_owned(), marker)];
+        objects.extend(slot);
+        Self(objects)
+    }
+}
+
+impl Repository {
+    /// Proves that the repository is still the one that was opened, with one or two small reads.
+    ///
+    /// # Errors
+    /// [`RepositoryError::NotTheSame`], or what the store says.
+    pub async fn prove_identity(&self) -> Result<(), RepositoryError> {
+        let proofs = self.identity.0.iter().map(|(key, bytes)| self.prove_same(key, bytes));
+        try_join_all(proofs).await.map(drop)
+    }
+
+    async fn prove_same(&self, key: &str, bytes: &Bytes) -> Result<(), RepositoryError> {
+        let not_the_same =
+            |problem| RepositoryError::NotTheSame { store: self.store.describe(), problem: format!("{key} {problem}") };
+        match self.store.get(key).await {
+            Ok(found) if found == bytes => Ok(()),
+            Ok(_) => Err(not_the_same("differs")),
+            Err(error) if error.is_not_found() => Err(not_the_same("is missing")),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
