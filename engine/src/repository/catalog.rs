@@ -38,13 +38,13 @@ impl Repository {
         }
     }
 
-    /// Reads the stored catalog again if somebody has written it since.
-    pub(super) async fn refresh_catalog(&self) -> Result<(), RepositoryError> {
+    /// The same, read again if somebody has written it since.
+    pub(super) async fn refresh_catalog(&self) -> Result<Arc<Catalog>, RepositoryError> {
         let mut slot = self.catalog.lock().await;
-        self.load_into(&mut slot).await.map(drop)
+        Ok(self.load_into(&mut slot).await?.catalog)
     }
 
-    /// The same, after a look at which packs there are now. Says also whether any of those that the catalog names is
+    /// As it was, after a look at which packs there are now. Says also whether any of those that the catalog names is
     /// gone.
     pub(crate) async fn catalog_now(&self) -> Result<(Arc<Catalog>, bool), RepositoryError> {
         let mut slot = self.catalog.lock().await;

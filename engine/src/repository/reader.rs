@@ -35,15 +35,20 @@ struct Reader {
 impl Repository {
     /// A reader of the repository as it is now.
     pub async fn reader(self: &Arc<Self>) -> Result<ObjectReader, RepositoryError> {
-        let catalog = self.catalog().await?;
-        Ok(ObjectReader(Arc::new(Reader {
+        // What somebody else has written since would seem to be damaged, and what the CLI has written to be lost.
+        Ok(self.known_reader(self.refresh_catalog().await?))
+    }
+
+    /// A reader that goes by this catalog.
+    pub(super) fn known_reader(self: &Arc<Self>, catalog: Arc<Catalog>) -> ObjectReader {
+        ObjectReader(Arc::new(Reader {
             repository: Arc::clone(self),
             catalog,
             runtime: Handle::current(),
             packs: PackCache::default(),
             footers: OnceLock::new(),
             detours: Mutex::default(),
-        })))
+        }))
     }
 }
 

@@ -40,6 +40,7 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError::NoSuchSnapshot`] if there is none, or more than one.
     pub async fn find_snapshot(self: &Arc<Self>, name: &str) -> Result<(ObjectRef, Snapshot), RepositoryError> {
+        self.refresh_catalog().await?;
         let reference = if name == "latest" { self.find_latest().await? } else { self.find_by_hash(name).await? };
         Ok((reference, self.read_snapshot(reference).await?))
     }
@@ -82,6 +83,7 @@ impl Repository {
         self: &Arc<Self>,
         source: &SourceInfo,
     ) -> Result<Option<SnapshotEntry>, RepositoryError> {
+        self.refresh_catalog().await?;
         self.choose(|snapshots| previous(snapshots, source).cloned(), |_| true).await
     }
 
@@ -92,7 +94,7 @@ impl Repository {
         pick: impl Fn(&[SnapshotEntry]) -> Option<SnapshotEntry>,
         agrees: impl Fn(&SnapshotEntry) -> bool,
     ) -> Result<Option<SnapshotEntry>, RepositoryError> {
-        let snapshots = self.snapshots().await?;
+        let snapshots = self.listed().await?;
         let Some(picked) = pick(&snapshots) else { return Ok(None) };
         let is_right = self.is_proven(&picked)
             || SnapshotEntry::new(picked.reference, &self.read_snapshot(picked.reference).await?) == picked;
@@ -141,7 +143,7 @@ impl Repository {
 
     /// Reads a snapshot and remembers it as proven.
     async fn read_snapshot(self: &Arc<Self>, reference: ObjectRef) -> Result<Snapshot, RepositoryError> {
-        let reader = self.reader().await?;
+        let reader = self.known_reader(self.catalog().await?);
         let snapshot: Snapshot = tokio::task::spawn_blocking(move || reader.read_json(&reference)).await??;
         self.note_proven(SnapshotEntry::new(reference, &snapshot));
         Ok(snapshot)
