@@ -138,6 +138,7 @@ impl From<RepositoryError> for Failure {
             }
             RepositoryError::NoCredential { .. } => Reason::NoCredential,
             RepositoryError::NoSuchSnapshot { .. } => Reason::NoSuchSnapshot,
+            RepositoryError::NoneReadable { .. } => Reason::Damaged,
             RepositoryError::Malformed { .. } | RepositoryError::MarkerMissing { .. } => Reason::Damaged,
             RepositoryError::UnknownVersion { .. } | RepositoryError::KeyedWithoutKey => Reason::BadRequest,
             RepositoryError::Seal(_) | RepositoryError::System(_) => Reason::Internal,

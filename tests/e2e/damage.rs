@@ -96,6 +96,45 @@ fn a_removed_object_is_named() {
 }
 
 #[test]
+fn snapshots_that_cannot_be_read_are_told_by_list_and_restore() {
+    let site = small_site(Credential::None);
+    let daemon = site.start();
+    daemon.ctl(&["init", "main", "--unencrypted"]).ok();
+    for _ in 0..3 {
+        backup(&daemon, &["p"], 0);
+    }
+    daemon.stop();
+    fs::remove_file(site.path("repository/index/snapshots")).unwrap();
+    let mut snapshots: Vec<PathBuf> =
+        fs::read_dir(site.path("repository/snapshot")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let last = snapshots.pop().unwrap();
+    let name = |path: &Path| format!("snapshot/{}", path.file_name().unwrap().to_str().unwrap());
+    for path in &snapshots {
+        fs::write(path, b"nonsense").unwrap();
+    }
+    // One that has never read them: a proven snapshot is not read again.
+    let daemon = site.start();
+    let ran = daemon.ctl(&["list", "main"]).expect(3);
+    assert!(ran.text().ends_with("1 snapshot\n") && ran.stderr.contains("PARTIAL: 2 snapshots"), "{ran:?}");
+    let listed = daemon.ctl(&["--json", "list", "main"]).expect(3).json();
+    assert_eq!((listed["snapshots"].as_array().unwrap().len(), &listed["warning_count"]), (1, &2.into()));
+    for path in &snapshots {
+        assert!(ran.stderr.contains(&format!("warning: {}", name(path))), "{}", ran.stderr);
+        assert!(listed["warnings"].to_string().contains(&name(path)), "{listed}");
+    }
+    daemon.stop();
+
+    fs::write(last, b"nonsense").unwrap();
+    let daemon = site.start();
+    assert_eq!(daemon.ctl(&["list", "main"]).expect(3).text(), "0 snapshots\n");
+    let to = site.path("restored");
+    daemon
+        .ctl(&["restore", "main", "latest", "--to", to.to_str().unwrap()])
+        .expect(1)
+        .says(&["none of the repository's snapshots can be read (3)", "snapshot/"]);
+}
+
+#[test]
 fn an_unreadable_file_is_a_warning_and_the_rest_is_backed_up() {
     let site = small_site(Credential::None);
     let unreadable = site.path("source/unreadable.txt");

@@ -24,18 +24,25 @@ pub(crate) async fn run(global: &Global, out: &mut Output, args: cli::List) -> R
         account: args.account.unwrap_or_default(),
         path,
     };
-    let snapshots = daemon.repositories().list_snapshots(request).await?.into_inner().snapshots;
-    if out.json {
-        out.document(&json::Snapshots::new(&repository, &snapshots))?;
-    } else {
-        if !snapshots.is_empty() {
-            out.text(table(&snapshots))?;
-        }
-        if !out.quiet {
-            out.text(format_args!("{}\n", human::count(snapshots.len() as u64, "snapshot", "snapshots")))?;
-        }
+    let list = daemon.repositories().list_snapshots(request).await?.into_inner();
+    let exit = if list.warning_count == 0 { Exit::Success } else { Exit::Partial };
+    out.warnings(&list.warnings);
+    if exit == Exit::Partial {
+        let unreadable = human::count(list.warning_count, "snapshot", "snapshots");
+        out.note(format_args!("PARTIAL: {unreadable} cannot be read and are left out, see above"));
     }
-    Ok(Exit::Success)
+    out.last(exit, |out| {
+        if out.json {
+            return out.document(&json::Snapshots::new(&repository, &list));
+        }
+        if !list.snapshots.is_empty() {
+            out.text(table(&list.snapshots))?;
+        }
+        if out.quiet {
+            return Ok(());
+        }
+        out.text(format_args!("{}\n", human::count(list.snapshots.len() as u64, "snapshot", "snapshots")))
+    })
 }
 
 async fn only_one(daemon: &Daemon) -> Result<String, Error> {

@@ -33,7 +33,8 @@ fn list_finds_the_only_repository_and_passes_filters_on() {
     let world = World::new();
     world.fake.script().repositories.repositories =
         vec![RepositoryInfo { name: "home".to_owned(), ..RepositoryInfo::default() }];
-    world.fake.script().snapshots = ListSnapshotsResponse { snapshots: vec![snapshot()] };
+    world.fake.script().snapshots =
+        ListSnapshotsResponse { snapshots: vec![snapshot()], ..ListSnapshotsResponse::default() };
     let run = world.run(&["list", "--tag", "golden", "--source", "local", "--account", "vm", "--path", "/srv"]);
     assert_eq!(
         run.out,
@@ -46,6 +47,18 @@ SEQ  CREATED                    SNAPSHOT      SOURCE  ACCOUNT  PATH  TAGS
     let asked = world.fake.script().asked_snapshots.take().unwrap();
     assert_eq!((asked.repository.as_str(), asked.tag.as_str(), asked.path.as_str()), ("home", "golden", "/srv"));
     assert_eq!(world.run(&["list", "--json"]).json()["snapshots"][0]["seq"], 3);
+}
+
+#[test]
+fn list_tells_what_it_cannot_read() {
+    let world = World::new();
+    let warnings = vec![Warning { path: "snapshot/77".to_owned(), problem: "snapshot/77 is damaged".to_owned() }];
+    world.fake.script().snapshots = ListSnapshotsResponse { snapshots: vec![snapshot()], warnings, warning_count: 1 };
+    let run = world.run(&["list", "home"]);
+    assert!(run.code == 3 && run.out.ends_with("1 snapshot\n"), "{run:?}");
+    assert!(run.err.contains("warning: snapshot/77: ") && run.err.contains("PARTIAL: 1 snapshot"), "{run:?}");
+    let run = world.run(&["list", "home", "--json"]);
+    assert_eq!((run.code, run.err.as_str(), &run.json()["warnings"][0]["path"]), (3, "", &"snapshot/77".into()));
 }
 
 #[test]

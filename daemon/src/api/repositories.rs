@@ -46,9 +46,9 @@ impl Repositories for RepositoriesService {
         request: Request<v1::ListSnapshotsRequest>,
     ) -> Result<Response<v1::ListSnapshotsResponse>, Status> {
         let filter = request.into_inner();
-        let mut snapshots = self.0.queries.snapshots(&filter.repository).await?;
-        snapshots.retain(|snapshot| matches(snapshot, &filter));
-        Ok(Response::new(v1::ListSnapshotsResponse { snapshots }))
+        let mut list = self.0.queries.snapshots(&filter.repository).await?;
+        list.snapshots.retain(|snapshot| matches(snapshot, &filter));
+        Ok(Response::new(list))
     }
 
     async fn list_entries(

@@ -26,12 +26,14 @@ impl Queries for FakeQueries {
         Err(Failure::no_such_repository(&request.repository))
     }
 
-    async fn snapshots(&self, _: &str) -> Result<Vec<v1::Snapshot>, Failure> {
+    async fn snapshots(&self, _: &str) -> Result<v1::ListSnapshotsResponse, Failure> {
         let snapshot = |seq, tag: &str, path: &str| {
             let source = v1::Source { r#type: "local".into(), path: path.into(), ..v1::Source::default() };
             v1::Snapshot { seq, source: Some(source), tags: vec![tag.into()], ..v1::Snapshot::default() }
         };
-        Ok(vec![snapshot(2, "b", "/srv"), snapshot(1, "a", "/home")])
+        let snapshots = vec![snapshot(2, "b", "/srv"), snapshot(1, "a", "/home")];
+        let warnings = vec![v1::Warning { path: "snapshot/3".into(), problem: "is damaged".into() }];
+        Ok(v1::ListSnapshotsResponse { snapshots, warnings, warning_count: 1 })
     }
 
     async fn locks(&self, _: &str) -> Result<Vec<v1::Lock>, Failure> {

@@ -75,7 +75,7 @@ pub(super) fn send(
 ) -> Result<(), Failure> {
     let send = |part: v1::Entries| parts.blocking_send(Ok(part)).map_err(|_| Failure::from(tree::Cancelled));
     let mut part = v1::Entries { snapshot: Some(head), ..v1::Entries::default() };
-    for problem in tree.problems() {
+    for problem in tree.problems().iter().chain(&reader.detours()) {
         part.warnings.push(convert::warning(problem));
         if part.warnings.len() == BATCH {
             send(std::mem::take(&mut part))?;

@@ -17,6 +17,8 @@ use crate::config::RepositoryConfig;
 use crate::failure::Failure;
 use crate::supervisor::{TaskKind, panic_text};
 
+/// How many unreadable snapshots are told one by one.
+const WARNINGS_TOLD: usize = 1000;
 /// How many messages of entries wait for a slow reader at most.
 const PARTS_AHEAD: usize = 4;
 
@@ -41,10 +43,14 @@ impl Queries for Engine {
         })
     }
 
-    async fn snapshots(&self, repository: &str) -> Result<Vec<v1::Snapshot>, Failure> {
+    async fn snapshots(&self, repository: &str) -> Result<v1::ListSnapshotsResponse, Failure> {
         let open = self.open.get(repository).await?;
-        let snapshots = open.snapshots().await.map_err(|error| self.noted(repository, &open, error))?;
-        Ok(snapshots.into_iter().map(convert::snapshot_entry).collect())
+        let list = open.snapshots().await.map_err(|error| self.noted(repository, &open, error))?;
+        Ok(v1::ListSnapshotsResponse {
+            snapshots: list.readable.into_iter().map(convert::snapshot_entry).collect(),
+            warnings: list.unreadable.iter().take(WARNINGS_TOLD).map(convert::warning).collect(),
+            warning_count: list.unreadable.len() as u64,
+        })
     }
 
     async fn locks(&self, repository: &str) -> Result<Vec<v1::Lock>, Failure> {

@@ -56,7 +56,7 @@ impl Repository {
         // that was made in this one's place.
         self.prove_identity().await?;
         self.extend_catalog(written.packs, None).await?;
-        let known = self.listed().await?;
+        let known = self.listed().await?.readable;
         let seq = known.iter().map(|entry| entry.seq).max().unwrap_or(0) + 1;
         let snapshot = Snapshot {
             version: 1,
@@ -100,7 +100,7 @@ impl Repository {
             self.put_sealed(SNAPSHOTS_KEY, &json::encode(&snapshots)).await?;
             let mut others = self.snapshot_refs().await?;
             others.retain(|reference| snapshots.iter().all(|entry| entry.reference != *reference));
-            let others = self.entries(&others, Vec::new()).await?;
+            let others = self.entries(&others, Vec::new()).await?.readable;
             if others.is_empty() {
                 break;
             }

@@ -94,6 +94,16 @@ pub enum RepositoryError {
     /// No snapshot of that name, or several.
     #[error("{0}")]
     NoSuchSnapshot(String),
+    /// There are snapshots, and each is damaged.
+    #[error(
+        "none of the repository's snapshots can be read ({count}): {first}; put them back from a copy of the repository"
+    )]
+    NoneReadable {
+        /// How many there are.
+        count: usize,
+        /// What is wrong with the first.
+        first: String,
+    },
     /// `config`, a key slot or an index is not what it should be.
     #[error("{key} is damaged: {problem}")]
     Malformed {

@@ -80,6 +80,10 @@ impl Repository {
         self.damage.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
+    pub(super) fn forget_damage_except(&self, is_damaged: impl Fn(&str) -> bool) {
+        self.damage.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| is_damaged(key));
+    }
+
     /// What is damaged as far as it is known, and has cost nothing.
     pub(super) fn damage(&self) -> Vec<Warning> {
         let damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);

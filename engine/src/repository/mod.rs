@@ -25,6 +25,7 @@ pub use error::{ReadError, RepositoryError};
 pub use existing::Existing;
 pub use init::{InitOptions, InitReport};
 pub use reader::ObjectReader;
+pub use snapshots::SnapshotList;
 pub use writer::{ObjectWriter, Stored, Written};
 
 pub use crate::crypto::Credential;

@@ -14,18 +14,30 @@ use futures::stream::TryStreamExt;
 use super::index::{LATEST_KEY, SNAPSHOTS_KEY};
 use super::{ReadError, Repository, RepositoryError};
 use crate::object::{Latest, ObjectKind, ObjectRef, Snapshot, SnapshotEntry, SourceInfo};
+use crate::source::Warning;
+
+/// The snapshots of a repository.
+#[derive(Debug, Clone, Default)]
+pub struct SnapshotList {
+    /// Those that can be read, newest first: by time, then number, then name.
+    pub readable: Vec<SnapshotEntry>,
+    /// What is wrong with each of the others, by key.
+    pub unreadable: Vec<Warning>,
+}
 
 impl Repository {
-    /// All snapshots, newest first: by time, then number, then name. One that cannot be read is left out, and is noted
-    /// as damage.
-    pub async fn snapshots(self: &Arc<Self>) -> Result<Vec<SnapshotEntry>, RepositoryError> {
+    /// All snapshots.
+    pub async fn snapshots(self: &Arc<Self>) -> Result<SnapshotList, RepositoryError> {
         self.refresh_catalog().await?;
         self.listed().await
     }
 
     /// The same, without a look at whether somebody has written the pack catalog.
-    pub(super) async fn listed(self: &Arc<Self>) -> Result<Vec<SnapshotEntry>, RepositoryError> {
+    pub(super) async fn listed(self: &Arc<Self>) -> Result<SnapshotList, RepositoryError> {
         let refs = self.snapshot_refs().await?;
+        self.forget_damage_except(|key| {
+            !key.starts_with("snapshot/") || key.parse().is_ok_and(|reference| refs.contains(&reference))
+        });
         let all_are_proven = {
             let proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
             refs.iter().all(|reference| proven.contains_key(reference))
@@ -38,7 +50,8 @@ impl Repository {
     /// one.
     ///
     /// # Errors
-    /// [`RepositoryError::NoSuchSnapshot`] if there is none, or more than one.
+    /// [`RepositoryError::NoSuchSnapshot`] if there is none, or more than one; [`RepositoryError::NoneReadable`] if there
+    /// are some, and each is damaged.
     pub async fn find_snapshot(self: &Arc<Self>, name: &str) -> Result<(ObjectRef, Snapshot), RepositoryError> {
         self.refresh_catalog().await?;
         let reference = if name == "latest" { self.find_latest().await? } else { self.find_by_hash(name).await? };
@@ -53,15 +66,21 @@ impl Repository {
             Some(Latest { latest_snapshot, seq }) => *latest_snapshot == entry.reference && *seq == entry.seq,
             None => true,
         };
-        let newest = self.choose(highest, agrees).await?;
+        let (newest, unreadable) = self.choose(highest, agrees).await?;
         if let Some(Latest { latest_snapshot, .. }) = &pointer
             && !self.snapshot_refs().await?.contains(latest_snapshot)
         {
             self.note_damage(LATEST_KEY, format!("it names {latest_snapshot}, which is missing"));
         }
-        newest.map(|entry| entry.reference).ok_or_else(|| {
-            RepositoryError::NoSuchSnapshot("the repository has no snapshots yet: run a backup".to_owned())
-        })
+        match (newest, unreadable.first()) {
+            (Some(entry), _) => Ok(entry.reference),
+            (None, Some(first)) => {
+                Err(RepositoryError::NoneReadable { count: unreadable.len(), first: first.problem.clone() })
+            }
+            (None, None) => {
+                Err(RepositoryError::NoSuchSnapshot("the repository has no snapshots yet: run a backup".to_owned()))
+            }
+        }
     }
 
     async fn find_by_hash(&self, name: &str) -> Result<ObjectRef, RepositoryError> {
@@ -84,61 +103,72 @@ impl Repository {
         source: &SourceInfo,
     ) -> Result<Option<SnapshotEntry>, RepositoryError> {
         self.refresh_catalog().await?;
-        self.choose(|snapshots| previous(snapshots, source).cloned(), |_| true).await
+        let pick = |snapshots: &[SnapshotEntry]| previous(snapshots, source).cloned();
+        match self.choose(pick, |_| true).await {
+            Ok((picked, _)) => Ok(picked),
+            // The index names one that is damaged. A backup can do without it: it follows on the one before.
+            Err(RepositoryError::Read(ReadError::Damaged { .. } | ReadError::Missing(_))) => {
+                let refs = self.snapshot_refs().await?;
+                Ok(pick(&self.entries(&refs, Vec::new()).await?.readable))
+            }
+            Err(error) => Err(error),
+        }
     }
 
-    /// What `pick` picks among all snapshots, proven. If it is not what the index says of it, or does not `agree` with
-    /// what else is known, the index is not believed any more and every snapshot is read.
+    /// What `pick` picks among all snapshots, proven, and which cannot be read. If it is not what the index says of it,
+    /// or does not `agree` with what else is known, the index is not believed any more and every snapshot is read.
     async fn choose(
         self: &Arc<Self>,
         pick: impl Fn(&[SnapshotEntry]) -> Option<SnapshotEntry>,
         agrees: impl Fn(&SnapshotEntry) -> bool,
-    ) -> Result<Option<SnapshotEntry>, RepositoryError> {
-        let snapshots = self.listed().await?;
-        let Some(picked) = pick(&snapshots) else { return Ok(None) };
+    ) -> Result<(Option<SnapshotEntry>, Vec<Warning>), RepositoryError> {
+        let SnapshotList { readable, unreadable } = self.listed().await?;
+        let Some(picked) = pick(&readable) else { return Ok((None, unreadable)) };
         let is_right = self.is_proven(&picked)
             || SnapshotEntry::new(picked.reference, &self.read_snapshot(picked.reference).await?) == picked;
         if is_right && agrees(&picked) {
-            return Ok(Some(picked));
+            return Ok((Some(picked), unreadable));
         }
         if !is_right {
             self.note_damage(SNAPSHOTS_KEY, format!("it says of {} what is not so", picked.reference));
         }
         let refs = self.snapshot_refs().await?;
-        Ok(pick(&self.entries(&refs, Vec::new()).await?))
+        let SnapshotList { readable, unreadable } = self.entries(&refs, Vec::new()).await?;
+        Ok((pick(&readable), unreadable))
     }
 
-    /// The entries of these snapshots, newest first: as they were proven before, else as the index has them, else read.
+    /// The entries of these snapshots: as they were proven before, else as the index has them, else read.
     pub(super) async fn entries(
         self: &Arc<Self>,
         refs: &BTreeSet<ObjectRef>,
         index: Vec<SnapshotEntry>,
-    ) -> Result<Vec<SnapshotEntry>, RepositoryError> {
+    ) -> Result<SnapshotList, RepositoryError> {
         let mut known: HashMap<ObjectRef, SnapshotEntry> =
             index.into_iter().map(|entry| (entry.reference, entry)).collect();
-        let mut snapshots = Vec::new();
+        let mut list = SnapshotList::default();
         let mut unknown = Vec::new();
         {
             let proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
             for reference in refs {
                 match proven.get(reference).cloned().or_else(|| known.remove(reference)) {
-                    Some(entry) => snapshots.push(entry),
+                    Some(entry) => list.readable.push(entry),
                     None => unknown.push(*reference),
                 }
             }
         }
         for reference in unknown {
             match self.read_snapshot(reference).await {
-                Ok(snapshot) => snapshots.push(SnapshotEntry::new(reference, &snapshot)),
+                Ok(snapshot) => list.readable.push(SnapshotEntry::new(reference, &snapshot)),
                 // One damaged snapshot must not keep anybody from the others, or from making new ones.
                 Err(RepositoryError::Read(problem @ (ReadError::Damaged { .. } | ReadError::Missing(_)))) => {
                     self.note_damage(&reference.key(), problem.to_string());
+                    list.unreadable.push(Warning { path: reference.key(), problem: problem.to_string() });
                 }
                 Err(error) => return Err(error),
             }
         }
-        snapshots.sort_by(|a, b| newer(b, a));
-        Ok(snapshots)
+        list.readable.sort_by(|a, b| newer(b, a));
+        Ok(list)
     }
 
     /// Reads a snapshot and remembers it as proven.
@@ -146,6 +176,7 @@ impl Repository {
         let reader = self.known_reader(self.catalog().await?);
         let snapshot: Snapshot = tokio::task::spawn_blocking(move || reader.read_json(&reference)).await??;
         self.note_proven(SnapshotEntry::new(reference, &snapshot));
+        self.forget_damage(&reference.key());
         Ok(snapshot)
     }
 

@@ -93,7 +93,7 @@ async fn a_dry_run_writes_nothing_and_says_what_would_be_read() {
     let report = bench.run(request).await.unwrap();
     assert_eq!((report.files.new, report.folders.new, report.read_bytes), (2, 1, 3_000_005));
     assert_eq!(report.snapshot, None);
-    assert!(bench.repository.snapshots().await.unwrap().is_empty());
+    assert!(bench.repository.snapshots().await.unwrap().readable.is_empty());
     assert_eq!(bench.meter.count(StoreOperation::Put).requests, 0, "init makes its objects only if they are absent");
 }
 

@@ -50,7 +50,7 @@ async fn each_credential_opens_and_a_wrong_one_does_not() {
     golden::copy("encrypted", &path);
     for credential in credentials() {
         let repository = open(&path, vec![credential]).await;
-        assert_eq!(repository.snapshots().await.unwrap().len(), 3);
+        assert_eq!(repository.snapshots().await.unwrap().readable.len(), 3);
     }
     let open = |credentials| {
         cloudstic_engine::repository::Repository::open(std::sync::Arc::new(LocalStore::new(&path)), credentials)
@@ -73,7 +73,7 @@ async fn snapshots_are_those_of_the_list_newest_first() {
                 std::fs::remove_file(path.join("index/snapshots")).unwrap();
             }
             let repository = open(&path, credentials()).await;
-            let found: Vec<_> = repository.snapshots().await.unwrap();
+            let found: Vec<_> = repository.snapshots().await.unwrap().readable;
             let list = golden::expected(name, "list.json");
             let expected: Vec<_> =
                 list["Snapshots"].as_array().unwrap().iter().map(|s| s["Ref"].as_str().unwrap()).collect();

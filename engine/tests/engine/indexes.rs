@@ -37,7 +37,7 @@ async fn concurrent_backups_of_one_process_lose_nothing_in_the_catalog_and_share
     for round in 0..5 {
         race(&bench, &same, round).await;
     }
-    let snapshots = bench.repository.snapshots().await.unwrap();
+    let snapshots = bench.repository.snapshots().await.unwrap().readable;
     let numbers: BTreeSet<_> = snapshots.iter().map(|snapshot| snapshot.seq).collect();
     assert_eq!((snapshots.len(), numbers), (20, (1..=20).collect()));
     bench.verify();
@@ -57,7 +57,7 @@ async fn concurrent_backups_of_several_processes_lose_nothing_in_the_catalog() {
     for round in 0..5 {
         race(&bench, &several, round).await;
     }
-    assert_eq!(bench.repository.snapshots().await.unwrap().len(), 20);
+    assert_eq!(bench.repository.snapshots().await.unwrap().readable.len(), 20);
     let path = bench.repository_path();
     let seen_by_the_cli =
         ["verify", path.to_str().unwrap(), "--no-footers", "--platform-key", crate::support::PLATFORM_KEY];
@@ -142,8 +142,48 @@ async fn a_damaged_snapshot_keeps_nobody_from_the_others() {
     std::fs::write(bench.repository_path().join(first.key()), b"nonsense").unwrap();
     std::fs::remove_file(bench.repository_path().join("index/snapshots")).unwrap();
     let repository = open(&bench.repository_path(), Vec::new()).await;
-    assert_eq!(repository.snapshots().await.unwrap().len(), 1);
+    let list = repository.snapshots().await.unwrap();
+    assert_eq!((list.readable.len(), list.unreadable.len()), (1, 1));
+    assert_eq!(list.unreadable[0].path, first.key());
     assert!(repository.find_snapshot(&first.key()).await.is_err());
     let third = backup(repository, bench.request(), Arc::new(Silent), CancellationToken::new()).await.unwrap();
     assert_eq!(third.seq, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_does_not_need_the_snapshot_that_it_follows_on() {
+    let bench = Bench::new(Vec::new()).await;
+    bench.write("a", b"one");
+    let first = bench.backup().await.snapshot.unwrap();
+    std::fs::write(bench.repository_path().join(first.key()), b"nonsense").unwrap();
+    // The index still names it.
+    let repository = open(&bench.repository_path(), Vec::new()).await;
+    let bench = Bench { repository, ..bench };
+    assert_eq!(bench.backup().await.seq, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn snapshots_that_cannot_be_read_are_not_taken_for_none() {
+    let bench = Bench::new(Vec::new()).await;
+    let mut good = Vec::new();
+    for text in ["one", "two"] {
+        bench.write("a", text.as_bytes());
+        let path = bench.repository_path().join(bench.backup().await.snapshot.unwrap().key());
+        good.push((path.clone(), std::fs::read(&path).unwrap()));
+        std::fs::write(path, b"nonsense").unwrap();
+    }
+    std::fs::remove_file(bench.repository_path().join("index/snapshots")).unwrap();
+    let repository = open(&bench.repository_path(), Vec::new()).await;
+    let list = repository.snapshots().await.unwrap();
+    assert_eq!((list.readable.len(), list.unreadable.len()), (0, 2));
+    let error = repository.find_snapshot("latest").await.unwrap_err();
+    assert!(matches!(error, RepositoryError::NoneReadable { count: 2, .. }), "{error}");
+
+    // What is mended is not damaged any more.
+    for (path, bytes) in good {
+        std::fs::write(path, bytes).unwrap();
+    }
+    let list = repository.snapshots().await.unwrap();
+    assert_eq!((list.readable.len(), list.unreadable.len()), (2, 0));
+    assert_eq!(repository.reader().await.unwrap().detours(), []);
 }

@@ -23,7 +23,7 @@ async fn a_snapshot_that_another_daemon_wrote_is_restored_by_its_hash_without_fa
     bench.write("a", b"one");
     bench.backup().await;
     let other = open(&bench.repository_path(), vec![platform_key()]).await;
-    assert_eq!(other.snapshots().await.unwrap().len(), 1);
+    assert_eq!(other.snapshots().await.unwrap().readable.len(), 1);
     bench.write("folder/b", b"two");
     let second = bench.backup().await.snapshot.unwrap().hash.to_string();
     assert_eq!(complaints(&other, &second, &bench.folder.path().join("restored")).await, [""; 0]);
@@ -33,7 +33,7 @@ async fn a_snapshot_that_another_daemon_wrote_is_restored_by_its_hash_without_fa
 async fn a_reader_sees_what_was_written_since_the_catalog_was_read() {
     let bench = Bench::new(vec![platform_key()]).await;
     let other = open(&bench.repository_path(), vec![platform_key()]).await;
-    assert!(other.snapshots().await.unwrap().is_empty());
+    assert!(other.snapshots().await.unwrap().readable.is_empty());
     bench.write("a", b"one");
     let root = bench.backup().await.root.unwrap();
     let reader = other.reader().await.unwrap();
@@ -50,7 +50,7 @@ async fn a_snapshot_that_the_cli_wrote_meanwhile_is_found_though_its_packs_have_
         let _ = std::fs::remove_dir_all(path.join(young));
     }
     let repository = open(&path, vec![platform_key()]).await;
-    assert!(repository.snapshots().await.unwrap().is_empty());
+    assert!(repository.snapshots().await.unwrap().readable.is_empty());
     std::fs::remove_dir_all(&path).unwrap();
     golden::copy("encrypted", &path);
     let list = golden::expected("encrypted", "list.json");

@@ -12,12 +12,19 @@ use super::{Time, filled, not_utf8};
 pub(crate) struct Snapshots<'a> {
     repository: &'a str,
     snapshots: Vec<Snapshot<'a>>,
+    warning_count: u64,
+    warnings: Vec<Warning<'a>>,
 }
 
 impl<'a> Snapshots<'a> {
     /// The snapshots of a repository of this name.
-    pub(crate) fn new(repository: &'a str, snapshots: &'a [v1::Snapshot]) -> Self {
-        Self { repository, snapshots: snapshots.iter().map(Snapshot::from).collect() }
+    pub(crate) fn new(repository: &'a str, list: &'a v1::ListSnapshotsResponse) -> Self {
+        Self {
+            repository,
+            snapshots: list.snapshots.iter().map(Snapshot::from).collect(),
+            warning_count: list.warning_count,
+            warnings: list.warnings.iter().map(Warning::from).collect(),
+        }
     }
 }
 
@@ -151,8 +158,13 @@ mod tests {
 
     #[test]
     fn list_has_its_documented_shape() {
-        let expected = format!(r#"{{"repository":"home","snapshots":[{{{SNAPSHOT}]}}"#);
-        assert_eq!(text(&Snapshots::new("home", &[snapshot()])), expected);
+        let expected = format!(
+            r#"{{"repository":"home","snapshots":[{{{SNAPSHOT}],"warning_count":1,"warnings":[{}]}}"#,
+            r#"{"path":"snapshot/77aa","problem":"damaged"}"#
+        );
+        let warnings = vec![v1::Warning { path: "snapshot/77aa".to_owned(), problem: "damaged".to_owned() }];
+        let list = v1::ListSnapshotsResponse { snapshots: vec![snapshot()], warnings, warning_count: 1 };
+        assert_eq!(text(&Snapshots::new("home", &list)), expected);
     }
 
     #[test]
