@@ -9,7 +9,7 @@ use super::catalog::{Catalog, PackMembers};
 use super::footer;
 use crate::crypto::Sealer;
 use crate::object::Hash;
-use crate::store::{ObjectStore, StoreError};
+use crate::store::{ObjectStore, StoreError, StoreErrorKind};
 
 /// What healing a catalog found.
 #[derive(Debug, Default)]
@@ -79,7 +79,16 @@ async fn read_footer(
         end = store.get_range(&key, start..size).await?;
     }
     let from = end.len() - footer::TAIL - length as usize;
-    match footer::decode(sealer, &end[from..end.len() - footer::TAIL], start) {
+    let list = end.slice(from..end.len() - footer::TAIL);
+    let sealer = sealer.clone();
+    let decoding = tokio::task::spawn_blocking(move || footer::decode(&sealer, &list, start));
+    let decoded = decoding.await.map_err(|cause| StoreError {
+        kind: StoreErrorKind::Other,
+        key: key.clone(),
+        backend: store.describe(),
+        detail: cause.to_string(),
+    })?;
+    match decoded {
         Ok(members) => Ok(Some(PackMembers { pack, members })),
         Err(problem) => {
             tracing::warn!(pack = %key, %problem, "a pack that the catalog does not name is ignored");

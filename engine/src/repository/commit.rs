@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::index::{LATEST_KEY, SNAPSHOTS_KEY};
@@ -69,11 +70,10 @@ impl Repository {
             change_token: String::new(),
             exclude_hash: new.exclude_hash.map(|hash| hash.to_string()).unwrap_or_default(),
         };
-        let bytes = json::encode(&snapshot);
-        let reference = ObjectRef::new(ObjectKind::Snapshot, Hash::of(&bytes));
+        let (snapshot, reference, sealed) = self.seal_snapshot(snapshot).await?;
         may_commit()?;
         lease.confirm().await.map_err(RepositoryError::from)?;
-        self.put_sealed(&reference.key(), &bytes).await?;
+        self.store.put(&reference.key(), sealed).await.map_err(RepositoryError::from)?;
         if let Err(lost) = lease.confirm().await {
             if let Err(problem) = self.store.delete(&reference.key()).await {
                 tracing::error!(%problem, "a snapshot could not be removed whose backup had lost its lock: forget it");
@@ -85,6 +85,16 @@ impl Repository {
         Ok((reference, snapshot))
     }
 
+    async fn seal_snapshot(&self, snapshot: Snapshot) -> Result<(Snapshot, ObjectRef, Bytes), RepositoryError> {
+        let sealer = self.sealer.clone();
+        let sealing = tokio::task::spawn_blocking(move || {
+            let bytes = json::encode(&snapshot);
+            let reference = ObjectRef::new(ObjectKind::Snapshot, Hash::of(&bytes));
+            Ok((snapshot, reference, sealer.seal(&bytes)?.into()))
+        });
+        sealing.await?
+    }
+
     /// Makes `index/latest` and `index/snapshots` agree with the snapshots that there are.
     async fn publish(self: &Arc<Self>, known: Vec<SnapshotEntry>, new: SnapshotEntry) -> Result<(), RepositoryError> {
         let mut snapshots = known;
@@ -93,11 +103,11 @@ impl Repository {
         for _ in 0..TRIES {
             snapshots.sort_by_key(|entry| (entry.seq, entry.reference));
             if let Some(SnapshotEntry { reference, seq, .. }) = snapshots.last() {
-                self.put_sealed(LATEST_KEY, &json::encode(&Latest { latest_snapshot: *reference, seq: *seq })).await?;
+                self.put_index(LATEST_KEY, Latest { latest_snapshot: *reference, seq: *seq }).await?;
                 // One in a pack, as the CLI writes it, would shadow it.
                 self.extend_catalog(Vec::new(), Some(LATEST_KEY)).await?;
             }
-            self.put_sealed(SNAPSHOTS_KEY, &json::encode(&snapshots)).await?;
+            snapshots = self.put_index(SNAPSHOTS_KEY, snapshots).await?;
             let mut others = self.snapshot_refs().await?;
             others.retain(|reference| snapshots.iter().all(|entry| entry.reference != *reference));
             let others = self.entries(&others, Vec::new()).await?.readable;

@@ -3,6 +3,7 @@
 use std::sync::PoisonError;
 
 use bytes::Bytes;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Repository, RepositoryError};
@@ -30,7 +31,7 @@ impl Repository {
         self.read_sealed(LATEST_KEY, location).await
     }
 
-    async fn read_sealed<T: DeserializeOwned>(
+    async fn read_sealed<T: DeserializeOwned + Send + 'static>(
         &self,
         key: &str,
         location: Option<Location>,
@@ -46,8 +47,12 @@ impl Repository {
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let plain = self.sealer.open(&stored, INDEX_MAX).map_err(|problem| problem.to_string());
-        match plain.and_then(|plain| json::decode(&plain).map_err(|problem| problem.to_string())) {
+        let sealer = self.sealer.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            let plain = sealer.open(&stored, INDEX_MAX).map_err(|problem| problem.to_string())?;
+            json::decode(&plain).map_err(|problem| problem.to_string())
+        });
+        match opened.await? {
             Ok(value) => {
                 self.forget_damage(key);
                 Ok(Some(value))
@@ -59,12 +64,18 @@ impl Repository {
         }
     }
 
-    /// Writes an object by itself.
-    pub(super) async fn put_sealed(&self, key: &str, plain: &[u8]) -> Result<(), RepositoryError> {
-        let sealed = self.sealer.seal(plain)?;
-        self.store.put(key, Bytes::from(sealed)).await?;
+    /// Writes an index, and gives what it was made of back.
+    pub(super) async fn put_index<T: Serialize + Send + 'static>(
+        &self,
+        key: &str,
+        value: T,
+    ) -> Result<T, RepositoryError> {
+        let sealer = self.sealer.clone();
+        let sealing = tokio::task::spawn_blocking(move || (sealer.seal(&json::encode(&value)), value));
+        let (sealed, value) = sealing.await?;
+        self.store.put(key, Bytes::from(sealed?)).await?;
         self.forget_damage(key);
-        Ok(())
+        Ok(value)
     }
 
     /// Remembers that an index is not what it should be. It has cost nothing, because everything in it can be had
