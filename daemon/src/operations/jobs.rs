@@ -124,12 +124,17 @@ impl Engine {
         }
     }
 
+    /// What a job's end says about the repository that it used.
     pub(super) fn judged<T, E: Into<Failure>>(
         &self,
         name: &str,
         repository: &Arc<Repository>,
         done: Result<T, E>,
     ) -> Result<T, JobError> {
+        if let Some(meter) = self.open.meter(name) {
+            let (requests, sent, received) = (meter.requests(), meter.sent(), meter.received());
+            tracing::debug!(repository = name, requests, sent, received, "asked of the store since the start");
+        }
         done.map_err(|error| {
             let failure = error.into();
             self.open.failed(name, repository, &failure);

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cloudstic_engine::repository::{Credential, Repository};
-use cloudstic_engine::store::{LocalStore, ObjectStore};
+use cloudstic_engine::store::{LocalStore, Meter, MeteredStore, ObjectStore};
 use cloudstic_proto::Reason;
 use tokio::sync::OnceCell;
 
@@ -19,11 +19,14 @@ use crate::failure::Failure;
 pub(super) struct OpenRepositories {
     config: Arc<Config>,
     open: Shared<Repository>,
+    /// What was asked of the store of each configured one, since the daemon started.
+    meters: HashMap<String, Arc<Meter>>,
 }
 
 impl OpenRepositories {
     pub(super) fn new(config: Arc<Config>) -> Self {
-        Self { config, open: Shared::default() }
+        let meters = config.repositories.keys().map(|name| (name.clone(), Arc::default())).collect();
+        Self { config, open: Shared::default(), meters }
     }
 
     /// The repository of that name. One that was opened before proves first that it is still what lies there, so that
@@ -41,9 +44,25 @@ impl OpenRepositories {
         }
         let opening = async {
             let credentials = credentials(name, repository).await?;
-            Ok::<_, Failure>(Repository::open(store(repository), credentials).await?)
+            Ok::<_, Failure>(Repository::open(self.store(name, repository), credentials).await?)
         };
         self.open.get(name, opening).await
+    }
+
+    /// The store of a repository, with the layers that belong around every one.
+    pub(super) fn store(&self, name: &str, repository: &RepositoryConfig) -> Arc<dyn ObjectStore> {
+        let backend: Arc<dyn ObjectStore> = match &repository.store {
+            StoreLocation::Local(path) => Arc::new(LocalStore::new(path)),
+        };
+        match self.meters.get(name) {
+            Some(meter) => Arc::new(MeteredStore::with(backend, Arc::clone(meter))),
+            None => backend,
+        }
+    }
+
+    /// What was asked of the store of a repository, since the daemon started.
+    pub(super) fn meter(&self, name: &str) -> Option<&Meter> {
+        self.meters.get(name).map(Arc::as_ref)
     }
 
     pub(super) fn configured(&self, name: &str) -> Result<&RepositoryConfig, Failure> {
@@ -60,13 +79,6 @@ impl OpenRepositories {
         if doubtful {
             self.open.forget(name, repository);
         }
-    }
-}
-
-/// The store of a repository, without any layers.
-pub(super) fn store(repository: &RepositoryConfig) -> Arc<dyn ObjectStore> {
-    match &repository.store {
-        StoreLocation::Local(path) => Arc::new(LocalStore::new(path)),
     }
 }
 
@@ -121,7 +133,25 @@ impl<T> Shared<T> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::accounts::Accounts;
+    use cloudstic_engine::repository::InitOptions;
     use tokio::sync::Notify;
+
+    #[tokio::test]
+    async fn what_is_asked_of_a_store_is_counted_and_a_kept_repository_costs_two_requests_at_most() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!("[repositories.main]\nstore = \"local:{}\"", folder.path().display());
+        let config = Arc::new(Config::parse("test.toml".as_ref(), &text, &Accounts::default()).unwrap());
+        let open = OpenRepositories::new(config);
+        let store = open.store("main", open.configured("main").unwrap());
+        Repository::init(store, InitOptions::default()).await.unwrap();
+        let before = open.meter("main").unwrap().requests();
+        assert!(before > 0);
+        let first = open.get("main").await.unwrap();
+        assert_eq!(open.meter("main").unwrap().requests(), before + 1, "the marker");
+        assert!(Arc::ptr_eq(&first, &open.get("main").await.unwrap()));
+        assert_eq!(open.meter("main").unwrap().requests(), before + 2, "the marker; there is no key slot");
+    }
 
     #[tokio::test]
     async fn two_who_ask_at_once_share_one_opening() {

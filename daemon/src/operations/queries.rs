@@ -33,7 +33,7 @@ impl Queries for Engine {
             recovery: request.recovery,
             chunker: request.keyed_chunker.then_some(ChunkerKind::Keyed),
         };
-        let report = Repository::init(open::store(repository), options).await?;
+        let report = Repository::init(self.open.store(name, repository), options).await?;
         tracing::info!(repository = name, encrypted = report.encrypted, slots = ?report.slots, "repository made");
         let words = report.recovery_words.as_ref().map(|words| words.expose_secret().to_owned());
         Ok(v1::InitResponse {

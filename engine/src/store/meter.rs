@@ -78,13 +78,23 @@ impl Meter {
         StoreOperation::ALL.into_iter().map(|operation| self.count(operation).requests).sum()
     }
 
+    /// The bytes that were sent so far.
+    pub fn sent(&self) -> u64 {
+        self.count(StoreOperation::Put).bytes + self.count(StoreOperation::PutIfAbsent).bytes
+    }
+
+    /// The bytes that were received so far.
+    pub fn received(&self) -> u64 {
+        self.count(StoreOperation::Get).bytes + self.count(StoreOperation::GetRange).bytes
+    }
+
     fn add(&self, operation: StoreOperation, sent: u64) {
         let (requests, bytes) = &self.0[operation as usize];
         requests.fetch_add(1, Ordering::Relaxed);
         bytes.fetch_add(sent, Ordering::Relaxed);
     }
 
-    fn received(&self, operation: StoreOperation, bytes: &Bytes) {
+    fn add_received(&self, operation: StoreOperation, bytes: &Bytes) {
         self.0[operation as usize].1.fetch_add(bytes.len() as u64, Ordering::Relaxed);
     }
 }
@@ -97,9 +107,14 @@ pub struct MeteredStore {
 }
 
 impl MeteredStore {
-    /// Puts counters around a store.
+    /// Puts new counters around a store.
     pub fn new(inner: Arc<dyn ObjectStore>) -> Self {
-        Self { inner, meter: Arc::default() }
+        Self::with(inner, Arc::default())
+    }
+
+    /// Puts counters around a store that go on from what they have counted.
+    pub fn with(inner: Arc<dyn ObjectStore>, meter: Arc<Meter>) -> Self {
+        Self { inner, meter }
     }
 
     /// The counters.
@@ -138,7 +153,7 @@ impl ObjectStore for MeteredStore {
 
     async fn get(&self, key: &str) -> StoreResult<Bytes> {
         self.meter.add(StoreOperation::Get, 0);
-        self.inner.get(key).await.inspect(|bytes| self.meter.received(StoreOperation::Get, bytes))
+        self.inner.get(key).await.inspect(|bytes| self.meter.add_received(StoreOperation::Get, bytes))
     }
 
     async fn get_versioned(&self, key: &str) -> StoreResult<(Bytes, Version)> {
@@ -148,7 +163,7 @@ impl ObjectStore for MeteredStore {
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> StoreResult<Bytes> {
         self.meter.add(StoreOperation::GetRange, 0);
-        self.inner.get_range(key, range).await.inspect(|bytes| self.meter.received(StoreOperation::GetRange, bytes))
+        self.inner.get_range(key, range).await.inspect(|bytes| self.meter.add_received(StoreOperation::GetRange, bytes))
     }
 
     async fn stat(&self, key: &str) -> StoreResult<ObjectStat> {

@@ -12,6 +12,7 @@ mod indexes;
 mod locks;
 mod memory;
 mod properties;
+mod requests;
 mod several;
 mod state;
 mod steps;

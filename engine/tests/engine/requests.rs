@@ -1,0 +1,98 @@
+//! How many requests each operation may make: a remote store takes some 50 ms for each.
+
+use std::sync::Arc;
+
+use cloudstic_engine::progress::Silent;
+use cloudstic_engine::repository::Repository;
+use cloudstic_engine::restore::{ArchiveRequest, archive};
+use cloudstic_engine::store::{LocalStore, Meter, MeteredStore, StoreOperation};
+use cloudstic_engine::tree::Tree;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Bench, platform_key, restore};
+
+/// A repository that was just opened, with a meter that begins at nothing.
+async fn opened(bench: &Bench) -> (Arc<Repository>, Before) {
+    let store = MeteredStore::new(Arc::new(LocalStore::new(bench.repository_path())));
+    let meter = store.meter();
+    let repository = Repository::open(Arc::new(store), vec![platform_key()]).await.unwrap();
+    // The marker, the list of the slots, and the only one.
+    assert_eq!(meter.requests(), 3);
+    (Arc::new(repository), Before { meter, requests: 3 })
+}
+
+struct Before {
+    meter: Arc<Meter>,
+    requests: u64,
+}
+
+impl Before {
+    #[track_caller]
+    fn at_most(&mut self, most: u64) {
+        let made = self.meter.requests() - std::mem::replace(&mut self.requests, self.meter.requests());
+        let counts: Vec<_> =
+            StoreOperation::ALL.map(|operation| (operation, self.meter.count(operation).requests)).into();
+        assert!(made <= most, "{made} requests; all so far: {counts:?}");
+    }
+}
+
+/// Two snapshots of a hundred small files: four packs.
+async fn bench() -> Bench {
+    let bench = Bench::new(vec![platform_key()]).await;
+    for n in 0..100 {
+        bench.write(&format!("d{}/f{n}", n % 7), format!("content {n}").as_bytes());
+    }
+    bench.backup().await;
+    bench.write("d1/f1", b"changed");
+    bench.backup().await;
+    bench
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_reads_the_catalog_and_the_index_and_then_only_looks_whether_they_are_the_same() {
+    let bench = bench().await;
+    let (repository, mut before) = opened(&bench).await;
+    repository.snapshots().await.unwrap();
+    before.at_most(5);
+    repository.snapshots().await.unwrap();
+    before.at_most(3);
+    repository.prove_identity().await.unwrap();
+    before.at_most(2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_reads_the_catalog_the_snapshot_and_packs_whole() {
+    let bench = bench().await;
+    let (repository, mut before) = opened(&bench).await;
+    for most in [16, 13] {
+        let (_, snapshot) = repository.find_snapshot("latest").await.unwrap();
+        let reader = repository.reader().await.unwrap();
+        let load = move || Tree::load(&reader, snapshot.root, true, &CancellationToken::new());
+        let tree = tokio::task::spawn_blocking(load).await.unwrap().unwrap();
+        assert_eq!(tree.entries().count(), 107);
+        before.at_most(most);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_reads_packs_whole_and_takes_a_lock() {
+    let bench = bench().await;
+    let (repository, mut before) = opened(&bench).await;
+    for (most, name) in [(24, "first"), (21, "second")] {
+        let report = restore(&repository, "latest", &bench.folder.path().join(name)).await.unwrap();
+        assert_eq!(report.files, 100);
+        before.at_most(most);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_costs_no_more_than_a_restore() {
+    let bench = bench().await;
+    let (repository, mut before) = opened(&bench).await;
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+    let request = ArchiveRequest { snapshot: "latest".to_owned(), paths: Vec::new(), dry_run: false };
+    let making = tokio::spawn(archive(repository, request, sender, Arc::new(Silent), CancellationToken::new()));
+    while receiver.recv().await.is_some() {}
+    assert_eq!(making.await.unwrap().unwrap().files, 100);
+    before.at_most(24);
+}
