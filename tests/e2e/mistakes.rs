@@ -90,6 +90,9 @@ fn a_state_or_socket_that_cannot_be_made_says_what_to_do() {
     start(&config).expect(1).says(&[inside.to_str().unwrap(), "may write to its folder", "daemon.socket"]);
     write(&file, &free);
     start(&config).expect(1).says(&[file.to_str().unwrap(), "is no socket", "move it away"]);
+    fs::write(free.join("state.redb"), "no database").unwrap();
+    write(&free.join("sock"), &free);
+    start(&config).expect(1).says(&["state.redb is damaged", "move it away", "history of jobs"]);
 }
 
 #[test]

@@ -10,7 +10,9 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -24,6 +26,8 @@ pub use tables::LOG_LINES_KEPT;
 use crate::supervisor::{Ended, JobId};
 use writer::Writer;
 
+/// The name of the file.
+const FILE: &str = "state.redb";
 /// How much of the database redb may keep in memory, in bytes.
 const CACHE_BYTES: usize = 8 << 20;
 
@@ -76,6 +80,16 @@ pub enum StateError {
         /// What the system says.
         cause: String,
     },
+    /// The file is not what was written.
+    #[error(
+        "{path} is damaged ({cause}): move it away and start again; only the history of jobs is lost with it, no backup"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// How it shows.
+        cause: String,
+    },
     /// A newer daemon's.
     #[error("{path} was written by a newer cloudsticd (schema {found}): use that one, or move the file away")]
     Newer {
@@ -95,9 +109,27 @@ pub enum StateError {
     Closed,
 }
 
+impl StateError {
+    fn damaged(cause: impl std::fmt::Display) -> Self {
+        Self::Damaged { path: FILE.into(), cause: cause.to_string() }
+    }
+}
+
 impl<E: Into<redb::Error>> From<E> for StateError {
     fn from(error: E) -> Self {
-        Self::Storage(error.into().to_string())
+        use redb::Error;
+        match error.into() {
+            Error::Io(cause) if matches!(cause.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
+                Self::damaged(cause)
+            }
+            error @ (Error::Corrupted(_)
+            | Error::UpgradeRequired(_)
+            | Error::TableTypeMismatch { .. }
+            | Error::TableIsMultimap(_)
+            | Error::TypeDefinitionChanged { .. }
+            | Error::TableDoesNotExist(_)) => Self::damaged(error),
+            error => Self::Storage(error.to_string()),
+        }
     }
 }
 
@@ -106,15 +138,26 @@ impl State {
     /// last daemon left unended. The oldest ended jobs beyond `keep_jobs` are forgotten from now on.
     pub fn open(folder: &Path, keep_jobs: usize, now: SystemTime) -> Result<(Self, Recovered), StateError> {
         let lock = StateLock::take(folder)?;
-        let path = folder.join("state.redb");
+        let path = folder.join(FILE);
         let failed = |cause: String| StateError::Open { path: path.clone(), cause };
-        let opened = Database::builder().set_cache_size(CACHE_BYTES).create(&path);
-        let db = opened.map_err(|error| failed(error.to_string()))?;
+        let placed = |error| match error {
+            StateError::Damaged { cause, .. } => StateError::Damaged { path: path.clone(), cause },
+            other => other,
+        };
+        let opened = unpanicked(|| Ok(Database::builder().set_cache_size(CACHE_BYTES).create(&path)?));
+        let db = opened.map_err(|error| match error {
+            StateError::Storage(cause) => failed(cause),
+            other => placed(other),
+        })?;
         // It tells the names of files that others may not be allowed to see, and the folder may be open to them.
         let private = std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600));
         private.map_err(|error| failed(error.to_string()))?;
-        tables::prepare(&db, &path)?;
-        let recovered = recover(&db, keep_jobs, now)?;
+        let (db, recovered) = unpanicked(move || {
+            tables::prepare(&db, &folder.join(FILE))?;
+            let recovered = recover(&db, keep_jobs, now)?;
+            Ok((db, recovered))
+        })
+        .map_err(placed)?;
         let db = Arc::new(db);
         let writer = Writer::start(db.clone(), keep_jobs).map_err(|error| failed(error.to_string()))?;
         Ok((Self { db, writer, _lock: Arc::new(lock) }, recovered))
@@ -162,6 +205,11 @@ impl State {
         let answer = tokio::task::spawn_blocking(move || query(db.begin_read()?)).await;
         answer.map_err(|error| StateError::Storage(error.to_string()))?
     }
+}
+
+/// A damaged file may make the database panic.
+fn unpanicked<T>(work: impl FnOnce() -> Result<T, StateError>) -> Result<T, StateError> {
+    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(StateError::damaged("reading it panics")))
 }
 
 fn recover(db: &Database, keep_jobs: usize, now: SystemTime) -> Result<Recovered, StateError> {

@@ -132,5 +132,5 @@ pub(super) fn log(read: &ReadTransaction, id: JobId) -> Result<Vec<v1::LogLine>,
 }
 
 fn decode<M: Message + Default>(bytes: &[u8]) -> Result<M, StateError> {
-    M::decode(bytes).map_err(|error| StateError::Storage(format!("a stored record makes no sense: {error}")))
+    M::decode(bytes).map_err(|error| StateError::damaged(format_args!("a stored record makes no sense: {error}")))
 }

@@ -57,6 +57,38 @@ async fn a_second_daemon_is_refused_and_told_the_pid() {
 }
 
 #[tokio::test]
+async fn a_damaged_file_is_said_to_be_damaged_and_what_is_lost_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.redb");
+    {
+        let (state, _) = State::open(folder.path(), 10, at(0)).unwrap();
+        save(&state, 1, JobState::Succeeded).await.unwrap();
+        state.close().await;
+    }
+    let good = std::fs::read(&path).unwrap();
+    let mut damages = vec![b"nonsense".to_vec(), vec![0; good.len()], good[..good.len() / 2].to_vec()];
+    damages.extend([0, 12, 70, 130].map(|at| [&good[..at], &[0xff; 32], &good[at + 32..]].concat()));
+    damages.push([&good[..4096], &vec![0xff; good.len() - 4096][..]].concat());
+    for (n, damaged) in damages.into_iter().enumerate() {
+        std::fs::write(&path, damaged).unwrap();
+        match State::open(folder.path(), 10, at(0)) {
+            // Not every byte of it is used.
+            Ok((state, _)) => {
+                assert!(n > 2, "damage {n} is not seen");
+                state.close().await;
+            }
+            Err(error) => {
+                let said = error.to_string();
+                assert!(matches!(error, StateError::Damaged { .. }), "damage {n}: {said}");
+                assert!(said.contains("state.redb is damaged") && said.contains("move it away"), "{said}");
+            }
+        }
+    }
+    std::fs::remove_file(path).unwrap();
+    State::open(folder.path(), 10, at(0)).unwrap();
+}
+
+#[tokio::test]
 async fn an_ended_job_is_never_written_over() {
     let folder = tempfile::tempdir().unwrap();
     let (state, _) = State::open(folder.path(), 10, at(0)).unwrap();
