@@ -14,7 +14,8 @@ use cloudstic_engine::store::StoreErrorKind;
 use cloudstic_proto::v1;
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, open};
+use super::Engine;
+use crate::config::RepositoryConfig;
 use crate::failure::Failure;
 use crate::supervisor::{JobContext, JobError, JobId, LogLevel};
 
@@ -102,26 +103,30 @@ impl Engine {
             Some(wait) => Duration::try_from(*wait).unwrap_or_default(),
             None => configured.lock_wait,
         };
-        locks(configured, repository).acquire_with(*kind, operation, wait).await
+        self.locks(name, configured, repository).acquire_with(*kind, operation, wait).await
     }
 
     /// All locks of a repository.
     pub(super) async fn locks_of(&self, name: &str) -> Result<Vec<v1::Lock>, Failure> {
         let repository = self.open.get(name).await?;
-        let found = locks(self.open.configured(name)?, &repository).list().await?;
+        let found = self.locks(name, self.open.configured(name)?, &repository).list().await?;
         Ok(found.into_iter().map(|lock| self.described(lock)).collect())
     }
 
     /// Removes them all.
     pub(super) async fn break_locks_of(&self, name: &str) -> Result<Vec<v1::Lock>, Failure> {
         let repository = self.open.get(name).await?;
-        let broken = locks(self.open.configured(name)?, &repository).break_all().await?;
+        let broken = self.locks(name, self.open.configured(name)?, &repository).break_all().await?;
         for FoundLock { key, lock, .. } in &broken {
             let holder = lock.as_ref().map(|lock| lock.holder.as_str());
             let operation = lock.as_ref().map(|lock| lock.operation.as_str());
             tracing::warn!(repository = name, key, holder, operation, "a repository lock was broken");
         }
         Ok(broken.into_iter().map(|lock| self.described(lock)).collect())
+    }
+
+    fn locks(&self, name: &str, configured: &RepositoryConfig, repository: &Arc<Repository>) -> Locks {
+        Locks::new(self.open.store(name, configured), repository.sealer().clone())
     }
 
     fn described(&self, FoundLock { key, kind, lock, standing }: FoundLock) -> v1::Lock {
@@ -142,10 +147,6 @@ impl Engine {
             expires_at: lock.expires_at,
         }
     }
-}
-
-fn locks(repository: &crate::config::RepositoryConfig, open: &Arc<Repository>) -> Locks {
-    Locks::new(open::store(repository), open.sealer().clone())
 }
 
 /// Whether this is how a store fails that can be read and not written.

@@ -80,7 +80,8 @@ impl Meter {
 
     /// The bytes that were sent so far.
     pub fn sent(&self) -> u64 {
-        self.count(StoreOperation::Put).bytes + self.count(StoreOperation::PutIfAbsent).bytes
+        let puts = [StoreOperation::Put, StoreOperation::PutIfAbsent, StoreOperation::PutIfUnchanged];
+        puts.into_iter().map(|operation| self.count(operation).bytes).sum()
     }
 
     /// The bytes that were received so far.
@@ -158,7 +159,7 @@ impl ObjectStore for MeteredStore {
 
     async fn get_versioned(&self, key: &str) -> StoreResult<(Bytes, Version)> {
         self.meter.add(StoreOperation::Get, 0);
-        self.inner.get_versioned(key).await.inspect(|(bytes, _)| self.meter.received(StoreOperation::Get, bytes))
+        self.inner.get_versioned(key).await.inspect(|(bytes, _)| self.meter.add_received(StoreOperation::Get, bytes))
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> StoreResult<Bytes> {

@@ -35,11 +35,14 @@ pub(crate) async fn prune(repository: Arc<Repository>, lease: LeaseWatch) -> Res
     let packs: Vec<String> =
         repository.store().list("packs/").map_ok(|pack| pack.key).try_collect().await.map_err(Wrapped)?;
     let snapshots = repository.snapshots().await.map_err(Wrapped)?;
+    if !snapshots.unreadable.is_empty() {
+        return Err(PruneError::Other(anyhow::anyhow!("snapshots that cannot be read: {:?}", snapshots.unreadable)));
+    }
     let reader = repository.reader().await.map_err(Wrapped)?;
     let marking = tokio::task::spawn_blocking(move || {
         let mut needed = HashSet::new();
         let mut seen = HashSet::new();
-        for root in snapshots.iter().filter_map(|snapshot| snapshot.root) {
+        for root in snapshots.readable.iter().filter_map(|snapshot| snapshot.root) {
             mark(&reader, root, &mut seen, &mut needed)?;
         }
         anyhow::Ok(needed)

@@ -44,6 +44,10 @@ impl Plain {
 
 #[async_trait]
 impl ObjectStore for Plain {
+    async fn create_root(&self) -> StoreResult<()> {
+        self.0.create_root().await
+    }
+
     async fn put(&self, key: &str, bytes: Bytes) -> StoreResult<()> {
         self.delay().await;
         self.0.put(key, bytes).await
