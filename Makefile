@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 # Where cargo puts the programs of this profile.
 BUILT = $(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: help build install quickstart test model lint fmt bench
+.PHONY: help build install quickstart test model stress lint fmt bench
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,12 @@ test: .venv/ready ## Install what the tests need, and run them all
 model: ## Check the lock protocol's larger state spaces, which take minutes
 	@scripts/needs.sh cc
 	$(CARGO) test --locked -p cloudstic-engine --lib lock::model -- --ignored --nocapture --test-threads 1
+
+stress: .venv/ready ## Torment 16 processes on one repository for a minute, on two kinds of store (STRESS=options)
+	@scripts/needs.sh cc
+	$(CARGO) build --locked -p cloudstic-stress
+	$(or $(CARGO_TARGET_DIR),target)/debug/stress --store local $(STRESS)
+	$(or $(CARGO_TARGET_DIR),target)/debug/stress --store plain $(STRESS)
 
 lint: ## Formatting, clippy, and licences where cargo-deny is installed
 	$(CARGO) fmt --all --check

@@ -12,6 +12,8 @@ use crate::access::Access;
 use crate::api::{self, Services, Socket, SocketError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::http::{self, HttpError};
+use crate::metrics::Metrics;
 use crate::operations::{Engine, Queries};
 use crate::state::{State, StateError};
 use crate::supervisor::{JobRunner, Limits, Supervisor, TaskKind, Tasks};
@@ -28,6 +30,9 @@ pub enum DaemonError {
     /// The socket.
     #[error(transparent)]
     Socket(#[from] SocketError),
+    /// The address for metrics.
+    #[error(transparent)]
+    Http(#[from] HttpError),
     /// A part that it cannot do without.
     #[error("the daemon cannot go on: {0}")]
     Fault(String),
@@ -48,8 +53,10 @@ pub struct Daemon {
 /// Runs the daemon with the engine until `stop` is ready.
 pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), DaemonError> {
     let (config, tasks, token) = (Arc::new(config), Tasks::default(), CancellationToken::new());
-    let engine = Arc::new(Engine::new(config.clone(), tasks.clone(), token.clone()));
-    let parts = Parts { runner: engine.clone(), queries: engine, clock: Arc::new(SystemClock), tasks, stop: token };
+    let metrics = Arc::new(Metrics::new(config.repositories.keys()));
+    let engine = Arc::new(Engine::new(config.clone(), metrics.clone(), tasks.clone(), token.clone()));
+    let (runner, clock) = (engine.clone(), Arc::new(SystemClock));
+    let parts = Parts { runner, queries: engine, metrics, clock, tasks, stop: token };
     Daemon::start(config, parts).await?.run_until(stop).await
 }
 
@@ -59,6 +66,8 @@ pub struct Parts {
     pub runner: Arc<dyn JobRunner>,
     /// Answers questions.
     pub queries: Arc<dyn Queries>,
+    /// Tells how it goes.
+    pub metrics: Arc<Metrics>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Has the tasks.
@@ -70,7 +79,7 @@ pub struct Parts {
 impl Daemon {
     /// Takes the state folder, ends what an earlier daemon left, and listens.
     pub async fn start(config: Arc<Config>, parts: Parts) -> Result<Self, DaemonError> {
-        let Parts { runner, queries, clock, tasks, stop } = parts;
+        let Parts { runner, queries, metrics, clock, tasks, stop } = parts;
         let settings = &config.daemon;
         let started_at = clock.now();
         let (state, recovered) = State::open(&settings.state_dir, settings.keep_jobs, started_at)?;
@@ -79,6 +88,10 @@ impl Daemon {
         }
         // Before the supervisor: if the address is taken, nothing has begun.
         let (socket, listener) = Socket::listen(&settings.socket, settings.socket_group).await?;
+        let for_metrics = match config.http.listen {
+            Some(address) => Some(http::listen(address).await?),
+            None => None,
+        };
         let repositories = config.repositories.iter();
         let limits = Limits {
             jobs: settings.max_running_jobs,
@@ -93,6 +106,9 @@ impl Daemon {
             started_at,
         };
         tasks.spawn(TaskKind::Api, api::serve(listener, services, api::by_socket, stop.clone()));
+        if let Some(listener) = for_metrics {
+            tasks.spawn(TaskKind::Http, http::serve(listener, metrics, stop.clone()));
+        }
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             socket = %settings.socket.display(),
@@ -148,7 +164,8 @@ mod tests {
         let (runner, starts) = fake_runner(true);
         let (queries, ..) = fake_queries();
         let (tasks, stop) = (Tasks::default(), CancellationToken::new());
-        let parts = Parts { runner, queries, clock: Arc::new(SteppingClock::default()), tasks, stop };
+        let (metrics, clock) = (Arc::new(Metrics::new(config.repositories.keys())), Arc::new(SteppingClock::default()));
+        let parts = Parts { runner, queries, metrics, clock, tasks, stop };
         (Daemon::start(Arc::new(config), parts).await.unwrap(), starts)
     }
 

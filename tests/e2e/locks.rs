@@ -1,6 +1,8 @@
 //! Locks that others hold on a repository: who is refused and told what, and who may remove them.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 
 use chrono::{TimeDelta, Utc};
@@ -143,4 +145,46 @@ fn a_repository_that_cannot_be_written_still_restores() {
     let job = daemon.ctl(&["--json", "job", "list", "--limit", "1"]).ok().json()["jobs"][0]["id"].clone();
     daemon.ctl(&["job", "logs", job.as_str().unwrap()]).ok().shows(&["without a lock"]);
     daemon.ctl(&["backup", "tree"]).expect(1);
+}
+
+#[test]
+fn refused_locks_and_the_clock_of_the_store_are_counted() {
+    let mut site = site();
+    let port = site.metrics();
+    let daemon = site.start();
+    daemon.ctl(&["init", "main"]).ok();
+    prune_elsewhere(&site, TimeDelta::hours(1));
+    daemon.ctl(&["backup", "tree"]).expect(11);
+    daemon.ctl(&["break-lock", "main"]).ok();
+    backup(&daemon, &["tree"], 0);
+
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    for line in [
+        "cloudstic_lock_acquire_failures_total{repository=\"main\",reason=\"LOCKED\"} 1",
+        "cloudstic_lock_wait_seconds_count{repository=\"main\"} 1",
+        "cloudstic_lock_held{repository=\"main\",mode=\"shared\"} 0",
+        "cloudstic_store_clock_skew_seconds{repository=\"main\"} ",
+    ] {
+        assert!(answer.contains(line), "{line} is not in\n{answer}");
+    }
+}
+
+#[test]
+fn the_lock_of_a_killed_daemon_is_known_to_be_dead() {
+    let site = site();
+    let daemon = site.start();
+    daemon.ctl(&["init", "main"]).ok();
+    running_backup(&daemon, &["endless"]);
+    let folder = site.path("repository/index/lock.shared");
+    assert!(poll(|| fs::read_dir(&folder).ok()?.next().map(|_| ())).is_some(), "{}", daemon.log());
+    daemon.kill();
+
+    let daemon = site.start();
+    daemon.ctl(&["lock", "list", "main"]).ok().shows(&["backup", "stale: its process on this host is gone"]);
+    daemon.ctl(&["break-lock", "main"]).ok().shows(&["operation: backup", "shared: yes"]);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
 }

@@ -76,6 +76,14 @@ impl Site {
         self
     }
 
+    /// Lets the daemon serve metrics, and gives the port.
+    pub fn metrics(&mut self) -> u16 {
+        // Free a moment ago; the daemon says so if it is not any more.
+        let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let _ = write!(self.config, "\n[http]\nlisten = \"127.0.0.1:{port}\"\n");
+        port
+    }
+
     /// Configures a profile; `more` are further lines of TOML.
     pub fn profile(&mut self, name: &str, repository: &str, source: &Path, more: &str) -> &mut Self {
         let source = quoted(source);

@@ -15,6 +15,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub struct Config {
     pub daemon: DaemonConfig,
     /// `[access]`
     pub access: AccessConfig,
+    /// `[http]`
+    pub http: HttpConfig,
     /// `[repositories.NAME]`
     pub repositories: BTreeMap<String, RepositoryConfig>,
     /// `[profiles.NAME]`
@@ -82,6 +85,13 @@ pub struct AccessConfig {
     pub users: BTreeSet<u32>,
     /// By number.
     pub groups: BTreeSet<u32>,
+}
+
+/// `[http]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// Where metrics are served; nowhere if `None`.
+    pub listen: Option<SocketAddr>,
 }
 
 /// `[repositories.NAME]`

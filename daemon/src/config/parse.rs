@@ -8,7 +8,7 @@ use cloudstic_engine::source::SourceError;
 use cloudstic_engine::source::local::{LocalOptions, check_mark, check_pattern, excludes_folder};
 
 use super::reader::{At, Problem, Reader, Section};
-use super::values::{Level, Period};
+use super::values::{Address, Level, Period};
 use super::*;
 
 pub(super) fn parse(path: &Path, text: &str, accounts: &Accounts) -> Result<Config, Vec<Problem>> {
@@ -26,6 +26,7 @@ pub(super) fn read(reader: &Reader<'_>, path: &Path, accounts: &Accounts) -> Opt
     let mut root = reader.root()?;
     let daemon = root.section("daemon");
     let access = root.section("access");
+    let http = root.section("http");
     let repositories = root.named_sections("repositories");
     let profiles = root.named_sections("profiles");
     root.finish();
@@ -35,6 +36,7 @@ pub(super) fn read(reader: &Reader<'_>, path: &Path, accounts: &Accounts) -> Opt
         path: path.to_owned(),
         daemon: read_daemon(reader, daemon, accounts),
         access: access.map(|section| read_access(reader, section, accounts)).unwrap_or_default(),
+        http: http.map(read_http).unwrap_or_default(),
         profiles: read_profiles(reader, profiles, &repositories),
         repositories: repositories.into_iter().filter_map(|(name, it)| Some((name, it?))).collect(),
     })
@@ -109,6 +111,12 @@ fn read_access(reader: &Reader<'_>, mut section: Section<'_, '_>, accounts: &Acc
         users: users.iter().filter_map(user_number).collect(),
         groups: groups.iter().filter_map(|group| group_number(reader, group, accounts)).collect(),
     }
+}
+
+fn read_http(mut section: Section<'_, '_>) -> HttpConfig {
+    let listen = section.parsed::<Address>("listen").map(|address| address.value.0);
+    section.finish();
+    HttpConfig { listen }
 }
 
 /// Each name that is in the file, with `None` where what it says is wrong: a profile that names it is not to blame.

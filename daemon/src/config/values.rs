@@ -1,6 +1,7 @@
 //! The values of the file that are more than texts and numbers.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -53,6 +54,18 @@ impl FromStr for Period {
 
     fn from_str(text: &str) -> Result<Self, Choice> {
         humantime::parse_duration(text).map(Self).map_err(|_| Choice("not a duration: write \"30s\" or \"2m\""))
+    }
+}
+
+pub(super) struct Address(pub(super) SocketAddr);
+
+impl FromStr for Address {
+    type Err = Choice;
+
+    fn from_str(text: &str) -> Result<Self, Choice> {
+        text.parse()
+            .map(Self)
+            .map_err(|_| Choice("not an address with a port: write \"127.0.0.1:9797\" or \"[::1]:9797\""))
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cloudstic_engine::lock::{FoundLock, Kind, Lease, LeaseWatch, LockError, LockLost, Locks, Standing};
+use cloudstic_engine::lock::{FoundLock, Kind, Lease, LeaseWatch, LockError, LockLost, Locks, LostReason, Standing};
 use cloudstic_engine::progress::Phase;
 use cloudstic_engine::repository::Repository;
 use cloudstic_engine::store::StoreErrorKind;
@@ -73,8 +73,9 @@ impl Engine {
         E: Into<Failure> + From<LockLost>,
         F: Future<Output = Result<T, E>>,
     {
-        let Wanted { name, repository, only_reads, .. } = wanted;
+        let Wanted { name, repository, kind, only_reads, .. } = wanted;
         context.progress.phase(Phase::Locking);
+        let begun = tokio::time::Instant::now();
         let taken = tokio::select! {
             biased;
             () = context.cancel.cancelled() => return Err(JobError::Cancelled),
@@ -82,15 +83,26 @@ impl Engine {
         };
         let done = match taken {
             Ok(lease) => {
+                self.metrics.lock_taken(name, kind, begun.elapsed());
                 let _entry = self.held.insert(&lease, context.id);
-                lease.during(&context.cancel, work).await
+                let watch = lease.watch();
+                let done = lease.during(&context.cancel, work).await;
+                self.metrics.lock_given_back(name, kind);
+                if watch.reason().is_some_and(|lost| !matches!(lost.reason, LostReason::Released)) {
+                    self.metrics.lock_lost(name);
+                }
+                done
             }
             Err(LockError::Store(error)) if only_reads && is_read_only(error.kind) => {
                 let without = format!("goes on without a lock, so a prune may interfere: {error}");
                 context.log.add(LogLevel::Warning, without);
                 work(LeaseWatch::not_needed(), context.cancel.clone()).await
             }
-            Err(refused) => return self.judged(name, repository, Err(refused)),
+            Err(refused) => {
+                let failure = Failure::from(refused);
+                self.metrics.lock_refused(name, failure.reason);
+                return self.judged(name, repository, Err(failure));
+            }
         };
         self.judged(name, repository, done)
     }
@@ -103,7 +115,12 @@ impl Engine {
             Some(wait) => Duration::try_from(*wait).unwrap_or_default(),
             None => configured.lock_wait,
         };
-        self.locks(name, configured, repository).acquire_with(*kind, operation, wait).await
+        let locks = self.locks(name, configured, repository);
+        let taken = locks.acquire_with(*kind, operation, wait).await;
+        if let Some(skew) = locks.skew() {
+            self.metrics.clock_skew(name, skew.as_seconds_f64());
+        }
+        taken
     }
 
     /// All locks of a repository.

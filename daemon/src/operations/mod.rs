@@ -24,6 +24,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::metrics::Metrics;
 use crate::supervisor::Tasks;
 use leases::Held;
 use open::OpenRepositories;
@@ -73,19 +74,21 @@ pub struct Engine {
     held: Held,
     cache_path: PathBuf,
     cache: OnceCell<Option<Arc<StatCache>>>,
+    metrics: Arc<Metrics>,
     tasks: Tasks,
     stop: CancellationToken,
 }
 
 impl Engine {
     /// Opens nothing yet. Queries end when `stop` is cancelled.
-    pub fn new(config: Arc<Config>, tasks: Tasks, stop: CancellationToken) -> Self {
+    pub fn new(config: Arc<Config>, metrics: Arc<Metrics>, tasks: Tasks, stop: CancellationToken) -> Self {
         Self {
-            open: OpenRepositories::new(config.clone()),
+            open: OpenRepositories::new(config.clone(), metrics.clone()),
             held: Held::default(),
             cache_path: config.daemon.state_dir.join("cache.redb"),
             cache: OnceCell::new(),
             config,
+            metrics,
             tasks,
             stop,
         }

@@ -13,20 +13,22 @@ use tokio::sync::OnceCell;
 
 use crate::config::{Config, CredentialKind, RepositoryConfig, StoreLocation};
 use crate::failure::Failure;
+use crate::metrics::Metrics;
 
 /// The repositories that are open, by name.
 #[derive(Debug)]
 pub(super) struct OpenRepositories {
     config: Arc<Config>,
     open: Shared<Repository>,
+    metrics: Arc<Metrics>,
     /// What was asked of the store of each configured one, since the daemon started.
     meters: HashMap<String, Arc<Meter>>,
 }
 
 impl OpenRepositories {
-    pub(super) fn new(config: Arc<Config>) -> Self {
+    pub(super) fn new(config: Arc<Config>, metrics: Arc<Metrics>) -> Self {
         let meters = config.repositories.keys().map(|name| (name.clone(), Arc::default())).collect();
-        Self { config, open: Shared::default(), meters }
+        Self { config, open: Shared::default(), metrics, meters }
     }
 
     /// The repository of that name. One that was opened before proves first that it is still what lies there, so that
@@ -44,7 +46,8 @@ impl OpenRepositories {
         }
         let opening = async {
             let credentials = credentials(name, repository).await?;
-            Ok::<_, Failure>(Repository::open(self.store(name, repository), credentials).await?)
+            let opened = Repository::open(self.store(name, repository), credentials).await?;
+            Ok::<_, Failure>(opened.counting_heals(self.metrics.heals(name)))
         };
         self.open.get(name, opening).await
     }
@@ -142,7 +145,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let text = format!("[repositories.main]\nstore = \"local:{}\"", folder.path().display());
         let config = Arc::new(Config::parse("test.toml".as_ref(), &text, &Accounts::default()).unwrap());
-        let open = OpenRepositories::new(config);
+        let open = OpenRepositories::new(config, Arc::new(Metrics::new([].into_iter())));
         let store = open.store("main", open.configured("main").unwrap());
         Repository::init(store, InitOptions::default()).await.unwrap();
         let before = open.meter("main").unwrap().requests();

@@ -18,6 +18,8 @@ pub enum TaskKind {
     Supervisor,
     /// The API's server.
     Api,
+    /// What serves metrics.
+    Http,
     /// One job.
     Job,
     /// Reads something for a caller of the API.

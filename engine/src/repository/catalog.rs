@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use super::commit::TRIES;
@@ -56,6 +57,10 @@ impl Repository {
             heal(&*self.store, &self.sealer, Arc::clone(&loaded.catalog)).await?;
         let differs = loaded.differs || recovered + dropped > 0;
         let lost = loaded.lost || dropped > 0;
+        // Packs that are new are those of backups that have not written their catalog yet.
+        if dropped > 0 {
+            self.note_heal(recovered, dropped);
+        }
         *slot = Some(LoadedCatalog { version: loaded.version, catalog: Arc::clone(&catalog), differs, lost });
         Ok((catalog, lost))
     }
@@ -86,10 +91,22 @@ impl Repository {
             if recovered + dropped == 0 {
                 break;
             }
+            self.note_heal(recovered, dropped);
             next = LoadedCatalog { catalog, ..current };
             added = Vec::new();
         }
         Ok(())
+    }
+
+    /// Another writer has undone what the catalog said, or packs that it names are gone.
+    fn note_heal(&self, recovered: usize, dropped: usize) {
+        tracing::warn!(
+            recovered,
+            dropped,
+            store = self.store.describe(),
+            "the pack catalog was healed from the footers of the packs"
+        );
+        self.heals.fetch_add(1, Ordering::Relaxed);
     }
 
     async fn write_catalog(
@@ -147,8 +164,9 @@ impl Repository {
         }
         if let Some(problem) = &damage {
             self.note_damage(CATALOG_KEY, format!("{problem}; it was rebuilt from the footers of the packs"));
+            self.heals.fetch_add(1, Ordering::Relaxed);
         } else if recovered + dropped > 0 {
-            tracing::warn!(recovered, dropped, "the pack catalog was healed from the footers of the packs");
+            self.note_heal(recovered, dropped);
         }
         let differs = damage.is_some() || recovered + dropped > 0;
         Ok(LoadedCatalog { version, catalog, differs, lost: dropped > 0 })

@@ -18,6 +18,7 @@ mod snapshots;
 mod writer;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 pub use commit::NewSnapshot;
@@ -53,9 +54,17 @@ pub struct Repository {
     proven: Mutex<HashMap<ObjectRef, SnapshotEntry>>,
     /// Indexes that were found damaged, and how.
     damage: Mutex<BTreeMap<String, String>>,
+    /// How often the catalog was put right.
+    heals: Arc<AtomicU64>,
 }
 
 impl Repository {
+    /// Counts in `heals` how often the catalog has to be put right from the footers of the packs.
+    pub fn counting_heals(mut self, heals: Arc<AtomicU64>) -> Self {
+        self.heals = heals;
+        self
+    }
+
     /// The store it lies on.
     pub fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store

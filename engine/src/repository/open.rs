@@ -36,6 +36,7 @@ impl Repository {
             commits: tokio::sync::Mutex::default(),
             proven: Mutex::default(),
             damage: Mutex::default(),
+            heals: Arc::default(),
         })
     }
 }

@@ -11,7 +11,7 @@ use cloudstic_engine::source::local::{LocalOptions, LocalSource};
 use cloudstic_engine::store::LocalStore;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Bench, open, platform_key};
+use crate::support::{Bench, open, platform_key, restore};
 
 /// Backs up a folder of its own through each of the repositories at the same time.
 async fn race(bench: &Bench, repositories: &[Arc<Repository>], round: usize) {
@@ -47,21 +47,35 @@ async fn concurrent_backups_of_one_process_lose_nothing_in_the_catalog_and_share
     oracle::oracle(seen_by_the_cli).ok();
 }
 
+/// What one process knows of the repository another one does not: each has opened it for itself.
 #[tokio::test(flavor = "multi_thread")]
-async fn concurrent_backups_of_several_processes_lose_nothing_in_the_catalog() {
+async fn eight_processes_that_back_up_at_the_same_time_fifty_times_lose_nothing() {
+    const PROCESSES: usize = 8;
+    const ROUNDS: usize = 50;
     let bench = Bench::new(vec![platform_key()]).await;
     let mut several = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..PROCESSES {
         several.push(open(&bench.repository_path(), vec![platform_key()]).await);
     }
-    for round in 0..5 {
+    for round in 0..ROUNDS {
         race(&bench, &several, round).await;
     }
-    assert_eq!(bench.repository.snapshots().await.unwrap().readable.len(), 20);
     let path = bench.repository_path();
     let seen_by_the_cli =
         ["verify", path.to_str().unwrap(), "--no-footers", "--platform-key", crate::support::PLATFORM_KEY];
     oracle::oracle(seen_by_the_cli).ok();
+
+    let fresh = open(&bench.repository_path(), vec![platform_key()]).await;
+    let mut found = BTreeSet::new();
+    for snapshot in fresh.snapshots().await.unwrap().readable {
+        let target = bench.folder.path().join("restored");
+        let report = restore(&fresh, &snapshot.reference.hash.to_string(), &target).await.unwrap();
+        assert_eq!(report.warning_count, 0, "{:?}", report.warnings);
+        found.insert(std::fs::read_to_string(target.join("file")).unwrap());
+        std::fs::remove_dir_all(target).unwrap();
+    }
+    let all = (0..ROUNDS).flat_map(|round| (0..PROCESSES).map(move |n| format!("round {round} of {n}")));
+    assert_eq!(found, all.collect());
 }
 
 fn rewrite(bench: &Bench, key: &str, change: impl Fn(String) -> String) {

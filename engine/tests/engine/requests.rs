@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use cloudstic_engine::progress::Silent;
 use cloudstic_engine::lock::LeaseWatch;
+use cloudstic_engine::progress::Silent;
 use cloudstic_engine::repository::Repository;
 use cloudstic_engine::restore::{ArchiveRequest, archive};
 use cloudstic_engine::store::{LocalStore, Meter, MeteredStore, StoreOperation};

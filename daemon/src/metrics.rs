@@ -1,0 +1,208 @@
+//! What Prometheus can learn of the daemon.
+//!
+//! The one invariant: a scrape touches no store. Every value is kept here when it changes, and every family is there from
+//! the start, with a zero for each configured repository.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use cloudstic_engine::lock::Kind;
+use cloudstic_proto::Reason;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+/// What [`Metrics::text`] is: the exposition format of OpenMetrics.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Of {
+    repository: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Mode {
+    repository: String,
+    mode: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Refused {
+    repository: String,
+    reason: &'static str,
+}
+
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// All metrics.
+pub struct Metrics {
+    registry: Registry,
+    lock_held: Family<Mode, Gauge>,
+    lock_wait: Family<Of, Histogram, fn() -> Histogram>,
+    lock_acquire_failures: Family<Refused, Counter>,
+    lock_lost: Family<Of, Counter>,
+    clock_skew: Family<Of, Seconds>,
+    catalog_heals: Family<Of, Counter>,
+    heals: Vec<(Of, Arc<AtomicU64>)>,
+}
+
+impl Metrics {
+    /// Zeros for these repositories.
+    pub fn new<'a>(repositories: impl Iterator<Item = &'a String>) -> Self {
+        let mut registry = Registry::with_prefix("cloudstic");
+        registry.register("build", "This program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        let waits = || Histogram::new(exponential_buckets(0.01, 4.0, 10));
+        let mut metrics = Self {
+            lock_held: Family::default(),
+            lock_wait: Family::new_with_constructor(waits),
+            lock_acquire_failures: Family::default(),
+            lock_lost: Family::default(),
+            clock_skew: Family::default(),
+            catalog_heals: Family::default(),
+            heals: Vec::new(),
+            registry,
+        };
+        metrics.register();
+        for name in repositories {
+            let of = Of { repository: name.clone() };
+            for kind in [Kind::Shared, Kind::Exclusive] {
+                drop(metrics.lock_held.get_or_create(&mode(name, kind)));
+            }
+            for reason in [Reason::Locked, Reason::StoreFailed, Reason::StoreFull] {
+                drop(metrics.lock_acquire_failures.get_or_create(&refused(name, reason)));
+            }
+            drop(metrics.lock_wait.get_or_create(&of));
+            drop(metrics.lock_lost.get_or_create(&of));
+            drop(metrics.clock_skew.get_or_create(&of));
+            drop(metrics.catalog_heals.get_or_create(&of));
+            metrics.heals.push((of, Arc::default()));
+        }
+        metrics
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("lock_held", "Repository locks that jobs of this daemon hold", self.lock_held.clone());
+        let help = "How long jobs waited for a repository lock that they got";
+        registry.register_with_unit("lock_wait", help, Unit::Seconds, self.lock_wait.clone());
+        let help = "Repository locks that jobs did not get";
+        registry.register("lock_acquire_failures", help, self.lock_acquire_failures.clone());
+        registry.register(
+            "lock_lost",
+            "Repository locks that were lost before their job had ended",
+            self.lock_lost.clone(),
+        );
+        let help = "How far the store's clock is ahead of this host's, where it tells";
+        registry.register_with_unit("store_clock_skew", help, Unit::Seconds, self.clock_skew.clone());
+        let help = "How often a pack catalog was put right from the footers of the packs";
+        registry.register("catalog_heals", help, self.catalog_heals.clone());
+    }
+
+    /// A job has taken a lock, after waiting for so long.
+    pub fn lock_taken(&self, repository: &str, kind: Kind, waited: Duration) {
+        self.lock_held.get_or_create(&mode(repository, kind)).inc();
+        self.lock_wait.get_or_create(&of(repository)).observe(waited.as_secs_f64());
+    }
+
+    /// A job's lock is not held any more.
+    pub fn lock_given_back(&self, repository: &str, kind: Kind) {
+        self.lock_held.get_or_create(&mode(repository, kind)).dec();
+    }
+
+    /// A job's lock was lost.
+    pub fn lock_lost(&self, repository: &str) {
+        self.lock_lost.get_or_create(&of(repository)).inc();
+    }
+
+    /// A job did not get its lock.
+    pub fn lock_refused(&self, repository: &str, reason: Reason) {
+        self.lock_acquire_failures.get_or_create(&refused(repository, reason)).inc();
+    }
+
+    /// The store has told its time.
+    pub fn clock_skew(&self, repository: &str, seconds: f64) {
+        self.clock_skew.get_or_create(&of(repository)).set(seconds);
+    }
+
+    /// What counts how often the catalog of a repository is healed.
+    pub fn heals(&self, repository: &str) -> Arc<AtomicU64> {
+        let known = self.heals.iter().find(|(of, _)| of.repository == repository);
+        known.map(|(_, heals)| Arc::clone(heals)).unwrap_or_default()
+    }
+
+    /// All of them, as [`CONTENT_TYPE`].
+    pub fn text(&self) -> Result<String, fmt::Error> {
+        for (of, heals) in &self.heals {
+            self.catalog_heals.get_or_create(of).inner().store(heals.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+fn of(repository: &str) -> Of {
+    Of { repository: repository.to_owned() }
+}
+
+fn mode(repository: &str, kind: Kind) -> Mode {
+    let mode = match kind {
+        Kind::Shared => "shared",
+        Kind::Exclusive => "exclusive",
+    };
+    Mode { repository: repository.to_owned(), mode }
+}
+
+fn refused(repository: &str, reason: Reason) -> Refused {
+    Refused { repository: repository.to_owned(), reason: reason.as_str() }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_family_is_there_from_the_start_and_moves() {
+        let metrics = Metrics::new([&"main".to_owned()].into_iter());
+        let text = metrics.text().unwrap();
+        for zero in [
+            "cloudstic_lock_held{repository=\"main\",mode=\"exclusive\"} 0",
+            "cloudstic_lock_acquire_failures_total{repository=\"main\",reason=\"LOCKED\"} 0",
+            "cloudstic_lock_lost_total{repository=\"main\"} 0",
+            "cloudstic_lock_wait_seconds_count{repository=\"main\"} 0",
+            "cloudstic_store_clock_skew_seconds{repository=\"main\"} 0.0",
+            "cloudstic_catalog_heals_total{repository=\"main\"} 0",
+            "cloudstic_build_info{version=\"",
+        ] {
+            assert!(text.contains(zero), "{zero} is not in\n{text}");
+        }
+        metrics.lock_taken("main", Kind::Shared, Duration::from_secs(1));
+        metrics.lock_refused("main", Reason::Locked);
+        metrics.clock_skew("main", -12.5);
+        metrics.heals("main").fetch_add(2, Ordering::Relaxed);
+        let text = metrics.text().unwrap();
+        for moved in [
+            "cloudstic_lock_held{repository=\"main\",mode=\"shared\"} 1",
+            "cloudstic_lock_acquire_failures_total{repository=\"main\",reason=\"LOCKED\"} 1",
+            "cloudstic_lock_wait_seconds_count{repository=\"main\"} 1",
+            "cloudstic_store_clock_skew_seconds{repository=\"main\"} -12.5",
+            "cloudstic_catalog_heals_total{repository=\"main\"} 2",
+        ] {
+            assert!(text.contains(moved), "{moved} is not in\n{text}");
+        }
+    }
+}
