@@ -38,6 +38,7 @@ stress: .venv/ready ## Torment 16 processes on one repository for a minute, on t
 	$(CARGO) build --locked -p cloudstic-stress
 	$(or $(CARGO_TARGET_DIR),target)/debug/stress --store local $(STRESS)
 	$(or $(CARGO_TARGET_DIR),target)/debug/stress --store plain $(STRESS)
+	! $(or $(CARGO_TARGET_DIR),target)/debug/stress --without-locks --seconds 10 >/dev/null
 
 lint: ## Formatting, clippy, and licences where cargo-deny is installed
 	$(CARGO) fmt --all --check

@@ -117,6 +117,7 @@ mod tests {
     fn a_failed_job_ends_with_its_reason() {
         assert_eq!(Exit::of_job(&job(JobState::Failed, Some(Reason::Locked))), Exit::Locked);
         assert_eq!(Exit::of_job(&job(JobState::Failed, Some(Reason::NoCredential))), Exit::Credential);
+        assert_eq!(Exit::of_job(&job(JobState::Failed, Some(Reason::LockLost))), Exit::Failure);
         assert_eq!(Exit::of_job(&job(JobState::Failed, None)), Exit::Failure);
     }
 

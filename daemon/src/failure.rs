@@ -228,7 +228,22 @@ impl From<tree::Cancelled> for Failure {
 
 #[cfg(test)]
 mod tests {
+    use cloudstic_engine::lock::LostReason;
+
     use super::*;
+
+    #[test]
+    fn a_lost_lock_is_told_from_one_that_was_not_had() {
+        let lost = LockLost { operation: "backup".to_owned(), reason: LostReason::Gone };
+        for failure in [
+            Failure::from(lost.clone()),
+            Failure::from(BackupError::LockLost(lost.clone())),
+            Failure::from(RestoreError::LockLost(lost.clone())),
+            Failure::from(RepositoryError::LockLost(lost)),
+        ] {
+            assert_eq!(failure.reason, Reason::LockLost, "{failure}");
+        }
+    }
 
     #[test]
     fn a_status_carries_the_reason_for_programs() {

@@ -156,21 +156,27 @@ fn refused_locks_and_the_clock_of_the_store_are_counted() {
     prune_elsewhere(&site, TimeDelta::hours(1));
     daemon.ctl(&["backup", "tree"]).expect(11);
     daemon.ctl(&["break-lock", "main"]).ok();
-    backup(&daemon, &["tree"], 0);
-
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    running_backup(&daemon, &["endless"]);
+    let held = "cloudstic_lock_held{repository=\"main\",mode=\"shared\"} 1";
+    let answer = poll(|| Some(scrape(port)).filter(|answer| answer.contains(held)));
+    let answer = answer.unwrap_or_else(|| scrape(port));
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     for line in [
+        held,
         "cloudstic_lock_acquire_failures_total{repository=\"main\",reason=\"LOCKED\"} 1",
         "cloudstic_lock_wait_seconds_count{repository=\"main\"} 1",
-        "cloudstic_lock_held{repository=\"main\",mode=\"shared\"} 0",
         "cloudstic_store_clock_skew_seconds{repository=\"main\"} ",
     ] {
         assert!(answer.contains(line), "{line} is not in\n{answer}");
     }
+}
+
+fn scrape(port: u16) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 #[test]
@@ -187,4 +193,28 @@ fn the_lock_of_a_killed_daemon_is_known_to_be_dead() {
     daemon.ctl(&["lock", "list", "main"]).ok().shows(&["backup", "stale: its process on this host is gone"]);
     daemon.ctl(&["break-lock", "main"]).ok().shows(&["operation: backup", "shared: yes"]);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+}
+
+#[test]
+fn a_daemon_that_stops_leaves_no_lock_and_no_job_that_waits_for_one() {
+    let mut site = Site::new();
+    let (store, source) = (site.path("repository"), site.path("source"));
+    tree::plain(&source);
+    site.repository("main", &store, Credential::Password("correct horse"));
+    site.setting("lock_wait = \"1h\"").profile("tree", "main", &source, "");
+    let daemon = site.start();
+    daemon.ctl(&["init", "main"]).ok();
+    let lock = prune_elsewhere(&site, TimeDelta::hours(1));
+    let id = submitted(&daemon, &["backup", "tree"]);
+    let waits = || Some(job_of(&daemon, &id).phase()).filter(|phase| phase == "locking");
+    assert!(poll(waits).is_some(), "{}", daemon.log());
+    let told = || Some(daemon.ctl(&["job", "logs", &id]).ok().text()).filter(|log| log.contains("elsewhere (pid 7)"));
+    assert!(poll(told).is_some(), "the log of the job does not say whom it waits for");
+    assert!(daemon.stop().success());
+
+    let daemon = site.start();
+    assert_eq!(job_of(&daemon, &id).state, "interrupted");
+    fs::remove_file(lock).unwrap();
+    assert_eq!(daemon.ctl(&["--json", "lock", "list", "main"]).ok().json()["locks"], json!([]));
+    backup(&daemon, &["tree"], 0);
 }

@@ -76,6 +76,12 @@ impl Site {
         self
     }
 
+    /// Adds a line to what was configured last.
+    pub fn setting(&mut self, line: &str) -> &mut Self {
+        let _ = writeln!(self.config, "{line}");
+        self
+    }
+
     /// Lets the daemon serve metrics, and gives the port.
     pub fn metrics(&mut self) -> u16 {
         // Free a moment ago; the daemon says so if it is not any more.

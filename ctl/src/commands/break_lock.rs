@@ -10,7 +10,6 @@ use crate::cli::{self, Global};
 use crate::connect::Daemon;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::output::human::NOTHING;
 use crate::output::{Output, json};
 
 pub(crate) async fn run(global: &Global, out: &mut Output, args: cli::BreakLock) -> Result<Exit, Error> {
@@ -35,7 +34,7 @@ pub(crate) async fn run(global: &Global, out: &mut Output, args: cli::BreakLock)
 fn question(alive: &[Lock]) -> String {
     let mut text = String::from("These holders look alive; what they do may be lost to others:\n");
     for lock in alive {
-        let _ = writeln!(text, "  {} by {}", or_nothing(&lock.operation), or_nothing(&lock.holder));
+        let _ = writeln!(text, "  {} by {}", lock::or_nothing(&lock.operation), lock::holder(lock));
     }
     text + "Remove their locks? [y/N]"
 }
@@ -52,18 +51,18 @@ fn confirmed(question: &str, answers: &mut impl BufRead) -> Result<bool, Error> 
 
 fn told(response: &BreakLocksResponse) -> String {
     let mut text = String::new();
-    for lock in &response.removed {
+    for removed in &response.removed {
         let fields = [
-            ("operation", lock.operation.as_str()),
-            ("holder", &lock.holder),
-            ("acquired", &lock.acquired_at),
-            ("expired at", &lock.expires_at),
+            ("operation", removed.operation.as_str()),
+            ("holder", &removed.holder),
+            ("acquired", &removed.acquired_at),
+            ("expired at", &removed.expires_at),
         ];
-        let _ = write!(text, "removed {}:", crate::output::escape::text(&lock.key));
+        let _ = write!(text, "removed {}:", crate::output::escape::text(&removed.key));
         for (name, value) in fields {
-            let _ = write!(text, " {name}: {},", crate::output::escape::text(&or_nothing(value)));
+            let _ = write!(text, " {name}: {},", crate::output::escape::text(&lock::or_nothing(value)));
         }
-        let _ = writeln!(text, " shared: {}", if lock.shared { "yes" } else { "no" });
+        let _ = writeln!(text, " shared: {}", if removed.shared { "yes" } else { "no" });
     }
     for job in &response.cancelled_jobs {
         let _ = writeln!(text, "cancelled job {job}, which held one of them");
@@ -72,10 +71,6 @@ fn told(response: &BreakLocksResponse) -> String {
         text.push_str("No lock found: the repository is not locked.\n");
     }
     text
-}
-
-fn or_nothing(text: &str) -> String {
-    if text.is_empty() { NOTHING } else { text }.to_owned()
 }
 
 #[cfg(test)]

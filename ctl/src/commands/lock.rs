@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use cloudstic_proto::v1::{ListLocksRequest, Lock};
+use prost_types::Timestamp;
 
 use crate::cli::{self, Global};
 use crate::connect::Daemon;
@@ -43,10 +44,10 @@ fn table(locks: &[Lock], now: DateTime<Utc>) -> Table<7> {
     for lock in locks {
         table.row([
             or_nothing(&lock.operation),
-            or_nothing(&lock.holder),
+            holder(lock),
             kind(lock).to_owned(),
             age(lock, now),
-            or_nothing(&lock.expires_at),
+            human::time(moment(&lock.expires_at).as_ref()),
             if lock.stale.is_empty() { "live".to_owned() } else { format!("stale: {}", lock.stale) },
             or_nothing(&lock.job_id),
         ]);
@@ -58,16 +59,25 @@ fn kind(lock: &Lock) -> &'static str {
     if lock.shared { "shared" } else { "exclusive" }
 }
 
-/// How long it has been held, if that can be read.
-fn age(lock: &Lock, now: DateTime<Utc>) -> String {
-    let acquired = DateTime::parse_from_rfc3339(&lock.acquired_at);
-    acquired.map_or_else(
-        |_| NOTHING.to_owned(),
-        |acquired| human::duration((now - acquired.with_timezone(&Utc)).as_seconds_f64().max(0.0)),
-    )
+/// Who holds it; of one that cannot be read its key is all that is known.
+pub(super) fn holder(lock: &Lock) -> String {
+    if lock.holder.is_empty() { format!("{} (cannot be read)", lock.key) } else { lock.holder.clone() }
 }
 
-fn or_nothing(text: &str) -> String {
+/// How long it has been held, if that can be read.
+fn age(lock: &Lock, now: DateTime<Utc>) -> String {
+    let acquired = moment(&lock.acquired_at);
+    let now = Timestamp { seconds: now.timestamp(), nanos: now.timestamp_subsec_nanos() as i32 };
+    human::seconds_between(acquired.as_ref(), Some(&now)).map_or_else(|| NOTHING.to_owned(), human::duration)
+}
+
+/// What other programs wrote may be no time.
+fn moment(text: &str) -> Option<Timestamp> {
+    let moment = DateTime::parse_from_rfc3339(text).ok()?;
+    Some(Timestamp { seconds: moment.timestamp(), nanos: moment.timestamp_subsec_nanos() as i32 })
+}
+
+pub(super) fn or_nothing(text: &str) -> String {
     if text.is_empty() { NOTHING } else { text }.to_owned()
 }
 
@@ -99,10 +109,18 @@ mod tests {
                 .filter(|word| !word.is_empty())
                 .collect::<Vec<_>>()
         };
-        assert_eq!(words(1), ["-", "-", "exclusive", "-", "-", "live", "-"]);
+        assert_eq!(words(1), ["-", "index/lock.exclusive (cannot be read)", "exclusive", "-", "-", "live", "-"]);
         assert_eq!(
             words(2),
-            ["backup", "vm (pid 7)", "shared", "2 min 5 s", "2026-11-21T03:58:55.5Z", "stale: it has expired", "-"]
+            [
+                "backup",
+                "vm (pid 7)",
+                "shared",
+                "2 min 5 s",
+                &human::time(moment("2026-11-21T03:58:55.5Z").as_ref()),
+                "stale: it has expired",
+                "-"
+            ]
         );
     }
 }

@@ -29,6 +29,8 @@ impl Locks for LocksService {
     ) -> Result<Response<v1::BreakLocksResponse>, Status> {
         admit::break_locks(&guard::caller(&request)?, &self.0.access)?;
         let repository = request.into_inner().repository;
+        // A job that waits in the queue must not take a lock just to lose it again.
+        let _hold = self.0.supervisor.hold(&repository).await?;
         let found = self.0.queries.locks(&repository).await?;
         let own: BTreeSet<JobId> = found.iter().filter_map(|lock| lock.job_id.parse().ok()).collect();
         futures::future::try_join_all(own.iter().map(|id| self.stop(*id))).await?;

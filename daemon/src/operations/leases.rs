@@ -79,7 +79,7 @@ impl Engine {
         let taken = tokio::select! {
             biased;
             () = context.cancel.cancelled() => return Err(JobError::Cancelled),
-            taken = self.acquire(&wanted) => taken,
+            taken = self.acquire(&wanted, context) => taken,
         };
         let done = match taken {
             Ok(lease) => {
@@ -107,7 +107,7 @@ impl Engine {
         self.judged(name, repository, done)
     }
 
-    async fn acquire(&self, wanted: &Wanted<'_>) -> Result<Lease, LockError> {
+    async fn acquire(&self, wanted: &Wanted<'_>, context: &JobContext) -> Result<Lease, LockError> {
         let Wanted { name, repository, kind, operation, wait, .. } = wanted;
         let configured = self.open.configured(name).map_err(|failure| LockError::System(failure.message))?;
         let wait = match wait {
@@ -116,7 +116,13 @@ impl Engine {
             None => configured.lock_wait,
         };
         let locks = self.locks(name, configured, repository);
-        let taken = locks.acquire_with(*kind, operation, wait).await;
+        let taken = match locks.acquire(*kind, operation).await {
+            Err(LockError::Held(refusal)) if !wait.is_zero() => {
+                context.log.add(LogLevel::Info, format!("waits for a lock: {refusal}"));
+                locks.acquire_with(*kind, operation, wait).await
+            }
+            at_once => at_once,
+        };
         if let Some(skew) = locks.skew() {
             self.metrics.clock_skew(name, skew.as_seconds_f64());
         }

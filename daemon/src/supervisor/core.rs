@@ -45,6 +45,14 @@ pub(super) enum Command {
         id: JobId,
         result: Result<v1::job::Report, JobError>,
     },
+    /// No job is to start that takes a lock of this repository, until it is released.
+    Hold {
+        repository: String,
+        answer: oneshot::Sender<()>,
+    },
+    Release {
+        repository: String,
+    },
     Stop {
         grace: Duration,
         answer: oneshot::Sender<()>,
@@ -149,6 +157,15 @@ impl Core {
                 Ok(())
             }
             Command::Ended { id, result } => self.ended(id, result).await,
+            Command::Hold { repository, answer } => {
+                self.queue.hold(&repository);
+                let _ = answer.send(());
+                Ok(())
+            }
+            Command::Release { repository } => {
+                self.queue.release(&repository);
+                Ok(())
+            }
             // The first one is being obeyed: dropping the answer says that the supervisor is gone.
             Command::Stop { .. } => Ok(()),
         }

@@ -63,6 +63,20 @@ pub struct Submission {
     pub output: Option<mpsc::Sender<Bytes>>,
 }
 
+/// See [`Supervisor::hold`].
+#[derive(Debug)]
+pub struct Hold {
+    commands: mpsc::UnboundedSender<Command>,
+    repository: String,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // If the supervisor is gone, so are all jobs.
+        let _ = self.commands.send(Command::Release { repository: std::mem::take(&mut self.repository) });
+    }
+}
+
 /// The log of a job.
 #[derive(Debug)]
 pub enum LogSource {
@@ -102,6 +116,13 @@ impl Supervisor {
     /// The same, for whoever cannot wait for an answer.
     pub fn abandon(&self, id: JobId) {
         let _ = self.commands.send(Command::Cancel { id, answer: None });
+    }
+
+    /// Lets no job start that takes a lock of this repository, for as long as what this gives is kept.
+    pub async fn hold(&self, repository: &str) -> Result<Hold, Failure> {
+        let name = repository.to_owned();
+        self.ask(|answer| Command::Hold { repository: name, answer }).await?;
+        Ok(Hold { commands: self.commands.clone(), repository: repository.to_owned() })
     }
 
     /// A job as it is now.

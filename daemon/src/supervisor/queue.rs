@@ -38,6 +38,8 @@ pub struct Queue {
     limits: Limits,
     waiting: VecDeque<Place>,
     running: Vec<Place>,
+    /// Repositories in which no job takes a lock for now, once for each who wants that.
+    held: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -49,7 +51,7 @@ struct Place {
 impl Queue {
     /// An empty queue.
     pub const fn new(limits: Limits) -> Self {
-        Self { limits, waiting: VecDeque::new(), running: Vec::new() }
+        Self { limits, waiting: VecDeque::new(), running: Vec::new(), held: Vec::new() }
     }
 
     /// A job comes in, at the end.
@@ -81,6 +83,18 @@ impl Queue {
         self.running.retain(|place| place.id != id);
     }
 
+    /// From now on no job starts that takes a lock of this repository.
+    pub fn hold(&mut self, repository: &str) {
+        self.held.push(repository.to_owned());
+    }
+
+    /// One who held it does not any more.
+    pub fn release(&mut self, repository: &str) {
+        if let Some(at) = self.held.iter().position(|held| held == repository) {
+            self.held.swap_remove(at);
+        }
+    }
+
     /// A job, running or waiting, that touches the files of one of these profiles.
     pub fn holder_of(&self, profiles: &[String]) -> Option<JobId> {
         let all = self.running.iter().chain(&self.waiting);
@@ -93,7 +107,9 @@ impl Queue {
         let alike = || self.running.iter().map(|place| &place.needs).filter(|other| other.streams == needs.streams);
         let with_it = || alike().filter(|other| other.repository == needs.repository);
         let most = self.limits.repositories.get(&needs.repository).copied().unwrap_or(usize::MAX);
-        alike().count() < self.limits.jobs
+        let is_held = needs.lock.is_some() && self.held.contains(&needs.repository);
+        !is_held
+            && alike().count() < self.limits.jobs
             && with_it().count() < most
             && self.running.iter().all(|place| !place.needs.excludes(needs))
     }
@@ -191,6 +207,18 @@ mod tests {
         assert_eq!(start_all(&mut queue), [2]);
         queue.remove(JobId(2));
         assert_eq!(start_all(&mut queue), [3]);
+    }
+
+    #[test]
+    fn where_locks_are_being_broken_no_job_takes_one() {
+        let mut queue = queue(9, [backup("home"), of("other", Some(Kind::Shared)), of("main", None)]);
+        queue.hold("main");
+        queue.hold("main");
+        assert_eq!(start_all(&mut queue), [2, 3]);
+        queue.release("main");
+        assert!(start_all(&mut queue).is_empty());
+        queue.release("main");
+        assert_eq!(start_all(&mut queue), [1]);
     }
 
     #[test]

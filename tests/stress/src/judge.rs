@@ -20,6 +20,7 @@ use crate::{Arguments, tree};
 /// Judges what the processes left.
 pub(crate) fn run(arguments: &Arguments, folder: &Path) -> anyhow::Result<()> {
     let (mut counts, mut stored, mut errors) = (BTreeMap::<String, u64>::new(), Vec::new(), Vec::new());
+    let mut swept = 0;
     for number in 1..=arguments.processes {
         let log = std::fs::read_to_string(folder.join(format!("log-{number}"))).unwrap_or_default();
         for line in log.lines() {
@@ -30,19 +31,20 @@ pub(crate) fn run(arguments: &Arguments, folder: &Path) -> anyhow::Result<()> {
                     let (snapshot, fingerprint) = rest.split_once(' ').context("no fingerprint")?;
                     stored.push((snapshot.to_owned(), fingerprint.to_owned()));
                 }
+                word::PRUNED => swept += rest.parse::<u64>()?,
                 word::ERROR => errors.push(format!("process {number}: {rest}")),
                 _ => {}
             }
         }
     }
-    println!("{counts:?}");
+    println!("{counts:?}, {swept} packs pruned");
     for error in &errors {
         println!("{error}");
     }
     ensure!(errors.is_empty(), "{} errors", errors.len());
-    for expected in [word::STORED, word::PRUNED] {
-        ensure!(counts.contains_key(expected), "nothing was {expected}");
-    }
+    ensure!(!stored.is_empty(), "nothing was stored");
+    // In a short run, no backup may have been killed between its packs and its snapshot.
+    ensure!(swept > 0 || arguments.seconds < 30, "nothing was pruned");
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(restore_all(arguments, folder, &stored))?;
     let repository = folder.join("repository");

@@ -102,6 +102,7 @@ enum Spec<'a> {
         dry_run: bool,
         read_all: bool,
         skip_if_busy: bool,
+        lock_wait: Option<f64>,
     },
     Restore {
         repository: &'a str,
@@ -113,6 +114,7 @@ enum Spec<'a> {
         target_b64: Option<String>,
         overwrite: &'static str,
         dry_run: bool,
+        lock_wait: Option<f64>,
     },
     Archive {
         repository: &'a str,
@@ -120,7 +122,14 @@ enum Spec<'a> {
         #[serde(flatten)]
         paths: Paths<'a>,
         dry_run: bool,
+        lock_wait: Option<f64>,
     },
+}
+
+/// A duration in seconds.
+#[allow(clippy::cast_precision_loss, reason = "nobody waits for so long that it would show")]
+fn seconds(duration: Option<&prost_types::Duration>) -> Option<f64> {
+    duration.map(|duration| duration.seconds as f64 + f64::from(duration.nanos) / 1e9)
 }
 
 impl<'a> From<&'a job_spec::Operation> for Spec<'a> {
@@ -136,6 +145,7 @@ impl<'a> From<&'a job_spec::Operation> for Spec<'a> {
                 dry_run: spec.dry_run,
                 read_all: spec.read_all,
                 skip_if_busy: spec.skip_if_busy,
+                lock_wait: seconds(spec.lock_wait.as_ref()),
             },
             job_spec::Operation::Restore(spec) => Self::Restore {
                 repository: &spec.repository,
@@ -149,12 +159,14 @@ impl<'a> From<&'a job_spec::Operation> for Spec<'a> {
                     Overwrite::Always => "always",
                 },
                 dry_run: spec.dry_run,
+                lock_wait: seconds(spec.lock_wait.as_ref()),
             },
             job_spec::Operation::Archive(spec) => Self::Archive {
                 repository: &spec.repository,
                 snapshot: &spec.snapshot,
                 paths: Paths::from(&*spec.paths),
                 dry_run: spec.dry_run,
+                lock_wait: seconds(spec.lock_wait.as_ref()),
             },
         }
     }

@@ -50,7 +50,7 @@ fn a_backup_job_has_its_documented_shape() {
             r#"{"id":"00000000000000a1","operation":"backup","state":"partial","repository":"r","profile":"home","#,
             r#""uid":1000,"submitted_at":"2026-11-21T03:46:35Z","started_at":"2026-11-21T03:46:36Z","#,
             r#""ended_at":"2026-11-21T03:46:37Z","spec":{"profile":"home","repository":null,"path":null,"#,
-            r#""tags":["t"],"excludes":[],"dry_run":false,"read_all":false,"skip_if_busy":false},"progress":{"phase":"writing","#,
+            r#""tags":["t"],"excludes":[],"dry_run":false,"read_all":false,"skip_if_busy":false,"lock_wait":null},"progress":{"phase":"writing","#,
             r#""files_done":1,"files_total":null,"bytes_done":0,"bytes_total":null,"path":null,"warnings":0},"#,
             r#""failure":null,"report":{"snapshot":"snapshot/99bb","root":"node/1","seq":3,"#,
             r#""files":{"new":1,"changed":2,"unmodified":3,"removed":4},"#,
@@ -83,7 +83,7 @@ fn a_failed_restore_has_its_documented_shape() {
         concat!(
             r#"{"id":"1","operation":"restore","state":"failed","repository":"r","profile":null,"uid":0,"#,
             r#""submitted_at":null,"started_at":null,"ended_at":null,"spec":{"repository":"r","snapshot":"latest","#,
-            r#""paths":[],"target":"/t","overwrite":"if-changed","dry_run":false},"progress":null,"#,
+            r#""paths":[],"target":"/t","overwrite":"if-changed","dry_run":false,"lock_wait":null},"progress":null,"#,
             r#""failure":{"reason":"LOCKED","message":"by vm"},"report":null}"#
         )
     );
@@ -107,7 +107,7 @@ fn paths_of_a_job_that_are_not_utf8_keep_their_bytes() {
             "\u{fffd}",
             r#""],"paths_b64":["YQ==","/w=="],"target":"/"#,
             "\u{fffd}",
-            r#"","target_b64":"L/8=","overwrite":"if-changed","dry_run":false}"#
+            r#"","target_b64":"L/8=","overwrite":"if-changed","dry_run":false,"lock_wait":null}"#
         )
     );
 }
