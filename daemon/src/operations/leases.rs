@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cloudstic_engine::lock::{FoundLock, Kind, Lease, LeaseWatch, LockError, LockLost, Locks, LostReason, Standing};
+use cloudstic_engine::lock::{
+    FoundLock, Kind, Lease, LeaseWatch, LockError, LockLost, LockRecord, Locks, LostReason, Standing,
+};
 use cloudstic_engine::progress::Phase;
 use cloudstic_engine::repository::Repository;
 use cloudstic_engine::store::StoreErrorKind;
@@ -33,30 +35,30 @@ pub(super) struct Wanted<'a> {
     pub(super) only_reads: bool,
 }
 
-/// Which job holds which lock, by the lock's id.
+/// Which job holds which lock. A lease knows its locks, which change when it is renewed.
 #[derive(Debug, Default)]
-pub(super) struct Held(Mutex<BTreeMap<String, JobId>>);
+pub(super) struct Held(Mutex<BTreeMap<JobId, LeaseWatch>>);
 
 impl Held {
     fn insert(&self, lease: &Lease, job: JobId) -> Entry<'_> {
-        let lock = lease.lock().map(|lock| lock.id.clone()).unwrap_or_default();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(lock.clone(), job);
-        Entry { held: self, lock }
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(job, lease.watch());
+        Entry { held: self, job }
     }
 
-    fn job(&self, lock: &str) -> Option<JobId> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(lock).copied()
+    fn job(&self, lock: &LockRecord) -> Option<JobId> {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.iter().find(|(_, lease)| lease.owns(lock)).map(|(job, _)| *job)
     }
 }
 
 struct Entry<'a> {
     held: &'a Held,
-    lock: String,
+    job: JobId,
 }
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
-        self.held.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.lock);
+        self.held.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.job);
     }
 }
 
@@ -163,7 +165,7 @@ impl Engine {
             key,
             shared,
             stale,
-            job_id: self.held.job(&lock.id).map(|job| job.to_string()).unwrap_or_default(),
+            job_id: self.held.job(&lock).map(|job| job.to_string()).unwrap_or_default(),
             operation: lock.operation,
             holder: lock.holder,
             acquired_at: lock.acquired_at,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Locks;
 use super::decide::{self, Kind, Refresh};
 use super::error::{LockError, LostReason};
-use super::held::Trouble;
+use super::held::{Ids, Trouble};
 use super::record::LockRecord;
 use crate::store::{StoreError, StoreErrorKind, StoreResult};
 
@@ -17,7 +17,7 @@ pub(super) struct Claim {
     /// Every write of the key has ended, and was known to have ended while the lock was sure.
     is_quiet: bool,
     /// The ids of all locks that this claim ever wrote.
-    pub(super) ids: Vec<String>,
+    pub(super) ids: Ids,
     /// Keys where a lock of this claim may still be, beside its own.
     left: Vec<String>,
 }
@@ -28,7 +28,9 @@ impl Claim {
         let started = locks.clock.boottime();
         let lock = locks.new_lock(operation)?.shared(kind);
         let sure_until = locks.timing.sure_until(started);
-        let claim = Self { ids: vec![lock.id.clone()], lock, sure_until, is_quiet: true, left: Vec::new() };
+        let ids = Ids::default();
+        ids.add(&lock);
+        let claim = Self { ids, lock, sure_until, is_quiet: true, left: Vec::new() };
         if let Err(error) = locks.store.put(&claim.lock.key(), claim.lock.encode().into()).await {
             // It may have been written all the same.
             let _ = claim.withdraw(locks).await;
@@ -64,7 +66,7 @@ impl Claim {
         let started = locks.clock.boottime();
         let key = self.lock.key();
         let Some(seen) = locks.look(&key).await? else { return Err(LostReason::Gone.into()) };
-        if !seen.is_one_of(&self.ids) {
+        if !seen.is_one_of(&self.ids.all()) {
             return Err(LostReason::Gone.into());
         }
         let mut lock = self.lock.clone();
@@ -94,12 +96,12 @@ impl Claim {
         let kind = self.lock.kind();
         let lock = locks.new_lock(&self.lock.operation)?.shared(kind);
         let (key, old_key) = (lock.key(), self.lock.key());
-        self.ids.push(lock.id.clone());
+        self.ids.add(&lock);
         self.left.push(key.clone());
         locks.store.put(&key, lock.encode().into()).await?;
-        locks.make_way(kind, &[&self.ids, own].concat()).await?;
+        locks.make_way(kind, &[&self.ids.all(), own].concat()).await?;
         let old = locks.look(&old_key).await?;
-        if !old.is_some_and(|old| old.is_one_of(&self.ids)) {
+        if !old.is_some_and(|old| old.is_one_of(&self.ids.all())) {
             return Err(LostReason::Gone.into());
         }
         let conditional = locks.store.capabilities().conditional_replace;

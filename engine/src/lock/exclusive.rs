@@ -41,7 +41,7 @@ async fn take_key(locks: &Locks, operation: &str, held: &mut Held) -> Result<(),
 
 async fn announce(locks: &Locks, operation: &str, held: &mut Held) -> Result<(), LockError> {
     let intent = held.claim.insert(Claim::place(locks, Kind::Exclusive, operation).await?);
-    let mut own = intent.ids.clone();
+    let mut own = intent.ids.all();
     locks.conflicts(Kind::Exclusive, &own).await?;
     let fixed = held.fixed.insert(Fixed::take(locks, operation).await?);
     own.push(fixed.lock.id.clone());

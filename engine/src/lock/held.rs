@@ -1,5 +1,6 @@
 //! A lock that is held, as a value. Nothing refreshes it by itself: that is the lease's work.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::claim::Claim;
@@ -14,6 +15,25 @@ use crate::store::{StoreError, StoreResult};
 pub(super) struct Held {
     pub(super) claim: Option<Claim>,
     pub(super) fixed: Option<Fixed>,
+}
+
+/// The ids of all locks that one holder ever wrote, known before each is written. Its clones are the same list.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ids(Arc<Mutex<Vec<String>>>);
+
+impl Ids {
+    pub(super) fn add(&self, lock: &LockRecord) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(lock.id.clone());
+    }
+
+    pub(super) fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn contain(&self, lock: &LockRecord) -> bool {
+        let ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        !lock.id.is_empty() && ids.contains(&lock.id)
+    }
 }
 
 /// Why a refresh did not succeed.
@@ -32,6 +52,13 @@ impl Held {
         fixed.or(self.claim.as_ref().map(|claim| &claim.lock))
     }
 
+    /// The ids of all its locks, now and later.
+    pub(super) fn ids(&self) -> Ids {
+        let ids = self.claim.as_ref().map(|claim| claim.ids.clone()).unwrap_or_default();
+        self.fixed.iter().for_each(|fixed| ids.add(&fixed.lock));
+        ids
+    }
+
     /// Until when it is surely ours, by [`super::LockClock::boottime`]. What makes its owner the only one counts.
     pub(super) fn sure_until(&self) -> Duration {
         let fixed = self.fixed.as_ref().map(|fixed| fixed.sure_until);
@@ -48,7 +75,7 @@ impl Held {
         let mut own: Vec<_> = self.fixed.iter().map(|fixed| fixed.lock.id.clone()).collect();
         if let Some(claim) = &mut self.claim {
             claim.refresh(locks, &own).await?;
-            own.extend_from_slice(&claim.ids);
+            own.append(&mut claim.ids.all());
         }
         match &mut self.fixed {
             Some(fixed) => fixed.refresh(locks, &own).await,

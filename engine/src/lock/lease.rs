@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{LockLost, LostReason};
-use super::held::{Held, Trouble};
+use super::held::{Held, Ids, Trouble};
 use super::{LockClock, LockRecord, Locks};
 use crate::store::{StoreError, StoreErrorKind, StoreResult};
 
@@ -35,6 +35,7 @@ pub struct LeaseWatch(Option<Arc<State>>);
 #[derive(Debug)]
 struct State {
     operation: String,
+    ids: Ids,
     clock: Arc<dyn LockClock>,
     /// By the clock's boottime, in nanoseconds.
     sure_until: AtomicU64,
@@ -50,6 +51,7 @@ impl Lease {
     pub(super) fn start(locks: Locks, held: Held, operation: &str) -> Self {
         let state = Arc::new(State {
             operation: operation.to_owned(),
+            ids: held.ids(),
             clock: Arc::clone(&locks.clock),
             sure_until: AtomicU64::new(nanoseconds(held.sure_until())),
             lost: OnceLock::new(),
@@ -73,7 +75,7 @@ impl Lease {
         self.watch.check()
     }
 
-    /// The lock as it was first written.
+    /// The lock as it was first written. To know later ones, ask [`LeaseWatch::owns`].
     pub fn lock(&self) -> Option<&LockRecord> {
         self.lock.as_ref()
     }
@@ -161,6 +163,11 @@ impl LeaseWatch {
                 return Err(state.loss(LostReason::InDoubt));
             }
         }
+    }
+
+    /// Whether a lock that was found is one of this lease, in whatever form and under whatever key it lives by now.
+    pub fn owns(&self, lock: &LockRecord) -> bool {
+        self.0.as_ref().is_some_and(|state| state.ids.contain(lock))
     }
 
     /// Waits until the lock is lost: the moment to cancel the work. Never ends for one that is only in doubt, or was

@@ -12,7 +12,7 @@ use super::held::Held;
 pub(super) async fn take(locks: &Locks, operation: &str) -> Result<Held, LockError> {
     locks.conflicts(Kind::Shared, &[]).await?;
     let claim = Claim::place(locks, Kind::Shared, operation).await?;
-    let mut taken = locks.make_way(Kind::Shared, &claim.ids).await;
+    let mut taken = locks.make_way(Kind::Shared, &claim.ids.all()).await;
     if taken.is_ok() && !claim.is_sure(locks) {
         taken = Err(too_slow(locks, &claim.lock.key()).into());
     }

@@ -1,6 +1,6 @@
 //! Starts the processes, and kills and stops them at random.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &Arguments, folder: &Path) -> anyhow::Result<()> {
     while Instant::now() < end {
         std::thread::sleep(Duration::from_millis(fastrand::u64(50..400)));
         processes.iter_mut().try_for_each(Process::resume_if_due)?;
-        let chosen = fastrand::usize(0..processes.len());
+        let chosen = choose(&processes, folder);
         let process = &mut processes[chosen];
         if process.resume.is_some() {
             continue;
@@ -45,6 +45,7 @@ pub(crate) fn run(arguments: &Arguments, folder: &Path) -> anyhow::Result<()> {
         if fastrand::u32(0..100) < 40 {
             process.child.kill()?;
             process.child.wait()?;
+            let _ = std::fs::remove_file(busy(folder, process.number));
             *process = start(arguments, folder, process.number)?;
             kills += 1;
         } else {
@@ -67,6 +68,18 @@ pub(crate) fn run(arguments: &Arguments, folder: &Path) -> anyhow::Result<()> {
     }
     println!("{} processes, {kills} killed, {stops} stopped", processes.len());
     Ok(())
+}
+
+/// One of those that are at work, if there are any: in its sleep a process loses nothing.
+fn choose(processes: &[Process], folder: &Path) -> usize {
+    let at_work = |at: &usize| processes[*at].resume.is_none() && busy(folder, processes[*at].number).exists();
+    let all: Vec<usize> = (0..processes.len()).filter(at_work).collect();
+    fastrand::choice(all).unwrap_or_else(|| fastrand::usize(0..processes.len()))
+}
+
+/// What is there while a process works.
+pub(crate) fn busy(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("busy-{number}"))
 }
 
 fn start(arguments: &Arguments, folder: &Path, number: u64) -> anyhow::Result<Process> {

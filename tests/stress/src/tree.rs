@@ -1,5 +1,6 @@
-//! The small trees that the processes back up. Their contents come from one small pool, so that a backup finds much of
-//! what it needs in packs that others wrote, and that a prune would sweep if it could.
+//! The small trees that the processes back up. Most contents come from one small pool, so that a backup finds much of what
+//! it needs in packs that others wrote, and that a prune would sweep if it could. One is new each time, so that a backup
+//! that is killed leaves packs that nobody is going to need.
 
 use std::fs;
 use std::io::Write;
@@ -14,6 +15,7 @@ const POOL: u64 = 60;
 /// Writes some files anew.
 pub(crate) fn change(root: &Path) -> std::io::Result<()> {
     fs::create_dir_all(root)?;
+    fs::write(root.join("new"), random::bytes(fastrand::u64(..), 2_000_000))?;
     for _ in 0..fastrand::u32(1..4) {
         let chosen = fastrand::u64(0..POOL);
         let data = random::bytes(chosen, 200 + chosen as usize * 700);

@@ -7,12 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloudstic_engine::backup::{self, BackupError, BackupReport, BackupRequest};
+use cloudstic_engine::cache::StatCache;
 use cloudstic_engine::lock::{Kind, LeaseWatch, LockError, Locks, Timing};
 use cloudstic_engine::progress::Silent;
-use cloudstic_engine::repository::Repository;
+use cloudstic_engine::repository::{Repository, RepositoryError};
 use cloudstic_engine::source::local::{LocalOptions, LocalSource};
+use cloudstic_engine::store::{StoreError, StoreErrorKind};
 use tokio_util::sync::CancellationToken;
 
+use crate::conductor::busy;
 use crate::prune::{self, PruneError};
 use crate::slow::store;
 use crate::{Arguments, tree};
@@ -25,33 +28,55 @@ pub(crate) mod word {
     pub(crate) const PRUNED: &str = "pruned";
     /// The lock is another's.
     pub(crate) const REFUSED: &str = "refused";
+    /// The process was stopped in the middle of a request, or the one that it waited for was.
+    pub(crate) const SLOW: &str = "slow";
     /// The lock was lost.
     pub(crate) const LOST: &str = "lost";
     /// With what should not have happened.
     pub(crate) const ERROR: &str = "error";
 }
 
+/// What a process keeps from one backup to the next, as a daemon does; every other one keeps nothing.
+#[derive(Default)]
+struct Kept {
+    repository: Option<Arc<Repository>>,
+    cache: Option<Arc<StatCache>>,
+}
+
 /// Works until there is a file `stop`.
 pub(crate) fn run(arguments: &Arguments, folder: &Path, number: u64) -> anyhow::Result<()> {
     let log = File::options().create(true).append(true).open(folder.join(format!("log-{number}")))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let busy = busy(folder, number);
+    let mut kept = Kept::default();
+    if number % 4 == 2 {
+        kept.cache = Some(Arc::new(StatCache::open(&folder.join(format!("cache-{number}")))?));
+    }
     runtime.block_on(async {
         while !folder.join("stop").exists() {
-            tokio::time::sleep(Duration::from_millis(fastrand::u64(0..150))).await;
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(0..400))).await;
+            File::create(&busy)?;
             let line = if number.is_multiple_of(4) {
                 prune(arguments, folder).await
             } else {
-                back_up(arguments, folder, number).await
+                back_up(arguments, folder, number, &mut kept).await
             };
+            std::fs::remove_file(&busy)?;
             (&log).write_all(format!("{line}\n").as_bytes())?;
         }
         Ok(())
     })
 }
 
-async fn back_up(arguments: &Arguments, folder: &Path, number: u64) -> String {
+/// One more backup when all have ended: it repairs the catalog, which still names packs that the last prune has swept.
+pub(crate) async fn last_backup(arguments: &Arguments, folder: &Path) -> anyhow::Result<()> {
+    let done = try_back_up(arguments, folder, &folder.join("tree-0"), &mut Kept::default()).await?;
+    done.map(drop).map_err(Into::into)
+}
+
+async fn back_up(arguments: &Arguments, folder: &Path, number: u64, kept: &mut Kept) -> String {
     let source = folder.join(format!("tree-{number}"));
-    match try_back_up(arguments, folder, &source).await {
+    match try_back_up(arguments, folder, &source, kept).await {
         Ok(Ok(report)) if report.warning_count > 0 => format!("{} warnings: {:?}", word::ERROR, report.warnings),
         Ok(Ok(BackupReport { snapshot: Some(snapshot), .. })) => match tree::fingerprint(&source) {
             Ok(fingerprint) => format!("{} {snapshot} {fingerprint}", word::STORED),
@@ -59,7 +84,10 @@ async fn back_up(arguments: &Arguments, folder: &Path, number: u64) -> String {
         },
         Ok(Ok(_)) => format!("{} a backup without a snapshot", word::ERROR),
         Ok(Err(BackupError::LockLost(lost))) => format!("{} {lost}", word::LOST),
-        Ok(Err(error)) => format!("{} backup: {error}", word::ERROR),
+        Ok(Err(error)) => {
+            let is_slow = matches!(&error, BackupError::Repository(RepositoryError::Store(store)) if is_slow(store));
+            format!("{} backup: {error}", if is_slow { word::SLOW } else { word::ERROR })
+        }
         Err(error) => outside(&error),
     }
 }
@@ -68,15 +96,21 @@ async fn try_back_up(
     arguments: &Arguments,
     folder: &Path,
     source: &Path,
+    kept: &mut Kept,
 ) -> anyhow::Result<Result<BackupReport, BackupError>> {
     tree::change(source)?;
-    let repository = Arc::new(Repository::open(store(arguments.store, folder), Vec::new()).await?);
+    let repository = match kept.repository.take() {
+        Some(repository) => repository,
+        None => Arc::new(Repository::open(store(arguments.store, folder), Vec::new()).await?),
+    };
+    let cache = kept.cache.clone();
+    kept.repository = cache.is_some().then(|| Arc::clone(&repository));
     let source = Arc::new(LocalSource::new(source.to_owned(), LocalOptions::default())?);
     let locks = locks(arguments, folder, &repository);
     let work = |lease, cancel| {
         let request = BackupRequest {
             source,
-            cache: None,
+            cache,
             tags: Vec::new(),
             dry_run: false,
             read_all: false,
@@ -113,8 +147,16 @@ async fn prune(arguments: &Arguments, folder: &Path) -> String {
 }
 
 fn outside(error: &anyhow::Error) -> String {
-    let is_refusal = matches!(error.downcast_ref(), Some(LockError::Held(_)));
-    format!("{} {error:#}", if is_refusal { word::REFUSED } else { word::ERROR })
+    let word = match error.downcast_ref() {
+        Some(LockError::Held(_)) => word::REFUSED,
+        Some(LockError::Store(store)) if is_slow(store) => word::SLOW,
+        _ => word::ERROR,
+    };
+    format!("{word} {error:#}")
+}
+
+fn is_slow(error: &StoreError) -> bool {
+    error.kind == StoreErrorKind::Transient
 }
 
 fn locks(arguments: &Arguments, folder: &Path, repository: &Repository) -> Locks {

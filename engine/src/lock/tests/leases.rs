@@ -100,6 +100,42 @@ async fn after_a_suspend_nothing_passes_until_it_is_known_that_nobody_was_there(
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_lock_of_a_lease_is_known_as_its_own_also_after_renewals_and_in_the_middle_of_one() {
+    for store in stores() {
+        for kind in [Shared, Exclusive] {
+            let net = Net::new(MemoryStore::with(store.capabilities()));
+            let (line, locks) = net.host(1);
+            let lease = locks.acquire(kind, "backup").await.unwrap();
+            let (watch, first) = (lease.watch(), lease.lock().unwrap().clone());
+            let own = async |most: usize| {
+                let found = net.host(2).1.list().await.unwrap();
+                assert!((1..=most).contains(&found.len()), "{found:?}");
+                found.into_iter().for_each(|found| assert!(watch.owns(&found.lock.unwrap())));
+            };
+            own(2).await;
+            net.clock.suspend(HOUR);
+            watch.confirm().await.unwrap();
+            own(2).await;
+            assert!(watch.owns(&first), "who listed the old one asks later");
+            line.line().set_latency(Duration::from_millis(100));
+            net.clock.suspend(HOUR);
+            let renewed = async { watch.confirm().await.unwrap() };
+            let listed = async {
+                for _ in 0..100 {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    own(3).await;
+                }
+            };
+            tokio::join!(renewed, listed);
+            let other = net.host(2).1.list().await.unwrap();
+            lease.release().await.unwrap();
+            let later = locks.acquire(kind, "backup").await.unwrap();
+            assert!(other.iter().all(|found| !later.watch().owns(found.lock.as_ref().unwrap())));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_was_overtaken_in_its_sleep_notices_even_if_the_other_has_left() {
     for store in stores() {
         for (kind, other) in [(Shared, Exclusive), (Exclusive, Shared), (Exclusive, Exclusive)] {
