@@ -10,6 +10,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::content::{Pieces, Proof};
+use super::gate::Gate;
 use super::tally::Tally;
 use crate::object::FileMeta;
 use crate::repository::ReadError;
@@ -47,6 +48,7 @@ pub(super) struct Feeder<'a> {
     pub(super) objects: &'a dyn ReadObjects,
     pub(super) tree: &'a Tree,
     pub(super) tally: &'a Tally<'a>,
+    pub(super) gate: &'a Gate,
     /// Files up to so many bytes are read and proven as a whole first.
     pub(super) whole: u64,
     /// Of which entries the whole filemeta is needed.
@@ -69,6 +71,7 @@ impl Feeder<'_> {
     fn feed(&self, entries: &[EntryId], sender: &Sender<Vec<Fed>>) -> Result<(), Gone> {
         let (mut batch, mut bytes) = (Vec::with_capacity(entries.len()), 0);
         for &id in entries {
+            self.gate.wait();
             if self.tally.stopped() {
                 return Err(Gone);
             }
@@ -125,6 +128,7 @@ impl Feeder<'_> {
 
     fn stream(&self, pieces: &mut Pieces<'_>, rest: &Sender<Result<Bytes, ReadError>>) {
         while !self.tally.stopped() {
+            self.gate.wait();
             let piece = match pieces.next() {
                 Ok(None) => return,
                 Ok(Some(piece)) => Ok(piece),

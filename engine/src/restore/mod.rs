@@ -8,6 +8,7 @@ mod archive;
 mod content;
 mod feed;
 mod folder;
+mod gate;
 mod identity;
 mod plan;
 mod tally;
@@ -27,6 +28,7 @@ use crate::repository::{Repository, RepositoryError};
 use crate::source::Warning;
 use crate::tree::{ReadObjects, Tree};
 
+use gate::Gate;
 use plan::Plan;
 use tally::Tally;
 
@@ -130,6 +132,7 @@ fn restore_tree(
         tree: &tree,
         plan: &plan,
         tally: &tally,
+        gate: &Gate::new(&request.lease),
         target: &request.target,
         overwrite: request.overwrite,
         dry_run: request.dry_run,
@@ -203,7 +206,7 @@ fn archive_tree(
     let plan = Plan::new(&tree, &request.paths, reference)?;
     let tally = Tally::new(progress, cancel);
     plan.tell_problems(&tree, &tally);
-    archive::archive(objects, &tree, &plan, &tally, (!request.dry_run).then_some(output));
+    archive::archive(objects, &tree, &plan, &tally, &Gate::new(&request.lease), (!request.dry_run).then_some(output));
     tally.warn_all(objects.detours());
     tally.finish(reference, "/")
 }

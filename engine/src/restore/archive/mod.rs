@@ -22,6 +22,7 @@ use output::{Output, Poison};
 use super::RestoreError;
 use super::content::Proof;
 use super::feed::{Fed, Feeder, Ready};
+use super::gate::Gate;
 use super::plan::Plan;
 use super::tally::Tally;
 use crate::object::{FileMeta, Kind};
@@ -41,6 +42,7 @@ pub(super) fn archive(
     tree: &Tree,
     plan: &Plan,
     tally: &Tally<'_>,
+    gate: &Gate,
     output: Option<Sender<Bytes>>,
 ) {
     tally.progress.phase(Phase::Writing);
@@ -51,7 +53,7 @@ pub(super) fn archive(
         return entries.iter().for_each(|&id| count(tally, &tree.get(id)));
     };
     let needs_meta = |entry: &TreeEntry<'_>| entry.kind == Some(Kind::Symlink);
-    let feeder = Feeder { objects, tree, tally, whole: WHOLE, needs_meta };
+    let feeder = Feeder { objects, tree, tally, gate, whole: WHOLE, needs_meta };
     let next = AtomicUsize::new(0);
     let (sender, receiver) = crossbeam_channel::bounded(1);
     std::thread::scope(|scope| {

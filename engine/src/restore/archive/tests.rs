@@ -10,6 +10,7 @@ use zip::{CompressionMethod, ZipArchive};
 use crate::lock::LeaseWatch;
 use crate::object::{Content, FileMeta, Kind, ObjectKind, ObjectRef, Posix, json};
 use crate::progress::Silent;
+use crate::restore::Gate;
 use crate::restore::testing::{noise, snapshot};
 use crate::restore::{ArchiveRequest, RestoreError, RestoreReport, archive_tree};
 use crate::tree::memory::Memory;
@@ -219,7 +220,7 @@ fn a_cancelled_archive_has_no_central_directory() {
     let plan = super::super::plan::Plan::new(&tree, &request.paths, reference).unwrap();
     let tally = super::super::tally::Tally::new(&Silent, &cancel);
     cancel.cancel();
-    super::archive(&memory, &tree, &plan, &tally, Some(sender));
+    super::archive(&memory, &tree, &plan, &tally, &Gate::new(&LeaseWatch::not_needed()), Some(sender));
     assert!(matches!(tally.finish(reference, "/"), Err(RestoreError::Cancelled)));
     assert!(receiver.blocking_recv().is_none());
 }

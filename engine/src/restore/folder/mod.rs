@@ -27,6 +27,7 @@ use prepare::{Work, prepare};
 use write::{Fault, Writer};
 
 use super::feed::{Fed, Feeder, sort_physically};
+use super::gate::Gate;
 use super::identity::assume;
 use super::plan::Plan;
 use super::tally::{Tally, lock};
@@ -49,6 +50,7 @@ pub(super) struct Job<'a> {
     pub(super) tree: &'a Tree,
     pub(super) plan: &'a Plan,
     pub(super) tally: &'a Tally<'a>,
+    pub(super) gate: &'a Gate,
     pub(super) target: &'a Path,
     pub(super) overwrite: Overwrite,
     pub(super) dry_run: bool,
@@ -173,8 +175,8 @@ impl<'a> Job<'a> {
         if entries.is_empty() || self.tally.stopped() {
             return;
         }
-        let (objects, tree, tally) = (self.objects, self.tree, self.tally);
-        let feeder = Feeder { objects, tree, tally, whole: WHOLE, needs_meta: |entry| entry.has_extras };
+        let Self { objects, tree, tally, gate, .. } = *self;
+        let feeder = Feeder { objects, tree, tally, gate, whole: WHOLE, needs_meta: |entry| entry.has_extras };
         let next = &AtomicUsize::new(0);
         let (sender, receiver) = crossbeam_channel::bounded::<Vec<Fed>>(writers);
         std::thread::scope(|scope| {
