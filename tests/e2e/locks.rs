@@ -218,3 +218,23 @@ fn a_daemon_that_stops_leaves_no_lock_and_no_job_that_waits_for_one() {
     assert_eq!(daemon.ctl(&["--json", "lock", "list", "main"]).ok().json()["locks"], json!([]));
     backup(&daemon, &["tree"], 0);
 }
+
+#[test]
+fn a_job_whose_lock_was_removed_fails_with_that_reason_and_leaves_no_snapshot() {
+    let mut site = site();
+    let slow = site.path("slow");
+    fs::create_dir(&slow).unwrap();
+    // Long enough to be caught at work: all its zeros are hashed.
+    fs::File::create(slow.join("sparse.bin")).unwrap().set_len(2 << 30).unwrap();
+    site.profile("slow", "main", &slow, "");
+    let daemon = site.start();
+    daemon.ctl(&["init", "main"]).ok();
+    let id = running_backup(&daemon, &["slow"]);
+    let folder = site.path("repository/index/lock.shared");
+    let lock = poll(|| Some(fs::read_dir(&folder).ok()?.next()?.unwrap().path()));
+    fs::remove_file(lock.unwrap_or_else(|| panic!("{}", daemon.log()))).unwrap();
+
+    daemon.ctl(&["job", "watch", &id]).expect(1).says(&["the repository lock of this backup was lost"]);
+    assert_eq!(daemon.ctl(&["--json", "job", "show", &id]).ok().json()["failure"]["reason"], "LOCK_LOST");
+    assert_eq!(daemon.ctl(&["--json", "list", "main"]).ok().json()["snapshots"], json!([]));
+}
