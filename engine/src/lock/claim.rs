@@ -122,6 +122,11 @@ impl Claim {
     }
 }
 
+/// A lock that was refused and could not be given back: what the caller is told is the refusal.
+pub(super) fn not_removed(error: &StoreError) {
+    tracing::warn!(%error, "a lock that was refused could not be removed; it expires by itself");
+}
+
 /// A lock that took longer to write than it lives.
 pub(super) fn too_slow(locks: &Locks, key: &str) -> StoreError {
     StoreError {

@@ -8,7 +8,7 @@
 //! intent stays for as long as the lock is held, because the exclusive key proves nothing here: a taker that was held up
 //! between looking and writing overwrites it at any later time.
 
-use super::claim::{Claim, too_slow};
+use super::claim::{Claim, not_removed, too_slow};
 use super::decide::Kind;
 use super::error::LockError;
 use super::fixed::Fixed;
@@ -28,7 +28,9 @@ pub(super) async fn take(locks: &Locks, operation: &str) -> Result<Held, LockErr
         taken = Err(too_slow(locks, EXCLUSIVE_KEY).into());
     }
     if let Err(refused) = taken {
-        held.release(locks).await?;
+        if let Err(error) = held.release(locks).await {
+            not_removed(&error);
+        }
         return Err(refused);
     }
     Ok(held)

@@ -3,7 +3,7 @@
 //! that overlap, at least one sees the other.
 
 use super::Locks;
-use super::claim::{Claim, too_slow};
+use super::claim::{Claim, not_removed, too_slow};
 use super::decide::Kind;
 use super::error::LockError;
 use super::held::Held;
@@ -17,7 +17,9 @@ pub(super) async fn take(locks: &Locks, operation: &str) -> Result<Held, LockErr
         taken = Err(too_slow(locks, &claim.lock.key()).into());
     }
     if let Err(refused) = taken {
-        claim.withdraw(locks).await?;
+        if let Err(error) = claim.withdraw(locks).await {
+            not_removed(&error);
+        }
         return Err(refused);
     }
     Ok(Held { claim: Some(claim), fixed: None })
