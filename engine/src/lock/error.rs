@@ -48,12 +48,24 @@ impl fmt::Display for Refusal {
 
 /// A lock that its holder must not rely on any more. Whatever was not committed yet must not be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the repository lock of this {operation} was lost: {reason}; nothing more was written, run it again")]
+#[error("the repository lock of this {operation} was lost: {reason}; {}", aftermath(.left.as_deref()))]
 pub struct LockLost {
     /// The operation that held it.
     pub operation: String,
     /// Why.
     pub reason: LostReason,
+    /// The key of a snapshot that was written when the lock was lost, and could not be removed again.
+    pub left: Option<String>,
+}
+
+fn aftermath(left: Option<&str>) -> String {
+    match left {
+        None => "nothing more was written, run it again".to_owned(),
+        Some(snapshot) => format!(
+            "{snapshot} may have been written before that was known and could not be removed, and a prune may have \
+             deleted what it needs: forget that snapshot if it is listed, and run this again"
+        ),
+    }
 }
 
 /// Why a lock was lost.

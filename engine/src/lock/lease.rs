@@ -40,11 +40,21 @@ struct State {
     /// By the clock's boottime, in nanoseconds.
     sure_until: AtomicU64,
     lost: OnceLock<LockLost>,
+    /// See [`LockLost::left`].
+    left: OnceLock<String>,
     lost_token: CancellationToken,
     /// Somebody wants to know now.
     hurry: Notify,
-    /// Counts what the keeper did, for those who wait for it.
-    progress: watch::Sender<u64>,
+    /// What the keeper did, for those who wait for it.
+    progress: watch::Sender<Refreshes>,
+}
+
+/// The refreshes of a lease, by number.
+#[derive(Debug, Clone, Copy, Default)]
+struct Refreshes {
+    begun: u64,
+    /// The last one that succeeded.
+    done: u64,
 }
 
 impl Lease {
@@ -55,9 +65,10 @@ impl Lease {
             clock: Arc::clone(&locks.clock),
             sure_until: AtomicU64::new(nanoseconds(held.sure_until())),
             lost: OnceLock::new(),
+            left: OnceLock::new(),
             lost_token: CancellationToken::new(),
             hurry: Notify::new(),
-            progress: watch::Sender::new(0),
+            progress: watch::Sender::new(Refreshes::default()),
         });
         let stop = CancellationToken::new();
         let lock = held.lock().cloned();
@@ -153,11 +164,27 @@ impl LeaseWatch {
     /// may have written without a lock. If this fails then, what was written must be removed again.
     pub async fn confirm(&self) -> Result<(), LockLost> {
         let Some(state) = &self.0 else { return Ok(()) };
+        self.refreshed(state, 0).await
+    }
+
+    /// Asks the store, even when nothing is in doubt: fails if somebody has broken the lock by now, of which
+    /// [`LeaseWatch::confirm`] knows only after the next refresh. A few requests: to be asked once, before what cannot
+    /// be undone.
+    pub async fn prove(&self) -> Result<(), LockLost> {
+        let Some(state) = &self.0 else { return Ok(()) };
+        // One under way may have looked at the lock before it was broken.
+        let next = state.progress.borrow().begun + 1;
+        self.refreshed(state, next).await
+    }
+
+    /// Waits until the lock is surely held, by a refresh of this number or a later one.
+    async fn refreshed(&self, state: &State, number: u64) -> Result<(), LockLost> {
         let mut progress = state.progress.subscribe();
         loop {
             match self.check() {
-                Err(LockLost { reason: LostReason::InDoubt, .. }) => state.hurry.notify_one(),
-                known => return known,
+                Ok(()) if progress.borrow_and_update().done >= number => return Ok(()),
+                Ok(()) | Err(LockLost { reason: LostReason::InDoubt, .. }) => state.hurry.notify_one(),
+                lost => return lost,
             }
             if progress.changed().await.is_err() {
                 return Err(state.loss(LostReason::InDoubt));
@@ -184,7 +211,18 @@ impl LeaseWatch {
 
     /// Why it was lost or given back, if it was.
     pub fn reason(&self) -> Option<LockLost> {
-        self.0.as_ref().and_then(|state| state.lost.get().cloned())
+        let state = self.0.as_ref()?;
+        state.lost.get().map(|lost| LockLost { left: state.left.get().cloned(), ..lost.clone() })
+    }
+
+    /// Notes that a snapshot may be left that was written when the lock was lost: whoever is told of the loss is told of
+    /// that, too. Gives what to tell.
+    pub(crate) fn leaves(&self, snapshot: String, lost: LockLost) -> LockLost {
+        if let Some(state) = &self.0 {
+            // Only the first one: there is one commit under a lease.
+            let _ = state.left.set(snapshot.clone());
+        }
+        LockLost { left: Some(snapshot), ..lost }
     }
 }
 
@@ -194,7 +232,7 @@ impl State {
     }
 
     fn loss(&self, reason: LostReason) -> LockLost {
-        LockLost { operation: self.operation.clone(), reason }
+        LockLost { operation: self.operation.clone(), reason, left: None }
     }
 
     /// Ends it, for the first reason that is given.
@@ -203,7 +241,7 @@ impl State {
         if is_first && tell {
             self.lost_token.cancel();
         }
-        self.progress.send_modify(|count| *count += 1);
+        self.progress.send_modify(|_| {});
     }
 }
 
@@ -238,6 +276,12 @@ async fn refresh_until(stop: &CancellationToken, locks: &Locks, held: &mut Held,
             () = hurried => {}
             () = locks.clock.sleep_until(next) => {}
         }
+        let mut number = 0;
+        state.progress.send_if_modified(|refreshes| {
+            refreshes.begun += 1;
+            number = refreshes.begun;
+            false
+        });
         let started = locks.clock.boottime();
         earliest = started + timing.retry;
         let refreshed = tokio::select! {
@@ -249,7 +293,7 @@ async fn refresh_until(stop: &CancellationToken, locks: &Locks, held: &mut Held,
                 failures = 0;
                 next = started + timing.refresh;
                 state.sure_until.store(nanoseconds(held.sure_until()), Ordering::Release);
-                state.progress.send_modify(|count| *count += 1);
+                state.progress.send_modify(|refreshes| refreshes.done = number);
             }
             Err(Trouble::Lost(reason)) => return Some(reason),
             Err(Trouble::Failed(error)) => {

@@ -3,14 +3,15 @@
 //! unreferenced objects may be left.
 //!
 //! The lock must hold from the first look at what exists until the snapshot is there, or a prune may have swept what the
-//! snapshot needs. So it is confirmed right before the snapshot is written, and right after: if it was lost in between,
-//! the snapshot is removed again, before anything points to it.
+//! snapshot needs. So the store is asked for it right before the snapshot is written, and it is confirmed right after: if
+//! it was lost in between, the snapshot is removed again, before anything points to it.
 //!
 //! Within this process one commit runs at a time. Other processes may commit at the same time: every index that is
 //! written is then held against what is really there, and written again until it has everything.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -18,13 +19,16 @@ use chrono::{DateTime, Utc};
 use super::index::{LATEST_KEY, SNAPSHOTS_KEY};
 use super::writer::Written;
 use super::{Repository, RepositoryError};
-use crate::lock::LeaseWatch;
+use crate::lock::{LeaseWatch, LockLost};
 use crate::object::{Hash, Latest, ObjectKind, ObjectRef, Snapshot, SnapshotEntry, SourceInfo, Timestamp, json};
 
 const GENERATOR: &str = concat!("cloudsticd/", env!("CARGO_PKG_VERSION"));
 
 /// How often an index is written again because somebody else wrote at the same time. Whoever comes last makes it right.
 pub(super) const TRIES: usize = 10;
+
+/// The pauses between the tries to remove a snapshot that was written without a lock.
+const REMOVAL_PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(10)];
 
 /// A snapshot that is to be.
 #[derive(Debug, Clone)]
@@ -71,18 +75,32 @@ impl Repository {
             exclude_hash: new.exclude_hash.map(|hash| hash.to_string()).unwrap_or_default(),
         };
         let (snapshot, reference, sealed) = self.seal_snapshot(snapshot).await?;
+        lease.prove().await.map_err(RepositoryError::from)?;
         may_commit()?;
-        lease.confirm().await.map_err(RepositoryError::from)?;
-        self.store.put(&reference.key(), sealed).await.map_err(RepositoryError::from)?;
+        let put = self.store.put(&reference.key(), sealed).await;
+        // Also if that failed: it may have been written all the same.
         if let Err(lost) = lease.confirm().await {
-            if let Err(problem) = self.store.delete(&reference.key()).await {
-                tracing::error!(%problem, "a snapshot could not be removed whose backup had lost its lock: forget it");
-            }
-            return Err(RepositoryError::from(lost).into());
+            return Err(RepositoryError::from(self.take_back(&reference.key(), lease, lost).await).into());
         }
+        put.map_err(RepositoryError::from)?;
         self.note_proven(SnapshotEntry::new(reference, &snapshot));
         self.publish(known, SnapshotEntry::new(reference, &snapshot)).await?;
         Ok((reference, snapshot))
+    }
+
+    /// Removes a snapshot that was written without a lock. Gives what to tell the user.
+    async fn take_back(&self, key: &str, lease: &LeaseWatch, lost: LockLost) -> LockLost {
+        for pause in REMOVAL_PAUSES {
+            match self.store.delete(key).await {
+                Ok(()) => return lost,
+                Err(problem) => tracing::error!(%problem, key, "a snapshot without a lock could not be removed"),
+            }
+            tokio::time::sleep(pause).await;
+        }
+        match self.store.delete(key).await {
+            Ok(()) => lost,
+            Err(_) => lease.leaves(key.to_owned(), lost),
+        }
     }
 
     async fn seal_snapshot(&self, snapshot: Snapshot) -> Result<(Snapshot, ObjectRef, Bytes), RepositoryError> {
@@ -121,44 +139,103 @@ impl Repository {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::crypto::Sealer;
-    use crate::lock::{Kind, Locks};
+    use crate::lock::{Kind, Lease, Locks};
     use crate::repository::InitOptions;
     use crate::store::{MemoryStore, ObjectStore};
 
-    #[tokio::test(start_paused = true)]
-    async fn a_snapshot_whose_lock_was_lost_while_it_was_written_is_removed_again() {
-        let store = MemoryStore::default();
-        let line = Arc::new(store.another(1));
-        let open: Arc<dyn ObjectStore> = line.clone();
-        Repository::init(Arc::clone(&open), InitOptions::default()).await.unwrap();
-        let repository = Arc::new(Repository::open(open, Vec::new()).await.unwrap());
-        let locks = Locks::new(Arc::new(store.another(2)), Sealer::new(None));
-        let lease = locks.acquire(Kind::Shared, "backup").await.unwrap();
-        let watch = lease.watch();
-        let new = NewSnapshot {
-            created: Utc::now(),
-            root: None,
-            source: SourceInfo::default(),
-            tags: Vec::new(),
-            exclude_hash: None,
-        };
-        line.line().set_latency(Duration::from_secs(1));
-        let commit = repository.commit(Written::default(), new, &watch, || Ok::<_, RepositoryError>(()));
-        let is_there = |begins: &str| store.objects().keys().any(|key| key.starts_with(begins));
-        let lose = async {
-            while !is_there("snapshot/") {
+    struct Bench {
+        store: MemoryStore,
+        line: Arc<MemoryStore>,
+        repository: Arc<Repository>,
+        locks: Locks,
+    }
+
+    impl Bench {
+        async fn new() -> (Self, Lease) {
+            let store = MemoryStore::default();
+            let line = Arc::new(store.another(1));
+            let open: Arc<dyn ObjectStore> = line.clone();
+            Repository::init(Arc::clone(&open), InitOptions::default()).await.unwrap();
+            let repository = Arc::new(Repository::open(open, Vec::new()).await.unwrap());
+            let locks = Locks::new(Arc::new(store.another(2)), Sealer::new(None));
+            let lease = locks.acquire(Kind::Shared, "backup").await.unwrap();
+            (Self { store, line, repository, locks }, lease)
+        }
+
+        async fn commit(&self, lease: &LeaseWatch) -> Result<(ObjectRef, Snapshot), RepositoryError> {
+            let new = NewSnapshot {
+                created: Utc::now(),
+                root: None,
+                source: SourceInfo::default(),
+                tags: Vec::new(),
+                exclude_hash: None,
+            };
+            self.repository.commit(Written::default(), new, lease, || Ok(())).await
+        }
+
+        fn has(&self, begins: &str) -> bool {
+            self.store.objects().keys().any(|key| key.starts_with(begins))
+        }
+
+        /// Gives the lock back as soon as the snapshot is in the store.
+        async fn lose(&self, lease: Lease) {
+            while !self.has("snapshot/") {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             lease.release().await.unwrap();
-        };
-        let (done, ()) = tokio::join!(commit, lose);
+        }
+
+        fn assert_nothing_is_left(&self) {
+            assert!(!self.has("snapshot/") && !self.has(LATEST_KEY) && !self.has(SNAPSHOTS_KEY));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_snapshot_whose_lock_was_lost_while_it_was_written_is_removed_again() {
+        let (bench, lease) = Bench::new().await;
+        let watch = lease.watch();
+        bench.line.line().set_latency(Duration::from_secs(1));
+        let (done, ()) = tokio::join!(bench.commit(&watch), bench.lose(lease));
         assert!(matches!(done, Err(RepositoryError::LockLost(_))), "{done:?}");
-        assert!(!is_there("snapshot/") && !is_there(LATEST_KEY) && !is_there(SNAPSHOTS_KEY));
+        bench.assert_nothing_is_left();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_snapshot_is_removed_whose_lock_and_answer_were_lost_or_the_error_names_it() {
+        for returns in [true, false] {
+            let (bench, lease) = Bench::new().await;
+            let watch = lease.watch();
+            let line = bench.line.line();
+            line.set_latency(Duration::from_secs(1));
+            let lose = async {
+                bench.lose(lease).await;
+                line.break_off(true);
+                line.lose_answers(true);
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                line.break_off(!returns);
+                line.lose_answers(!returns);
+            };
+            let (done, ()) = tokio::join!(bench.commit(&watch), lose);
+            let Err(RepositoryError::LockLost(lost)) = done else { panic!("{done:?}") };
+            assert_eq!((bench.has("snapshot/"), lost.left.is_some()), (!returns, !returns));
+            if let Some(left) = &lost.left {
+                assert!(bench.has(left) && lost.to_string().contains(&format!("{left} may have been written")));
+                assert_eq!(watch.reason().unwrap(), lost, "what a job that lost its lock tells");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lock_that_somebody_broke_a_moment_ago_commits_nothing() {
+        let (bench, lease) = Bench::new().await;
+        bench.locks.break_all().await.unwrap();
+        lease.check().unwrap();
+        let done = bench.commit(&lease.watch()).await;
+        assert!(matches!(done, Err(RepositoryError::LockLost(_))), "{done:?}");
+        bench.assert_nothing_is_left();
     }
 }

@@ -195,6 +195,49 @@ async fn a_broken_lock_is_lost_at_the_next_refresh_and_not_written_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_proof_asks_the_store_each_time_and_waits_for_one_that_fails() {
+    for store in stores() {
+        for kind in [Shared, Exclusive] {
+            let net = Net::new(MemoryStore::with(store.capabilities()));
+            let (line, locks) = net.host(1);
+            let lease = locks.acquire(kind, "backup").await.unwrap();
+            let watch = lease.watch();
+            for _ in 0..3 {
+                watch.prove().await.unwrap();
+            }
+            line.line().break_off(true);
+            let mends = async {
+                pass(3).await;
+                line.line().break_off(false);
+            };
+            tokio::join!(async { watch.prove().await.unwrap() }, mends);
+            net.host(2).1.break_all().await.unwrap();
+            watch.confirm().await.unwrap();
+            assert_eq!(reason(watch.prove().await), LostReason::Gone);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proof_does_not_count_a_look_that_was_under_way_already() {
+    let net = Net::new(MemoryStore::default());
+    let (line, locks) = net.host(1);
+    line.line().set_latency(Duration::from_secs(1));
+    for milliseconds in (0..4000).step_by(100) {
+        let lease = locks.acquire(Shared, "backup").await.unwrap();
+        let watch = lease.watch();
+        let broken = async {
+            tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+            net.host(2).1.break_all().await.unwrap();
+            reason(watch.prove().await)
+        };
+        // This one may come in time.
+        let (_, broken) = tokio::join!(watch.prove(), broken);
+        assert_eq!(broken, LostReason::Gone);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lease_that_is_dropped_is_given_back_and_not_lost() {
     for store in stores() {
         for kind in [Shared, Exclusive] {
