@@ -15,6 +15,7 @@ pub(crate) async fn check(store: &dyn ObjectStore) {
     ranges_are_exact(store).await;
     listings_are_complete(store).await;
     changes_are_noticed(store).await;
+    changes_are_noticed_without_reading(store).await;
     the_clock_goes_forward(store).await;
     if store.capabilities().atomic_create {
         one_of_many_creators_wins(store).await;
@@ -75,6 +76,34 @@ async fn changes_are_noticed(store: &dyn ObjectStore) {
     assert!(!store.put_if_unchanged(key, Bytes::from_static(b"four"), &two).await.unwrap());
     assert!(store.get(key).await.unwrap_err().is_not_found());
     assert!(!store.delete_if_unchanged("nowhere/none", &Version::new("x")).await.unwrap());
+}
+
+fn file(text: &str) -> std::fs::File {
+    let mut file = tempfile::tempfile().unwrap();
+    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    file
+}
+
+async fn changes_are_noticed_without_reading(store: &dyn ObjectStore) {
+    let key = "index/files";
+    assert!(store.stat_versioned(key).await.unwrap_err().is_not_found());
+    assert!(!store.put_file_if_unchanged(key, file("none"), Some(&Version::new("x"))).await.unwrap());
+    assert!(store.put_file_if_unchanged(key, file("one"), None).await.unwrap());
+    assert!(!store.put_file_if_unchanged(key, file("none"), None).await.unwrap());
+    let (stat, one) = store.stat_versioned(key).await.unwrap();
+    assert_eq!((stat.key.as_str(), stat.size), (key, 3));
+    assert_eq!(store.stat_versioned(key).await.unwrap().1, one);
+    assert!(store.put_file_if_unchanged(key, file("two"), Some(&one)).await.unwrap());
+    assert!(!store.put_file_if_unchanged(key, file("none"), Some(&one)).await.unwrap());
+    let (_, two) = store.get_versioned(key).await.unwrap();
+    assert!(store.put_file_if_unchanged(key, file("three"), Some(&two)).await.unwrap());
+    assert_eq!(store.get(key).await.unwrap(), "three");
+    if store.capabilities().conditional_replace {
+        let (_, version) = store.stat_versioned(key).await.unwrap();
+        let won = join_all((0..20).map(|_| store.put_file_if_unchanged(key, file("x"), Some(&version)))).await;
+        assert_eq!(won.into_iter().filter(|won| *won.as_ref().unwrap()).count(), 1);
+    }
+    store.delete(key).await.unwrap();
 }
 
 async fn the_clock_goes_forward(store: &dyn ObjectStore) {

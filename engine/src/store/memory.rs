@@ -82,6 +82,12 @@ impl MemoryStore {
         StoreError { kind, key: key.to_owned(), backend: self.describe(), detail: "it ends too early".to_owned() }
     }
 
+    fn read(&self, key: &str, mut file: File) -> StoreResult<Bytes> {
+        let mut bytes = Vec::new();
+        let read = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
+        read.map(|_| bytes.into()).map_err(|_| self.error(key, StoreErrorKind::Other))
+    }
+
     /// Does `work` at one moment, somewhere between the request and the answer.
     async fn request<T: Send + 'static>(
         &self,
@@ -202,11 +208,16 @@ impl ObjectStore for MemoryStore {
         self.request(key, move |objects| drop(objects.insert(name, bytes))).await
     }
 
-    async fn put_file(&self, key: &str, mut file: File) -> StoreResult<()> {
-        let mut bytes = Vec::new();
-        let read = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
-        read.map_err(|_| self.error(key, StoreErrorKind::Other))?;
-        self.put(key, bytes.into()).await
+    async fn put_file(&self, key: &str, file: File) -> StoreResult<()> {
+        self.put(key, self.read(key, file)?).await
+    }
+
+    async fn put_file_if_unchanged(&self, key: &str, file: File, version: Option<&Version>) -> StoreResult<bool> {
+        let bytes = self.read(key, file)?;
+        match version {
+            Some(version) => self.put_if_unchanged(key, bytes, version).await,
+            None => self.put_if_absent(key, bytes).await,
+        }
     }
 
     async fn put_if_absent(&self, key: &str, bytes: Bytes) -> StoreResult<bool> {
@@ -240,6 +251,12 @@ impl ObjectStore for MemoryStore {
     async fn stat(&self, key: &str) -> StoreResult<ObjectStat> {
         let size = self.get(key).await?.len() as u64;
         Ok(ObjectStat { key: key.to_owned(), size, modified: SystemTime::UNIX_EPOCH })
+    }
+
+    async fn stat_versioned(&self, key: &str) -> StoreResult<(ObjectStat, Version)> {
+        let (bytes, version) = self.get_versioned(key).await?;
+        let size = bytes.len() as u64;
+        Ok((ObjectStat { key: key.to_owned(), size, modified: SystemTime::UNIX_EPOCH }, version))
     }
 
     async fn delete(&self, key: &str) -> StoreResult<()> {

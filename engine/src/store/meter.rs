@@ -21,13 +21,13 @@ pub enum StoreOperation {
     Put,
     /// [`ObjectStore::put_if_absent`].
     PutIfAbsent,
-    /// [`ObjectStore::put_if_unchanged`].
+    /// [`ObjectStore::put_if_unchanged`] and [`ObjectStore::put_file_if_unchanged`].
     PutIfUnchanged,
     /// [`ObjectStore::get`] and [`ObjectStore::get_versioned`].
     Get,
     /// [`ObjectStore::get_range`].
     GetRange,
-    /// [`ObjectStore::stat`].
+    /// [`ObjectStore::stat`] and [`ObjectStore::stat_versioned`].
     Stat,
     /// [`ObjectStore::delete`] and [`ObjectStore::delete_if_unchanged`].
     Delete,
@@ -152,6 +152,12 @@ impl ObjectStore for MeteredStore {
         self.inner.put_if_unchanged(key, bytes, version).await
     }
 
+    async fn put_file_if_unchanged(&self, key: &str, file: File, version: Option<&Version>) -> StoreResult<bool> {
+        let length = file.metadata().map_or(0, |metadata| metadata.len());
+        self.meter.add(StoreOperation::PutIfUnchanged, length);
+        self.inner.put_file_if_unchanged(key, file, version).await
+    }
+
     async fn get(&self, key: &str) -> StoreResult<Bytes> {
         self.meter.add(StoreOperation::Get, 0);
         self.inner.get(key).await.inspect(|bytes| self.meter.add_received(StoreOperation::Get, bytes))
@@ -170,6 +176,11 @@ impl ObjectStore for MeteredStore {
     async fn stat(&self, key: &str) -> StoreResult<ObjectStat> {
         self.meter.add(StoreOperation::Stat, 0);
         self.inner.stat(key).await
+    }
+
+    async fn stat_versioned(&self, key: &str) -> StoreResult<(ObjectStat, Version)> {
+        self.meter.add(StoreOperation::Stat, 0);
+        self.inner.stat_versioned(key).await
     }
 
     async fn delete(&self, key: &str) -> StoreResult<()> {

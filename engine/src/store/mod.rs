@@ -55,6 +55,11 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     /// with one version, at most one gets `true`. Elsewhere it looks first and then writes.
     async fn put_if_unchanged(&self, key: &str, bytes: Bytes, version: &Version) -> StoreResult<bool>;
 
+    /// [`ObjectStore::put_file`] only if the object is still the one that [`ObjectStore::stat_versioned`] or
+    /// [`ObjectStore::get_versioned`] gave or, with `None`, only if there is none; `false` otherwise. Atomic where
+    /// [`ObjectStore::put_if_unchanged`] and [`ObjectStore::put_if_absent`] are. Elsewhere it looks first and then writes.
+    async fn put_file_if_unchanged(&self, key: &str, file: File, version: Option<&Version>) -> StoreResult<bool>;
+
     /// The whole object.
     async fn get(&self, key: &str) -> StoreResult<Bytes>;
 
@@ -66,6 +71,9 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
 
     /// Size and modification time.
     async fn stat(&self, key: &str) -> StoreResult<ObjectStat>;
+
+    /// The same, and what tells this state of the object from any other, without reading it.
+    async fn stat_versioned(&self, key: &str) -> StoreResult<(ObjectStat, Version)>;
 
     /// Removes an object; one that is not there is no error.
     async fn delete(&self, key: &str) -> StoreResult<()>;

@@ -69,6 +69,15 @@ impl ObjectStore for Memory {
         self.put(key, bytes.into()).await
     }
 
+    async fn put_file_if_unchanged(&self, key: &str, mut file: File, version: Option<&Version>) -> StoreResult<bool> {
+        let mut bytes = Vec::new();
+        file.rewind().and_then(|()| file.read_to_end(&mut bytes)).unwrap();
+        match version {
+            Some(version) => self.put_if_unchanged(key, bytes.into(), version).await,
+            None => self.put_if_absent(key, bytes.into()).await,
+        }
+    }
+
     async fn put_if_absent(&self, key: &str, bytes: Bytes) -> StoreResult<bool> {
         let mut objects = self.0.lock().unwrap();
         let is_new = !objects.contains_key(key);
@@ -107,6 +116,11 @@ impl ObjectStore for Memory {
     async fn stat(&self, key: &str) -> StoreResult<ObjectStat> {
         let size = self.get(key).await?.len() as u64;
         Ok(ObjectStat { key: key.to_owned(), size, modified: SystemTime::UNIX_EPOCH })
+    }
+
+    async fn stat_versioned(&self, key: &str) -> StoreResult<(ObjectStat, Version)> {
+        let (_, version) = self.get_versioned(key).await?;
+        Ok((self.stat(key).await?, version))
     }
 
     async fn delete(&self, key: &str) -> StoreResult<()> {

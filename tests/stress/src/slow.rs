@@ -76,6 +76,20 @@ impl ObjectStore for Plain {
         Ok(true)
     }
 
+    async fn put_file_if_unchanged(&self, key: &str, file: File, version: Option<&Version>) -> StoreResult<bool> {
+        let found = match self.0.stat_versioned(key).await {
+            Ok((_, found)) => Some(found),
+            Err(error) if error.kind == StoreErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        if found.as_ref() != version {
+            return Ok(false);
+        }
+        self.delay().await;
+        self.0.put_file(key, file).await?;
+        Ok(true)
+    }
+
     async fn get(&self, key: &str) -> StoreResult<Bytes> {
         self.delay().await;
         self.0.get(key).await
@@ -94,6 +108,11 @@ impl ObjectStore for Plain {
     async fn stat(&self, key: &str) -> StoreResult<ObjectStat> {
         self.delay().await;
         self.0.stat(key).await
+    }
+
+    async fn stat_versioned(&self, key: &str) -> StoreResult<(ObjectStat, Version)> {
+        self.delay().await;
+        self.0.stat_versioned(key).await
     }
 
     async fn delete(&self, key: &str) -> StoreResult<()> {

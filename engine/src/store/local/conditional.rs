@@ -2,8 +2,9 @@
 //!
 //! The new file is written and flushed before the guard is taken, so that nobody holds it while a disk is slow.
 
-use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::folder::Folders;
@@ -11,8 +12,13 @@ use super::{guard, read, write};
 use crate::store::Version;
 
 /// Replaces an object if it is still `version`; `false` if it is not.
-pub(super) fn replace(folders: &Folders, path: &Path, bytes: &[u8], version: &Version) -> io::Result<bool> {
-    let (folder, temporary) = write::prepare(folders, path, |file| file.write_all(bytes))?;
+pub(super) fn replace(
+    folders: &Folders,
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+    version: &Version,
+) -> io::Result<bool> {
+    let (folder, temporary) = write::prepare(folders, path, write)?;
     let replaced = guard::hold(path).and_then(|_guard| {
         let unchanged = is(path, version)?;
         if unchanged {
@@ -46,9 +52,24 @@ pub(super) fn remove(folders: &Folders, path: &Path, version: &Version) -> io::R
     Ok(removed)
 }
 
-fn is(path: &Path, version: &Version) -> io::Result<bool> {
-    match read(path) {
-        Ok(bytes) => Ok(Version::of(&bytes) == *version),
+/// What tells a file from every other one that was ever renamed into its place: no file is changed once it is there.
+pub(super) fn version(metadata: &Metadata) -> Version {
+    let (size, inode) = (metadata.size(), metadata.ino());
+    let modified = (metadata.mtime(), metadata.mtime_nsec());
+    let changed = (metadata.ctime(), metadata.ctime_nsec());
+    Version::new(format!("{BY_STAT}{size} {inode} {modified:?} {changed:?}"))
+}
+
+/// How versions begin that come from [`version`]; others are of bytes.
+const BY_STAT: &str = "stat ";
+
+fn is(path: &Path, expected: &Version) -> io::Result<bool> {
+    let found = match expected.token().starts_with(BY_STAT) {
+        true => fs::metadata(path).map(|metadata| version(&metadata)),
+        false => read(path).map(|bytes| Version::of(&bytes)),
+    };
+    match found {
+        Ok(found) => Ok(found == *expected),
         Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false),
         Err(cause) => Err(cause),
     }

@@ -1,5 +1,8 @@
-//! The guard of a folder: who holds it is alone in looking at an object and changing it, on this host and on every
-//! other one that has the file system mounted.
+//! The guard of a folder: who holds it is alone in looking at an object and changing it.
+//!
+//! It holds between the processes of one host, and between the clients of one network file system that share its locks.
+//! It does not hold between such a client and a process on the server itself, which locks the folder of its own disk:
+//! so all hosts reach a repository on a network file system through that file system.
 //!
 //! It is a lock of the kernel, not a file that is there or not: the death of its holder releases it. The folder itself
 //! carries it, so that nothing is left lying about. NFS cannot lock folders; there a file in it does, whose name ends

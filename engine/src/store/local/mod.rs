@@ -125,7 +125,23 @@ impl ObjectStore for LocalStore {
 
     async fn put_if_unchanged(&self, key: &str, bytes: Bytes, version: &Version) -> StoreResult<bool> {
         let version = version.clone();
-        self.blocking(key, move |shared, path| conditional::replace(&shared.folders, path, &bytes, &version)).await
+        self.blocking(key, move |shared, path| {
+            conditional::replace(&shared.folders, path, |file| file.write_all(&bytes), &version)
+        })
+        .await
+    }
+
+    async fn put_file_if_unchanged(&self, key: &str, mut source: File, version: Option<&Version>) -> StoreResult<bool> {
+        let version = version.cloned();
+        let write = move |file: &mut File| {
+            source.rewind()?;
+            io::copy(&mut source, file).map(drop)
+        };
+        self.blocking(key, move |shared, path| match version {
+            Some(version) => conditional::replace(&shared.folders, path, write, &version),
+            None => write::create(&shared.folders, path, write),
+        })
+        .await
     }
 
     async fn get(&self, key: &str) -> StoreResult<Bytes> {
@@ -159,6 +175,16 @@ impl ObjectStore for LocalStore {
         self.blocking(key, move |_, path| {
             let metadata = std::fs::metadata(path)?;
             Ok(ObjectStat { key: name, size: metadata.len(), modified: metadata.modified()? })
+        })
+        .await
+    }
+
+    async fn stat_versioned(&self, key: &str) -> StoreResult<(ObjectStat, Version)> {
+        let name = key.to_owned();
+        self.blocking(key, move |_, path| {
+            let metadata = std::fs::metadata(path)?;
+            let stat = ObjectStat { key: name, size: metadata.len(), modified: metadata.modified()? };
+            Ok((stat, conditional::version(&metadata)))
         })
         .await
     }
