@@ -120,6 +120,21 @@ impl Catalog {
         self.len() == 0
     }
 
+    /// What this catalog says of some packs, which are sorted; nothing of those of which it says nothing.
+    pub fn members_of(&self, packs: &[Hash]) -> Vec<PackMembers> {
+        let mut found: BTreeMap<Hash, Vec<Member>> = BTreeMap::new();
+        for (kind, entries) in self.kinds() {
+            for entry in entries {
+                let pack = self.packs[entry.pack as usize];
+                if packs.binary_search(&pack).is_ok() {
+                    let object = ObjectRef::new(kind, entry.hash);
+                    found.entry(pack).or_default().push(Member { object, offset: entry.offset, length: entry.length });
+                }
+            }
+        }
+        found.into_iter().map(|(pack, members)| PackMembers { pack, members }).collect()
+    }
+
     /// This catalog with more entries. What it has already stays where it is.
     pub fn with(self, added: Vec<PackMembers>) -> Self {
         let mut builder = Builder::from(self);

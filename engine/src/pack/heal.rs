@@ -21,7 +21,7 @@ pub struct Healed {
     /// Entries of packs that are gone.
     pub dropped: usize,
     /// Packs of which neither the catalog nor a footer says what is in them.
-    pub unknown: usize,
+    pub unknown: Vec<Hash>,
 }
 
 /// Bytes of a pack's end that are read at first: enough for the footer of most.
@@ -49,13 +49,16 @@ pub async fn heal(store: &dyn ObjectStore, sealer: &Sealer, catalog: Arc<Catalog
     let mut named = catalog.packs().to_vec();
     named.sort_unstable();
     packs.retain(|(name, _)| named.binary_search(name).is_err());
-    let found: Vec<Option<PackMembers>> = stream::iter(packs)
-        .map(|(name, size)| read_footer(store, sealer, name, size))
-        .buffer_unordered(store.capabilities().concurrency)
-        .try_collect()
-        .await?;
+    let found: Vec<Result<PackMembers, Hash>> =
+        stream::iter(packs)
+            .map(|(name, size)| async move {
+                Ok::<_, StoreError>(read_footer(store, sealer, name, size).await?.ok_or(name))
+            })
+            .buffer_unordered(store.capabilities().concurrency)
+            .try_collect()
+            .await?;
     let before = catalog.len();
-    let unknown = found.iter().filter(|members| members.is_none()).count();
+    let unknown = found.iter().filter_map(|found| found.as_ref().err().copied()).collect();
     let found: Vec<PackMembers> = found.into_iter().flatten().collect();
     if !found.is_empty() {
         catalog = Arc::new(Arc::unwrap_or_clone(catalog).with(found));

@@ -1,21 +1,25 @@
 //! The pack catalog of an open repository: loaded once, healed, and merged when packs are added.
+//!
+//! The one invariant: what this process knows of a pack that is still there, it does not forget because somebody overwrites
+//! the stored catalog; and it overwrites only what it has read, where the store can tell.
 
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
 
 use super::commit::TRIES;
 use super::{Repository, RepositoryError};
+use crate::lock::LeaseWatch;
+use crate::object::Hash;
 use crate::pack::stored::{self, CatalogError, CatalogReader};
 use crate::pack::{CATALOG_KEY, Catalog, Healed, PackMembers, heal};
-use crate::store::StoreErrorKind;
+use crate::store::{StoreErrorKind, Version};
 
 /// A catalog, and which stored one it came from.
 #[derive(Debug, Clone)]
 pub(super) struct LoadedCatalog {
-    version: Option<Version>,
+    version: Option<Stored>,
     catalog: Arc<Catalog>,
     /// Whether the stored one lacks what this one has, or the other way round.
     differs: bool,
@@ -23,7 +27,11 @@ pub(super) struct LoadedCatalog {
     lost: bool,
 }
 
-type Version = (u64, SystemTime);
+/// The size and the version of the stored catalog.
+type Stored = (u64, Version);
+
+/// How often others may be quicker to write the catalog. Of all who write it at once, one is.
+const CONFLICTS: usize = 100;
 
 /// Bytes of the stored catalog that are read at once.
 const PIECE: u64 = 4 << 20;
@@ -59,19 +67,21 @@ impl Repository {
         let lost = loaded.lost || dropped > 0;
         // Packs that are new are those of backups that have not written their catalog yet.
         if dropped > 0 {
-            self.note_heal(recovered, dropped);
+            self.note_heal(recovered, dropped, 0);
         }
         *slot = Some(LoadedCatalog { version: loaded.version, catalog: Arc::clone(&catalog), differs, lost });
         Ok((catalog, lost))
     }
 
-    /// Adds entries to the stored catalog, and takes a pointer out of it. Somebody else may write it at the same time
-    /// and so undo this, or be undone by this: but their packs are in the store before their catalog is, so whoever
-    /// writes last and then looks at the packs sees everything.
+    /// Adds entries to the stored catalog, and takes a pointer out of it, if `lease` holds. Somebody else may write it at
+    /// the same time: where the store can tell, this then begins anew. Elsewhere, and with those who write it blindly,
+    /// one may undo the other: but packs are in the store before their catalog is, so whoever writes last and then looks
+    /// at the packs sees everything that has a footer.
     pub(super) async fn extend_catalog(
         &self,
         added: Vec<PackMembers>,
         remove_pointer: Option<&str>,
+        lease: &LeaseWatch,
     ) -> Result<(), RepositoryError> {
         let mut slot = self.catalog.lock().await;
         if let Some(loaded) = &*slot {
@@ -80,47 +90,78 @@ impl Repository {
                 return Ok(());
             }
         }
-        let loaded = self.load_into(&mut slot).await?;
-        let mut next = loaded;
+        let mut next = self.load_into(&mut slot).await?;
         let mut added = added;
-        for _ in 0..TRIES {
-            *slot = Some(self.write_catalog(&mut slot, next, added, remove_pointer).await?);
-            let current = self.load_into(&mut slot).await?;
-            let Healed { catalog, recovered, dropped, .. } =
-                heal(&*self.store, &self.sealer, Arc::clone(&current.catalog)).await?;
-            if recovered + dropped == 0 {
+        let (mut written, mut conflicts) = (0, 0);
+        while written < TRIES {
+            lease.confirm().await?;
+            let is_written = self.write_catalog(&mut slot, next, std::mem::take(&mut added), remove_pointer).await?;
+            next = self.load_into(&mut slot).await?;
+            if !is_written {
+                conflicts += 1;
+                if conflicts > CONFLICTS {
+                    return Err(RepositoryError::System(format!(
+                        "{CATALOG_KEY} could not be written: others wrote it {conflicts} times meanwhile; run this again"
+                    )));
+                }
+                continue;
+            }
+            written += 1;
+            let Healed { catalog, recovered, dropped, unknown } =
+                heal(&*self.store, &self.sealer, Arc::clone(&next.catalog)).await?;
+            if recovered + dropped == 0 && !next.differs {
+                self.note_unknown(&unknown);
                 break;
             }
-            self.note_heal(recovered, dropped);
-            next = LoadedCatalog { catalog, ..current };
-            added = Vec::new();
+            // What only came to it are packs of backups that have not written their catalog yet.
+            if dropped > 0 {
+                self.note_heal(recovered, dropped, 0);
+            }
+            next.catalog = catalog;
         }
         Ok(())
     }
 
-    /// Another writer has undone what the catalog said, or packs that it names are gone.
-    fn note_heal(&self, recovered: usize, dropped: usize) {
-        tracing::warn!(
-            recovered,
-            dropped,
-            store = self.store.describe(),
-            "the pack catalog was healed from the footers of the packs"
-        );
+    /// Says that a write that could not be made on condition may have undone another program's.
+    fn note_unknown(&self, unknown: &[Hash]) {
+        if let Some(first) = unknown.first().filter(|_| !self.store.capabilities().conditional_replace) {
+            tracing::error!(
+                packs = unknown.len(),
+                first = %first,
+                store = self.store.describe(),
+                "of some packs neither the pack catalog nor a footer says what is in them: either another program is \
+                 backing up at this moment, or this store let two overwrite each other's catalog, and what that program \
+                 stored is lost to its last snapshots; check the repository, and back up again what is reported missing"
+            );
+        }
+    }
+
+    /// Another writer has undone what the catalog said of `undone` packs, or packs that it names are gone, or when it was
+    /// first read it lacked packs: then their backup may be under way, or was cut off.
+    fn note_heal(&self, recovered: usize, dropped: usize, undone: usize) {
+        let store = self.store.describe();
+        if dropped + undone > 0 {
+            tracing::warn!(recovered, dropped, undone, store, "the pack catalog was healed");
+        } else {
+            tracing::info!(recovered, store, "packs that the pack catalog does not name were added from their footers");
+        }
         self.heals.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Leaves what was to be written in `slot`. `false` if the stored catalog is not the one that was loaded any more.
     async fn write_catalog(
         &self,
         slot: &mut Option<LoadedCatalog>,
         loaded: LoadedCatalog,
         added: Vec<PackMembers>,
         remove_pointer: Option<&str>,
-    ) -> Result<LoadedCatalog, RepositoryError> {
+    ) -> Result<bool, RepositoryError> {
+        let LoadedCatalog { version, catalog, .. } = loaded;
         // If nobody else has it, the old one becomes the new one without a copy.
         *slot = None;
         let pointer = remove_pointer.map(str::to_owned);
         let (catalog, file) = tokio::task::spawn_blocking(move || {
-            let mut catalog = Arc::unwrap_or_clone(loaded.catalog).with(added);
+            let mut catalog = Arc::unwrap_or_clone(catalog).with(added);
             if let Some(key) = pointer {
                 catalog = catalog.without_pointer(&key);
             }
@@ -128,10 +169,17 @@ impl Repository {
         })
         .await?
         .map_err(|cause| RepositoryError::System(format!("a temporary file cannot be written: {cause}")))?;
-        self.store.put_file(CATALOG_KEY, file).await?;
-        self.forget_damage(CATALOG_KEY);
-        let version = self.catalog_version().await?;
-        Ok(LoadedCatalog { version, catalog: Arc::new(catalog), differs: false, lost: false })
+        // Known also if the write fails.
+        let next = LoadedCatalog { version: version.clone(), catalog: Arc::new(catalog), differs: true, lost: false };
+        let next = slot.insert(next);
+        let expected = version.as_ref().map(|(_, version)| version);
+        let is_written = self.store.put_file_if_unchanged(CATALOG_KEY, file, expected).await?;
+        if is_written {
+            self.forget_damage(CATALOG_KEY);
+            next.version = self.catalog_version().await?;
+            next.differs = false;
+        }
+        Ok(is_written)
     }
 
     async fn load_into(&self, slot: &mut Option<LoadedCatalog>) -> Result<LoadedCatalog, RepositoryError> {
@@ -139,36 +187,58 @@ impl Repository {
         if let Some(loaded) = slot.as_ref().filter(|loaded| loaded.version == version) {
             return Ok(loaded.clone());
         }
-        let loaded = self.read_catalog(version).await?;
+        let loaded = self.read_catalog(version, slot.as_ref().map(|known| &*known.catalog)).await?;
         Ok(slot.insert(loaded).clone())
     }
 
-    async fn read_catalog(&self, version: Option<Version>) -> Result<LoadedCatalog, RepositoryError> {
-        let stored = match version {
-            Some((size, _)) => self.read_stored(size).await?,
+    /// Reads the stored catalog, and adds what `known`, an earlier one, says of packs of which nothing else says anything.
+    async fn read_catalog(
+        &self,
+        version: Option<Stored>,
+        known: Option<&Catalog>,
+    ) -> Result<LoadedCatalog, RepositoryError> {
+        let stored = match &version {
+            Some((size, _)) => self.read_stored(*size).await?,
             None => Ok(Catalog::default()),
         };
         let (stored, damage) = match stored {
             Ok(catalog) => (catalog, None),
             Err(problem) => (Catalog::default(), Some(problem.to_string())),
         };
+        let mut named = stored.packs().to_vec();
+        named.sort_unstable();
         let healed = heal(&*self.store, &self.sealer, Arc::new(stored)).await?;
-        let Healed { catalog, recovered, dropped, unknown } = healed;
+        let Healed { mut catalog, recovered, dropped, mut unknown } = healed;
+        unknown.sort_unstable();
+        let forgotten = known.map(|known| known.members_of(&unknown)).unwrap_or_default();
+        unknown.retain(|pack| forgotten.iter().all(|forgotten| forgotten.pack != *pack));
+        let is_undone = |pack: &&Hash| named.binary_search(pack).is_err() && catalog.packs().contains(pack);
+        let undone = known.map_or(0, |known| known.packs().iter().filter(is_undone).count()) + forgotten.len();
+        let restored = forgotten.len();
+        if restored > 0 {
+            tracing::error!(
+                packs = restored,
+                store = self.store.describe(),
+                "another program overwrote the pack catalog and forgot packs that have no footers; what was known of them \
+                 is written again with the next backup: make one before this daemon is stopped"
+            );
+            catalog = Arc::new(Arc::unwrap_or_clone(catalog).with(forgotten));
+        }
         let absent = version.is_none().then(|| "it is missing".to_owned());
-        if let Some(problem) = damage.as_ref().or(absent.as_ref()).filter(|_| unknown > 0) {
+        if let Some(problem) = damage.as_ref().or(absent.as_ref()).filter(|_| !unknown.is_empty()) {
             // Packs without a footer are known to the catalog alone: to go on would be to forget them.
             return Err(RepositoryError::malformed(
                 CATALOG_KEY,
-                format!("{problem}; {unknown} packs have no footer to rebuild it from"),
+                format!("{problem}; {} packs have no footer to rebuild it from", unknown.len()),
             ));
         }
         if let Some(problem) = &damage {
             self.note_damage(CATALOG_KEY, format!("{problem}; it was rebuilt from the footers of the packs"));
             self.heals.fetch_add(1, Ordering::Relaxed);
-        } else if recovered + dropped > 0 {
-            self.note_heal(recovered, dropped);
+        } else if dropped + undone > 0 || (recovered > 0 && known.is_none()) {
+            self.note_heal(recovered, dropped, undone);
         }
-        let differs = damage.is_some() || recovered + dropped > 0;
+        let differs = damage.is_some() || recovered + dropped + restored > 0;
         Ok(LoadedCatalog { version, catalog, differs, lost: dropped > 0 })
     }
 
@@ -201,9 +271,9 @@ impl Repository {
         Ok(tokio::task::spawn_blocking(move || stored::parse(&bytes)).await?)
     }
 
-    async fn catalog_version(&self) -> Result<Option<Version>, RepositoryError> {
-        match self.store.stat(CATALOG_KEY).await {
-            Ok(stat) => Ok(Some((stat.size, stat.modified))),
+    async fn catalog_version(&self) -> Result<Option<Stored>, RepositoryError> {
+        match self.store.stat_versioned(CATALOG_KEY).await {
+            Ok((stat, version)) => Ok(Some((stat.size, version))),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -215,3 +285,6 @@ fn write_out(catalog: &Catalog) -> io::Result<File> {
     stored::write(catalog, &mut out)?;
     out.into_inner().map_err(io::IntoInnerError::into_error)
 }
+
+#[cfg(test)]
+mod tests;

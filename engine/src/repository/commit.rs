@@ -60,7 +60,7 @@ impl Repository {
         // Before the catalog too: entries for objects that are sealed with other keys would do harm in a repository
         // that was made in this one's place.
         self.prove_identity().await?;
-        self.extend_catalog(written.packs, None).await?;
+        self.extend_catalog(written.packs, None, lease).await?;
         let known = self.listed().await?.readable;
         let seq = known.iter().map(|entry| entry.seq).max().unwrap_or(0) + 1;
         let snapshot = Snapshot {
@@ -84,7 +84,11 @@ impl Repository {
         }
         put.map_err(RepositoryError::from)?;
         self.note_proven(SnapshotEntry::new(reference, &snapshot));
-        self.publish(known, SnapshotEntry::new(reference, &snapshot)).await?;
+        match self.publish(known, SnapshotEntry::new(reference, &snapshot), lease).await {
+            // The snapshot is whole, and was written under the lock. Whoever commits next makes the indexes right.
+            Err(RepositoryError::LockLost(lost)) => tracing::warn!(%lost, "the indexes do not name the last snapshot"),
+            published => published?,
+        }
         Ok((reference, snapshot))
     }
 
@@ -114,16 +118,22 @@ impl Repository {
     }
 
     /// Makes `index/latest` and `index/snapshots` agree with the snapshots that there are.
-    async fn publish(self: &Arc<Self>, known: Vec<SnapshotEntry>, new: SnapshotEntry) -> Result<(), RepositoryError> {
+    async fn publish(
+        self: &Arc<Self>,
+        known: Vec<SnapshotEntry>,
+        new: SnapshotEntry,
+        lease: &LeaseWatch,
+    ) -> Result<(), RepositoryError> {
         let mut snapshots = known;
         snapshots.retain(|entry| entry.reference != new.reference);
         snapshots.push(new);
         for _ in 0..TRIES {
+            lease.confirm().await?;
             snapshots.sort_by_key(|entry| (entry.seq, entry.reference));
             if let Some(SnapshotEntry { reference, seq, .. }) = snapshots.last() {
                 self.put_index(LATEST_KEY, Latest { latest_snapshot: *reference, seq: *seq }).await?;
                 // One in a pack, as the CLI writes it, would shadow it.
-                self.extend_catalog(Vec::new(), Some(LATEST_KEY)).await?;
+                self.extend_catalog(Vec::new(), Some(LATEST_KEY), lease).await?;
             }
             snapshots = self.put_index(SNAPSHOTS_KEY, snapshots).await?;
             let mut others = self.snapshot_refs().await?;
