@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_lost_lock_is_told_from_one_that_was_not_had() {
-        let lost = LockLost { operation: "backup".to_owned(), reason: LostReason::Gone };
+        let lost = LockLost { operation: "backup".to_owned(), reason: LostReason::Gone, left: None };
         for failure in [
             Failure::from(lost.clone()),
             Failure::from(BackupError::LockLost(lost.clone())),

@@ -230,9 +230,12 @@ fn a_job_whose_lock_was_removed_fails_with_that_reason_and_leaves_no_snapshot() 
     let daemon = site.start();
     daemon.ctl(&["init", "main"]).ok();
     let id = running_backup(&daemon, &["slow"]);
-    let folder = site.path("repository/index/lock.shared");
-    let lock = poll(|| Some(fs::read_dir(&folder).ok()?.next()?.unwrap().path()));
-    fs::remove_file(lock.unwrap_or_else(|| panic!("{}", daemon.log()))).unwrap();
+    let key = poll(|| {
+        let listed = daemon.ctl(&["--json", "lock", "list", "main"]).ok().json();
+        listed["locks"][0]["key"].as_str().map(str::to_owned)
+    });
+    let key = key.unwrap_or_else(|| panic!("{}", daemon.log()));
+    fs::remove_file(site.path("repository").join(key)).unwrap();
 
     daemon.ctl(&["job", "watch", &id]).expect(1).says(&["the repository lock of this backup was lost"]);
     assert_eq!(daemon.ctl(&["--json", "job", "show", &id]).ok().json()["failure"]["reason"], "LOCK_LOST");
