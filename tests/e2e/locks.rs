@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 
 use chrono::{TimeDelta, Utc};
-use cloudstic_e2e::site::{Credential, Site, poll};
+use cloudstic_e2e::site::{Credential, Daemon, Site, poll};
 use cloudstic_e2e::skip::{is_root, skipped};
 use cloudstic_e2e::tree;
 use serde_json::json;
@@ -36,6 +36,12 @@ fn prune_elsewhere(site: &Site, expires_in: TimeDelta) -> PathBuf {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, lock.to_string()).unwrap();
     path
+}
+
+/// The key of a lock that is there.
+fn lock_key(daemon: &Daemon<'_>) -> Option<String> {
+    let listed = daemon.ctl(&["--json", "lock", "list", "main"]).ok().json();
+    listed["locks"][0]["key"].as_str().map(str::to_owned)
 }
 
 #[test]
@@ -186,7 +192,7 @@ fn the_lock_of_a_killed_daemon_is_known_to_be_dead() {
     daemon.ctl(&["init", "main"]).ok();
     running_backup(&daemon, &["endless"]);
     let folder = site.path("repository/index/lock.shared");
-    assert!(poll(|| fs::read_dir(&folder).ok()?.next().map(|_| ())).is_some(), "{}", daemon.log());
+    assert!(poll(|| lock_key(&daemon)).is_some(), "{}", daemon.log());
     daemon.kill();
 
     let daemon = site.start();
@@ -230,10 +236,7 @@ fn a_job_whose_lock_was_removed_fails_with_that_reason_and_leaves_no_snapshot() 
     let daemon = site.start();
     daemon.ctl(&["init", "main"]).ok();
     let id = running_backup(&daemon, &["slow"]);
-    let key = poll(|| {
-        let listed = daemon.ctl(&["--json", "lock", "list", "main"]).ok().json();
-        listed["locks"][0]["key"].as_str().map(str::to_owned)
-    });
+    let key = poll(|| lock_key(&daemon));
     let key = key.unwrap_or_else(|| panic!("{}", daemon.log()));
     fs::remove_file(site.path("repository").join(key)).unwrap();
 
