@@ -108,6 +108,10 @@ impl Lease {
                 work.await
             }
         };
+        if done.is_err() {
+            // What fails while the lock is in doubt, after a suspend say, may fail because others were there meanwhile.
+            let _ = watch.confirm().await;
+        }
         let done = match (done, watch.reason()) {
             (Err(_), Some(lost)) => Err(lost.into()),
             (done, _) => done,

@@ -295,6 +295,22 @@ async fn work_ends_with_its_lease_and_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn work_that_fails_in_doubt_is_told_whether_its_lock_was_lost() {
+    let net = Net::new(MemoryStore::default());
+    let lease = net.locks().acquire(Shared, "backup").await.unwrap();
+    let cancel = CancellationToken::new();
+    let done = lease.during(&cancel, |_, _| async {
+        net.clock.suspend(HOUR);
+        std::mem::forget(net.host(2).1.acquire(Exclusive, "prune").await.unwrap());
+        let itself =
+            LockLost { operation: "what it found missing".to_owned(), reason: LostReason::Released, left: None };
+        Err::<(), _>(itself)
+    });
+    let lost = reason(done.await);
+    assert!(matches!(lost, LostReason::Gone | LostReason::Overtaken(_)), "{lost:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_release_in_the_middle_of_a_refresh_leaves_nothing() {
     for store in stores() {
         for kind in [Shared, Exclusive] {
