@@ -1,5 +1,5 @@
-//! HTTP for machines that watch the daemon: `GET /metrics`. It says nothing secret and changes nothing, but binds to
-//! loopback unless the configuration says otherwise.
+//! HTTP for machines that watch the daemon: `GET /metrics`. It says nothing secret and changes nothing, and it is served
+//! only where the configuration says; by default nowhere.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -105,9 +105,13 @@ impl Metrics {
         registry.register("catalog_heals", help, self.catalog_heals.clone());
     }
 
-    /// A job has taken a lock, after waiting for so long.
-    pub fn lock_taken(&self, repository: &str, kind: Kind, waited: Duration) {
+    /// A job has taken a lock.
+    pub fn lock_taken(&self, repository: &str, kind: Kind) {
         self.lock_held.get_or_create(&mode(repository, kind)).inc();
+    }
+
+    /// A job had to wait so long for a lock that it got.
+    pub fn lock_waited(&self, repository: &str, waited: Duration) {
         self.lock_wait.get_or_create(&of(repository)).observe(waited.as_secs_f64());
     }
 
@@ -190,7 +194,8 @@ mod tests {
         ] {
             assert!(text.contains(zero), "{zero} is not in\n{text}");
         }
-        metrics.lock_taken("main", Kind::Shared, Duration::from_secs(1));
+        metrics.lock_taken("main", Kind::Shared);
+        metrics.lock_waited("main", Duration::from_secs(1));
         metrics.lock_refused("main", Reason::Locked);
         metrics.clock_skew("main", -12.5);
         metrics.heals("main").fetch_add(2, Ordering::Relaxed);

@@ -40,25 +40,32 @@ pub(super) struct Wanted<'a> {
 pub(super) struct Held(Mutex<BTreeMap<JobId, LeaseWatch>>);
 
 impl Held {
-    fn insert(&self, lease: &Lease, job: JobId) -> Entry<'_> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(job, lease.watch());
-        Entry { held: self, job }
-    }
-
     fn job(&self, lock: &LockRecord) -> Option<JobId> {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         held.iter().find(|(_, lease)| lease.owns(lock)).map(|(job, _)| *job)
     }
 }
 
-struct Entry<'a> {
-    held: &'a Held,
+/// A job has a lock for as long as this lives, however the job ends.
+struct Holding<'a> {
+    engine: &'a Engine,
+    repository: &'a str,
+    kind: Kind,
     job: JobId,
 }
 
-impl Drop for Entry<'_> {
+impl<'a> Holding<'a> {
+    fn new(engine: &'a Engine, wanted: &Wanted<'a>, job: JobId, lease: &Lease) -> Self {
+        engine.metrics.lock_taken(wanted.name, wanted.kind);
+        engine.held.0.lock().unwrap_or_else(PoisonError::into_inner).insert(job, lease.watch());
+        Self { engine, repository: wanted.name, kind: wanted.kind, job }
+    }
+}
+
+impl Drop for Holding<'_> {
     fn drop(&mut self) {
-        self.held.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.job);
+        self.engine.held.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.job);
+        self.engine.metrics.lock_given_back(self.repository, self.kind);
     }
 }
 
@@ -75,21 +82,21 @@ impl Engine {
         E: Into<Failure> + From<LockLost>,
         F: Future<Output = Result<T, E>>,
     {
-        let Wanted { name, repository, kind, only_reads, .. } = wanted;
+        let Wanted { name, repository, only_reads, .. } = wanted;
+        let configured = self.open.configured(name)?;
         context.progress.phase(Phase::Locking);
         let begun = tokio::time::Instant::now();
         let taken = tokio::select! {
             biased;
             () = context.cancel.cancelled() => return Err(JobError::Cancelled),
-            taken = self.acquire(&wanted, context) => taken,
+            taken = self.acquire(&wanted, configured, context) => taken,
         };
         let done = match taken {
             Ok(lease) => {
-                self.metrics.lock_taken(name, kind, begun.elapsed());
-                let _entry = self.held.insert(&lease, context.id);
+                self.metrics.lock_waited(name, begun.elapsed());
+                let _holding = Holding::new(self, &wanted, context.id, &lease);
                 let watch = lease.watch();
                 let done = lease.during(&context.cancel, work).await;
-                self.metrics.lock_given_back(name, kind);
                 if watch.reason().is_some_and(|lost| !matches!(lost.reason, LostReason::Released)) {
                     self.metrics.lock_lost(name);
                 }
@@ -109,9 +116,13 @@ impl Engine {
         self.judged(name, repository, done)
     }
 
-    async fn acquire(&self, wanted: &Wanted<'_>, context: &JobContext) -> Result<Lease, LockError> {
+    async fn acquire(
+        &self,
+        wanted: &Wanted<'_>,
+        configured: &RepositoryConfig,
+        context: &JobContext,
+    ) -> Result<Lease, LockError> {
         let Wanted { name, repository, kind, operation, wait, .. } = wanted;
-        let configured = self.open.configured(name).map_err(|failure| LockError::System(failure.message))?;
         let wait = match wait {
             // Negative is none.
             Some(wait) => Duration::try_from(*wait).unwrap_or_default(),

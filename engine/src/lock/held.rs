@@ -46,12 +46,6 @@ pub(super) enum Trouble {
 }
 
 impl Held {
-    /// The lock as it is stored.
-    pub(super) fn lock(&self) -> Option<&LockRecord> {
-        let fixed = self.fixed.as_ref().map(|fixed| &fixed.lock);
-        fixed.or(self.claim.as_ref().map(|claim| &claim.lock))
-    }
-
     /// The ids of all its locks, now and later.
     pub(super) fn ids(&self) -> Ids {
         let ids = self.claim.as_ref().map(|claim| claim.ids.clone()).unwrap_or_default();

@@ -23,7 +23,6 @@ use crate::store::{StoreError, StoreErrorKind, StoreResult};
 #[derive(Debug)]
 pub struct Lease {
     watch: LeaseWatch,
-    lock: Option<LockRecord>,
     stop: CancellationToken,
     keeper: Option<JoinHandle<StoreResult<()>>>,
 }
@@ -71,9 +70,8 @@ impl Lease {
             progress: watch::Sender::new(Refreshes::default()),
         });
         let stop = CancellationToken::new();
-        let lock = held.lock().cloned();
         let keeper = tokio::spawn(keep(locks, held, Arc::clone(&state), stop.clone()));
-        Self { watch: LeaseWatch(Some(state)), lock, stop, keeper: Some(keeper) }
+        Self { watch: LeaseWatch(Some(state)), stop, keeper: Some(keeper) }
     }
 
     /// For those who work under it.
@@ -84,11 +82,6 @@ impl Lease {
     /// See [`LeaseWatch::check`].
     pub fn check(&self) -> Result<(), LockLost> {
         self.watch.check()
-    }
-
-    /// The lock as it was first written. To know later ones, ask [`LeaseWatch::owns`].
-    pub fn lock(&self) -> Option<&LockRecord> {
-        self.lock.as_ref()
     }
 
     /// Does `work` under this lease, and gives it back. When the lease is lost, the token that the work was given is

@@ -42,9 +42,10 @@ async fn a_lock_costs_few_requests() {
 async fn a_backup_that_is_refused_says_who_is_in_the_way() {
     let bench = Bench::new(Vec::new()).await;
     let locks = Locks::new(Arc::clone(bench.repository.store()), bench.repository.sealer().clone());
-    let prune = locks.acquire(Kind::Exclusive, "prune").await.unwrap();
+    let _prune = locks.acquire(Kind::Exclusive, "prune").await.unwrap();
     let refused = locks.acquire(Kind::Shared, "backup").await.unwrap_err().to_string();
-    let LockRecord { holder, acquired_at, expires_at, .. } = prune.lock().unwrap();
+    let prune = locks.list().await.unwrap().remove(0).lock.unwrap();
+    let LockRecord { holder, acquired_at, expires_at, .. } = &prune;
     assert!(holder.ends_with(&format!(" (pid {})", std::process::id())), "{holder}");
     let said = format!(
         "repository is exclusively locked by {holder} (operation: prune, acquired: {acquired_at}, expires: {expires_at})"

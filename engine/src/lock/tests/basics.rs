@@ -22,7 +22,8 @@ async fn shared_holders_work_together_and_an_exclusive_one_alone() {
         second.release().await.unwrap();
 
         let alone = locks.acquire(Exclusive, "prune").await.unwrap();
-        let lock = alone.lock().unwrap().clone();
+        // The exclusive key comes first.
+        let lock = locks.list().await.unwrap().remove(0).lock.unwrap();
         for (kind, operation) in [(Shared, "backup"), (Exclusive, "prune")] {
             let refused = locks.acquire(kind, operation).await.unwrap_err();
             let LockRecord { holder, acquired_at, expires_at, .. } = &lock;

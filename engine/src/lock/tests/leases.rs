@@ -106,7 +106,8 @@ async fn every_lock_of_a_lease_is_known_as_its_own_also_after_renewals_and_in_th
             let net = Net::new(MemoryStore::with(store.capabilities()));
             let (line, locks) = net.host(1);
             let lease = locks.acquire(kind, "backup").await.unwrap();
-            let (watch, first) = (lease.watch(), lease.lock().unwrap().clone());
+            let watch = lease.watch();
+            let first = locks.list().await.unwrap().remove(0).lock.unwrap();
             let own = async |most: usize| {
                 let found = net.host(2).1.list().await.unwrap();
                 assert!((1..=most).contains(&found.len()), "{found:?}");
