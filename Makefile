@@ -33,12 +33,13 @@ model: ## Check the lock protocol's larger state spaces, which take minutes
 	@scripts/needs.sh cc
 	$(CARGO) test --locked -p cloudstic-engine --lib lock::model -- --ignored --nocapture --test-threads 1
 
-stress: .venv/ready ## Torment 16 processes on one repository for a minute, on two kinds of store (STRESS=options)
+stress: .venv/ready ## Torment 16 processes on one repository, a minute on each of two kinds of store (STRESS=options)
 	@scripts/needs.sh cc
 	$(CARGO) build --locked -p cloudstic-stress
 	$(or $(CARGO_TARGET_DIR),target)/debug/stress --store local $(STRESS)
 	$(or $(CARGO_TARGET_DIR),target)/debug/stress --store plain $(STRESS)
-	! $(or $(CARGO_TARGET_DIR),target)/debug/stress --without-locks --seconds 10 >/dev/null
+	@# Without locks its judge must find something: neither nothing nor a crash will do.
+	$(or $(CARGO_TARGET_DIR),target)/debug/stress --without-locks --seconds 10 >/dev/null; [ $$? = 1 ]
 
 lint: ## Formatting, clippy, and licences where cargo-deny is installed
 	$(CARGO) fmt --all --check

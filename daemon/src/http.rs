@@ -40,6 +40,9 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, stop: Cancellat
 async fn tell(State(metrics): State<Arc<Metrics>>) -> Response {
     match metrics.text() {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics cannot be told");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
     }
 }

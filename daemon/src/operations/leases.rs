@@ -71,7 +71,7 @@ impl Drop for Holding<'_> {
 
 impl Engine {
     /// Does the work of a job under a lock, and gives it back. If the lock is lost, the work is cancelled and the job
-    /// fails.
+    /// fails, unless it was done and confirmed by then.
     pub(super) async fn under_lock<T, E, F>(
         &self,
         wanted: Wanted<'_>,

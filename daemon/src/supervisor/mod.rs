@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cloudstic_engine::restore::Identity;
+use cloudstic_proto::v1::JobState;
 use cloudstic_proto::{Reason, v1};
 use tokio::sync::{mpsc, oneshot};
 
@@ -146,12 +147,14 @@ impl Supervisor {
         Ok(stored.into_iter().map(newest).collect())
     }
 
-    /// The last backup of each repository that came to its end or failed, newest first.
+    /// The last backup of each repository that came to its end or failed, newest first. A dry run is none.
     pub async fn last_backups(&self) -> Result<Vec<v1::Job>, Failure> {
         let mut seen = std::collections::BTreeSet::new();
         let wanted = move |job: &v1::Job| {
-            let is_backup = job.spec.as_ref().is_some_and(|spec| operation_word(spec) == "backup");
-            is_backup && is_terminal(job.state()) && seen.insert(job.repository.clone())
+            let operation = job.spec.as_ref().and_then(|spec| spec.operation.as_ref());
+            let is_backup = matches!(operation, Some(v1::job_spec::Operation::Backup(spec)) if !spec.dry_run);
+            let has_an_end = matches!(job.state(), JobState::Succeeded | JobState::Partial | JobState::Failed);
+            is_backup && has_an_end && seen.insert(job.repository.clone())
         };
         Ok(self.state.newest(usize::MAX, wanted).await?.into_iter().map(without_warnings).collect())
     }

@@ -110,6 +110,26 @@ async fn a_job_that_would_only_wait_for_its_profile_can_be_skipped() {
 }
 
 #[tokio::test]
+async fn neither_a_dry_run_nor_a_cancelled_job_hides_the_last_backup() {
+    let bench = bench(1);
+    let real = bench.submit("home").await;
+    bench.starts.next().await.succeed();
+    bench.last(real).await;
+    let spec = v1::BackupSpec { dry_run: true, ..Default::default() };
+    let mut dry = backup_of("home");
+    dry.description.spec.operation = Some(v1::job_spec::Operation::Backup(spec));
+    let dry = bench.supervisor.submit(dry).await.unwrap().id.parse().unwrap();
+    bench.starts.next().await.succeed();
+    bench.last(dry).await;
+    let cancelled = bench.submit("home").await;
+    let _started = bench.starts.next().await;
+    bench.supervisor.cancel(cancelled).await.unwrap();
+    bench.last(cancelled).await;
+    let ids: Vec<_> = bench.supervisor.last_backups().await.unwrap().into_iter().map(|job| job.id).collect();
+    assert_eq!(ids, [real.to_string()]);
+}
+
+#[tokio::test]
 async fn a_waiting_job_is_cancelled_at_once_and_a_running_one_when_it_stops() {
     let bench = bench(1);
     let (running, waiting) = (bench.submit("").await, bench.submit("").await);

@@ -3,8 +3,8 @@
 //! Two promises: nothing is written outside the target, whatever the repository or the target holds (see `beneath`);
 //! and a file has its name only when its size and the hash of all its bytes were proven (see `write`). The steps:
 //! folders and decisions, then files and special files, then hard links, then the attributes of folders, deepest first,
-//! and at last what makes entries immutable. What a killed
-//! restore has left in these folders goes first (see `temporary`).
+//! and at last what makes entries immutable. What a killed restore has left in these folders goes first (see
+//! `temporary`).
 
 mod attributes;
 mod beneath;
