@@ -2,6 +2,8 @@
 //!
 //! It speaks gRPC over a Unix socket. Errors carry a stable reason in the metadata entry [`REASON_KEY`].
 
+mod operation;
+
 /// Version 1 of the API.
 #[allow(missing_docs, clippy::all, clippy::pedantic)]
 pub mod v1 {

@@ -1,42 +1,9 @@
 //! The engine's values as messages of the API.
 
-use cloudstic_engine::backup::{BackupReport, Counts};
 use cloudstic_engine::object::{Kind, ObjectRef, Snapshot, SnapshotEntry, SourceInfo, Timestamp};
-use cloudstic_engine::restore::RestoreReport;
 use cloudstic_engine::source::Warning;
 use cloudstic_engine::tree::TreeEntry;
 use cloudstic_proto::v1;
-
-pub(super) fn backup_report(report: BackupReport, dry_run: bool) -> v1::BackupReport {
-    v1::BackupReport {
-        snapshot: optional(report.snapshot),
-        root: optional(report.root),
-        seq: report.seq,
-        files: Some(counts(report.files)),
-        folders: Some(counts(report.folders)),
-        total_bytes: report.total_bytes,
-        read_bytes: report.read_bytes,
-        added_bytes: report.added_bytes,
-        stored_bytes: report.stored_bytes,
-        warnings: report.warnings.iter().map(warning).collect(),
-        warning_count: report.warning_count,
-        dry_run,
-    }
-}
-
-pub(super) fn restore_report(report: RestoreReport, dry_run: bool) -> v1::RestoreReport {
-    v1::RestoreReport {
-        snapshot: optional(report.snapshot),
-        files: report.files,
-        folders: report.folders,
-        others: report.others,
-        bytes: report.bytes,
-        skipped: report.skipped,
-        warnings: report.warnings.iter().map(warning).collect(),
-        warning_count: report.warning_count,
-        dry_run,
-    }
-}
 
 pub(super) fn warning(warning: &Warning) -> v1::Warning {
     v1::Warning { path: warning.path.clone(), problem: warning.problem.clone() }
@@ -94,11 +61,7 @@ fn source(info: SourceInfo) -> v1::Source {
     }
 }
 
-fn counts(counts: Counts) -> v1::Counts {
-    v1::Counts { new: counts.new, changed: counts.changed, unmodified: counts.unmodified, removed: counts.removed }
-}
-
-fn optional(reference: Option<ObjectRef>) -> String {
+pub(super) fn optional(reference: Option<ObjectRef>) -> String {
     reference.map(|reference| reference.to_string()).unwrap_or_default()
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::job::{Ended, Outcome, Queued, Running, operation_word, state_word};
+use super::job::{Ended, Outcome, Queued, Running, state_word};
 use super::{
     JobContext, JobError, JobId, JobLog, JobRunner, Limits, LiveJob, LiveJobs, LogLevel, Queue, Submission, TaskKind,
     Tasks, Work, no_such_job, panic_text,
@@ -182,7 +182,8 @@ impl Core {
         let work = Work { spec: description.spec.clone(), identity, output };
         let job = Queued::new(id, description, now);
         let log = Arc::new(JobLog::new(self.clock.clone()));
-        log.add(LogLevel::Info, format!("{} queued by user {}", operation_word(&work.spec), job.job().uid));
+        let operation = work.spec.word().unwrap_or("nothing");
+        log.add(LogLevel::Info, format!("{operation} queued by user {}", job.job().uid));
 
         if let Some(holder) = self.queue.holder_of(&needs.profiles).filter(|_| skip_if_busy) {
             let skipped = job.skip(busy(&needs.profiles, holder), now);
@@ -222,7 +223,7 @@ impl Core {
     async fn start_ready(&mut self) -> Result<(), StateError> {
         while let Some(id) = self.queue.start_next() {
             let Some(Waiting { job, work, live }) = self.waiting.remove(&id) else { continue };
-            let operation = operation_word(&work.spec);
+            let operation = work.spec.word().unwrap_or("nothing");
             let job = job.start(self.clock.now());
             live.log.add(LogLevel::Info, format!("{operation} started"));
             self.state.save(id, job.job().clone(), live.log.take_unstored()).await?;

@@ -100,7 +100,7 @@ impl Running {
         self.0.progress = Some(progress);
         let state = match outcome {
             Outcome::Done(report) => {
-                let state = if warnings(&report) == 0 { JobState::Succeeded } else { JobState::Partial };
+                let state = if report.warnings().1 == 0 { JobState::Succeeded } else { JobState::Partial };
                 self.0.report = Some(report);
                 state
             }
@@ -159,23 +159,6 @@ pub const fn state_word(state: JobState) -> &'static str {
         JobState::Cancelled => "cancelled",
         JobState::Interrupted => "interrupted",
         JobState::Skipped => "skipped",
-    }
-}
-
-/// The word for what a job does.
-pub fn operation_word(spec: &v1::JobSpec) -> &'static str {
-    match &spec.operation {
-        Some(v1::job_spec::Operation::Backup(_)) => "backup",
-        Some(v1::job_spec::Operation::Restore(_)) => "restore",
-        Some(v1::job_spec::Operation::Archive(_)) => "archive",
-        None => "nothing",
-    }
-}
-
-fn warnings(report: &v1::job::Report) -> u64 {
-    match report {
-        v1::job::Report::Backup(report) => report.warning_count,
-        v1::job::Report::Restore(report) => report.warning_count,
     }
 }
 

@@ -28,7 +28,7 @@ use cloudstic_proto::{Reason, v1};
 use tokio::sync::{mpsc, oneshot};
 
 pub use id::{BadJobId, JobId};
-pub use job::{Description, Ended, Outcome, Queued, Running, is_terminal, operation_word, state_word};
+pub use job::{Description, Ended, Outcome, Queued, Running, is_terminal, state_word};
 pub use live::{JobUpdates, LiveJob, LiveJobs};
 pub use log::{JobLog, LogFollower, LogLevel};
 pub use progress::JobProgress;
@@ -142,7 +142,7 @@ impl Supervisor {
         let stored = self.state.newest(limit, wanted).await?;
         let newest = |job: v1::Job| match job.id.parse().ok().and_then(|id| self.live.get(id)) {
             Some(live) => live.now(),
-            None => without_warnings(job),
+            None => shortened(job),
         };
         Ok(stored.into_iter().map(newest).collect())
     }
@@ -156,7 +156,7 @@ impl Supervisor {
             let has_an_end = matches!(job.state(), JobState::Succeeded | JobState::Partial | JobState::Failed);
             is_backup && has_an_end && seen.insert(job.repository.clone())
         };
-        Ok(self.state.newest(usize::MAX, wanted).await?.into_iter().map(without_warnings).collect())
+        Ok(self.state.newest(usize::MAX, wanted).await?.into_iter().map(shortened).collect())
     }
 
     /// Queued and running jobs, oldest first.
@@ -201,11 +201,9 @@ fn no_such_job(id: JobId) -> Failure {
     )
 }
 
-fn without_warnings(mut job: v1::Job) -> v1::Job {
-    match &mut job.report {
-        Some(v1::job::Report::Backup(report)) => report.warnings.clear(),
-        Some(v1::job::Report::Restore(report)) => report.warnings.clear(),
-        None => {}
+fn shortened(mut job: v1::Job) -> v1::Job {
+    if let Some(report) = &mut job.report {
+        report.shorten();
     }
     job
 }

@@ -6,7 +6,7 @@ mod logs;
 mod show;
 mod watch;
 
-use cloudstic_proto::v1::Job;
+use cloudstic_proto::v1::{Job, JobSpec};
 
 use crate::cli::{self, Global};
 use crate::error::Error;
@@ -39,7 +39,7 @@ pub(crate) fn table(jobs: &[Job]) -> Table<7> {
         let took = human::seconds_between(job.started_at.as_ref(), job.ended_at.as_ref());
         table.row([
             job.id.clone(),
-            json::operation(job).unwrap_or("unknown").to_owned(),
+            job.spec.as_ref().and_then(JobSpec::word).unwrap_or("unknown").to_owned(),
             job.repository.clone(),
             job.profile.clone(),
             json::state(job.state()).to_owned(),

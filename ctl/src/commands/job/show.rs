@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use cloudstic_proto::v1::{GetJobRequest, Job};
+use cloudstic_proto::v1::{GetJobRequest, Job, JobSpec};
 
 use crate::cli::{self, Global};
 use crate::connect::Daemon;
@@ -29,7 +29,7 @@ fn text(job: &Job) -> String {
         let _ = writeln!(text, "{:<11} {}", format!("{name}:"), escape::text(value));
     };
     field("job", &job.id);
-    field("operation", json::operation(job).unwrap_or("unknown"));
+    field("operation", job.spec.as_ref().and_then(JobSpec::word).unwrap_or("unknown"));
     field("repository", &job.repository);
     if !job.profile.is_empty() {
         field("profile", &job.profile);

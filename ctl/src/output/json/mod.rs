@@ -15,7 +15,7 @@ use prost_types::Timestamp;
 use serde::{Serialize, Serializer};
 
 pub(crate) use self::daemon::{Init, Status};
-pub(crate) use self::job::{Archive, Job, Jobs, LogLine, operation, state};
+pub(crate) use self::job::{Archive, Job, Jobs, LogLine, state};
 pub(crate) use self::lock::{BrokenLocks, Locks};
 pub(crate) use self::snapshot::{Entry, ListingLine, Snapshot, Snapshots, Warning};
 use super::human;

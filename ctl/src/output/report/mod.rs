@@ -1,11 +1,15 @@
-//! What a job did, in a few lines for people.
+//! What a job did, in a few lines for people; a file for each operation.
+
+mod backup;
+mod restore;
 
 use std::fmt::Write;
 
-use cloudstic_proto::v1::{BackupReport, Counts, Job, JobState, RestoreReport, Warning, job};
+use cloudstic_proto::v1::{Job, JobSpec, JobState, Warning, job};
 
-use super::human::{self, count, size};
-use super::json::{operation, state};
+pub(crate) use self::restore::did as restore;
+use super::human::{self, count};
+use super::json::state;
 
 /// A warning as one line.
 pub(crate) fn warning(warning: &Warning) -> String {
@@ -18,11 +22,7 @@ pub(crate) fn warning(warning: &Warning) -> String {
 
 /// The warnings of an ended job: the first of them, and how many there were.
 pub(crate) fn warnings(job: &Job) -> (&[Warning], u64) {
-    match &job.report {
-        Some(job::Report::Backup(report)) => (&report.warnings, report.warning_count),
-        Some(job::Report::Restore(report)) => (&report.warnings, report.warning_count),
-        None => (&[], 0),
-    }
+    job.report.as_ref().map_or((&[], 0), job::Report::warnings)
 }
 
 /// The plain word that not all went well. What a warning means only the warning knows: that something is missing, or
@@ -45,59 +45,26 @@ pub(crate) fn ended(job: &Job) -> String {
     }
     text.push('\n');
     match &job.report {
-        Some(job::Report::Backup(report)) => text + &backup(report),
-        Some(job::Report::Restore(report)) => text + &restore(report),
+        Some(job::Report::Backup(report)) => text + &backup::did(report),
+        Some(job::Report::Restore(report)) => text + &restore::did(report),
         None => text,
     }
 }
 
 /// A job on one line, for what is still going on: `backup of home: queued`.
 pub(crate) fn one_line(job: &Job) -> String {
-    format!("{} of {}: {}", operation(job).unwrap_or("job"), job.repository, state(job.state()))
-}
-
-fn backup(report: &BackupReport) -> String {
-    let mut text = String::new();
-    // Writing into a String cannot fail.
-    let _ = match report.snapshot.as_str() {
-        "" if report.dry_run => writeln!(text, "dry run: no snapshot was written"),
-        "" => writeln!(text, "no snapshot was written"),
-        snapshot => writeln!(text, "snapshot {} (number {})", human::short_hash(snapshot), report.seq),
-    };
-    let _ = writeln!(text, "files:   {}", counts(report.files.as_ref()));
-    let _ = writeln!(text, "folders: {}", counts(report.folders.as_ref()));
-    let _ = writeln!(text, "read {} of {}", size(report.read_bytes), size(report.total_bytes));
-    let added = if report.dry_run { "would add" } else { "added" };
-    let _ = writeln!(text, "{added} {}, {} as stored", size(report.added_bytes), size(report.stored_bytes));
-    text
-}
-
-fn counts(counts: Option<&Counts>) -> String {
-    let counts = counts.copied().unwrap_or_default();
     format!(
-        "{} new, {} changed, {} unmodified, {} removed",
-        counts.new, counts.changed, counts.unmodified, counts.removed
+        "{} of {}: {}",
+        job.spec.as_ref().and_then(JobSpec::word).unwrap_or("job"),
+        job.repository,
+        state(job.state())
     )
-}
-
-/// What a restore did. Each line ends with a newline.
-pub(crate) fn restore(report: &RestoreReport) -> String {
-    let mut text = format!(
-        "{} {}, {}, {} (links and special files), {}\n",
-        if report.dry_run { "dry run: would restore" } else { "restored" },
-        count(report.files, "file", "files"),
-        count(report.folders, "folder", "folders"),
-        count(report.others, "other", "others"),
-        size(report.bytes),
-    );
-    if report.skipped > 0 {
-        let _ = writeln!(text, "left alone: {}", count(report.skipped, "existing entry", "existing entries"));
-    }
-    text
 }
 
 #[cfg(test)]
 mod tests {
+    use cloudstic_proto::v1::{BackupReport, Counts, RestoreReport};
+
     use super::*;
 
     #[test]
@@ -131,8 +98,12 @@ added 0 B, 0 B as stored
 
     #[test]
     fn a_dry_run_does_not_claim_to_have_written() {
-        assert!(backup(&BackupReport { dry_run: true, ..BackupReport::default() }).starts_with("dry run: no snapshot"));
-        assert!(restore(&RestoreReport { dry_run: true, ..RestoreReport::default() }).starts_with("dry run: would"));
+        assert!(
+            backup::did(&BackupReport { dry_run: true, ..BackupReport::default() }).starts_with("dry run: no snapshot")
+        );
+        assert!(
+            restore::did(&RestoreReport { dry_run: true, ..RestoreReport::default() }).starts_with("dry run: would")
+        );
     }
 
     #[test]

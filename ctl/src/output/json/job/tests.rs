@@ -1,9 +1,11 @@
 #![allow(clippy::unwrap_used)]
 
+use std::path::Path;
+
 use prost_types::Timestamp;
 
-use super::super::text;
 use super::*;
+use crate::output::json::text;
 
 fn at(seconds: i64) -> Option<Timestamp> {
     Some(Timestamp { seconds: 1_795_232_795 + seconds, nanos: 0 })

@@ -1,0 +1,126 @@
+//! The command line: what can be asked, and how `--help` explains it; a file for each command or group of them.
+
+mod backup;
+mod flags;
+mod init;
+mod job;
+mod list;
+mod lock;
+mod restore;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use backup::Backup;
+pub(crate) use flags::{LockWait, Waiting};
+pub(crate) use init::Init;
+pub(crate) use job::{Job, JobId, JobList, JobLogs};
+pub(crate) use list::{List, Ls};
+pub(crate) use lock::{BreakLock, Lock, LockList};
+pub(crate) use restore::{Overwrite, Restore};
+
+const AFTER_HELP: &str = "\
+Exit codes:
+    0  success
+    1  error
+    2  wrong usage
+    3  partial: it was done, with warnings that say what is missing, damaged or uncertain
+   10  the store has no repository
+   11  the repository is locked by another operation
+   12  wrong or missing credential
+  130  interrupted or cancelled";
+
+/// Talks to the Cloudstic backup daemon.
+#[derive(Debug, Parser)]
+#[command(name = "cloudsticctl", version, after_help = AFTER_HELP, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// The daemon's socket
+    #[arg(long, global = true, env = "CLOUDSTIC_SOCKET", default_value = cloudstic_proto::DEFAULT_SOCKET, value_name = "PATH")]
+    pub(crate) socket: PathBuf,
+    /// Write JSON to standard output, and errors as JSON to standard error
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// No progress and no summary; data, warnings and errors stay
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// No progress
+    #[arg(long, global = true)]
+    pub(crate) no_progress: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the daemon, its active jobs, and each repository's last backup
+    Status,
+    /// Make a repository on its configured store
+    Init(Init),
+    /// Back up a profile, or a path into a repository
+    Backup(Backup),
+    /// Restore a snapshot to a directory or into a ZIP archive
+    Restore(Restore),
+    /// List the snapshots of a repository
+    List(List),
+    /// List the entries of a snapshot
+    Ls(Ls),
+    /// Look at jobs, follow and cancel them
+    #[command(subcommand)]
+    Job(Job),
+    /// Look at the locks of a repository
+    #[command(subcommand)]
+    Lock(Lock),
+    /// Remove all locks of a repository, whoever holds them
+    BreakLock(BreakLock),
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn refused(args: &[&str]) -> ErrorKind {
+        Cli::try_parse_from([&["cloudsticctl"], args].concat()).map(|_| ()).unwrap_err().kind()
+    }
+
+    #[test]
+    fn definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn restore_wants_exactly_one_destination() {
+        assert_eq!(refused(&["restore", "r", "latest"]), ErrorKind::MissingRequiredArgument);
+        assert_eq!(refused(&["restore", "r", "latest", "--to", "d", "--zip", "f"]), ErrorKind::ArgumentConflict);
+        assert_eq!(
+            refused(&["restore", "r", "latest", "--zip", "f", "--overwrite", "never"]),
+            ErrorKind::ArgumentConflict
+        );
+        assert_eq!(refused(&["restore", "r", "latest", "--to", "d", "--force"]), ErrorKind::ArgumentConflict);
+    }
+
+    #[test]
+    fn the_last_of_wait_and_no_wait_counts() {
+        let wait = |args: &[&str]| match Cli::try_parse_from([&["cloudsticctl", "backup", "p"], args].concat()) {
+            Ok(Cli { command: Command::Backup(backup), .. }) => backup.waiting.wait(),
+            other => panic!("{other:?}"),
+        };
+        assert!(wait(&[]));
+        assert!(!wait(&["--no-wait"]));
+        assert!(wait(&["--no-wait", "--wait"]));
+        assert!(!wait(&["--wait", "--no-wait"]));
+    }
+}

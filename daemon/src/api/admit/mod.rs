@@ -1,0 +1,74 @@
+//! Which jobs are let in, and with whose rights: the rules between what a caller asks for and what the daemon, which can
+//! do more than the caller, does.
+//!
+//! - A backup of a profile is what the administrator has configured: every caller may run it, but not leave out more. A
+//!   backup of any path reads with the daemon's rights, so only who has these anyway may ask for it.
+//! - A restore to a folder writes with the caller's rights, never with more. A daemon that cannot take these on refuses.
+//! - Whoever breaks locks can harm what others do, so only who has the daemon's rights may.
+//! - An archive goes to the caller's own stream.
+
+mod backup;
+mod restore;
+
+use cloudstic_proto::{Reason, v1};
+use v1::job_spec::Operation;
+
+use crate::access::{Access, Caller};
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::supervisor::{Description, Needs, Submission};
+
+pub(super) use restore::archive;
+
+/// A job that [`v1::jobs_server::Jobs::submit`] may start.
+pub(super) fn job(
+    spec: Option<v1::JobSpec>,
+    caller: &Caller,
+    access: &Access,
+    config: &Config,
+) -> Result<Submission, Failure> {
+    let operation = spec.and_then(|spec| spec.operation);
+    match operation.ok_or_else(|| Failure::bad_request("the job has no operation"))? {
+        Operation::Backup(spec) => backup::admit(spec, caller, access, config),
+        Operation::Restore(spec) => restore::admit(spec, caller, access, config),
+        Operation::Archive(_) => {
+            Err(Failure::bad_request("an archive needs a stream for its output: call Repositories.RestoreArchive"))
+        }
+    }
+}
+
+/// Who may remove the locks of others: whoever still works under one may then lose data to a prune.
+pub(super) fn break_locks(caller: &Caller, access: &Access) -> Result<(), Failure> {
+    match access.is_master(caller) {
+        true => Ok(()),
+        false => Err(denied("only root and the daemon's own user may break locks")),
+    }
+}
+
+fn submission(operation: Operation, needs: Needs, caller: &Caller) -> Submission {
+    let spec = v1::JobSpec { operation: Some(operation) };
+    let repository = needs.repository.clone();
+    let description = Description { spec, repository, profile: String::new(), uid: caller.uid };
+    Submission { description, needs, skip_if_busy: false, identity: None, output: None }
+}
+
+fn repository(name: &str, config: &Config) -> Result<String, Failure> {
+    match config.repositories.contains_key(name) {
+        true => Ok(name.to_owned()),
+        false => Err(Failure::no_such_repository(name)),
+    }
+}
+
+fn check_snapshot(name: &str) -> Result<(), Failure> {
+    match name.is_empty() {
+        true => Err(Failure::bad_request("name a snapshot: \"latest\", or the beginning of its hash")),
+        false => Ok(()),
+    }
+}
+
+fn denied(message: &str) -> Failure {
+    Failure::new(Reason::PermissionDenied, message)
+}
+
+#[cfg(test)]
+mod tests;

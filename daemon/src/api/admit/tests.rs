@@ -1,0 +1,77 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::accounts::Accounts;
+use crate::config::AccessConfig;
+use cloudstic_engine::restore::Identity;
+
+const ROOT: u32 = 0;
+const DAEMON: u32 = 500;
+const ADA: u32 = 1000;
+
+fn submit(operation: Operation, uid: u32, own_uid: u32) -> Result<Submission, Reason> {
+    let text =
+        "[repositories.main]\nstore = \"local:/srv\"\n[profiles.home]\nrepository = \"main\"\nsource = \"/home\"";
+    let config = Config::parse("x".as_ref(), text, &Accounts::default()).unwrap();
+    let caller = Caller { uid, gid: 7, groups: [7, 8].into() };
+    let access = Access::new(AccessConfig::default(), own_uid);
+    job(Some(v1::JobSpec { operation: Some(operation) }), &caller, &access, &config).map_err(|failure| failure.reason)
+}
+
+fn backup_of(profile: &str, repository: &str, path: &str) -> Operation {
+    let (profile, repository, path) = (profile.into(), repository.into(), path.as_bytes().to_vec());
+    Operation::Backup(v1::BackupSpec { profile, repository, path, ..Default::default() })
+}
+
+fn restore_to(target: &str) -> Operation {
+    let (repository, snapshot, target) = ("main".into(), "latest".into(), target.as_bytes().to_vec());
+    Operation::Restore(v1::RestoreSpec { repository, snapshot, target, ..Default::default() })
+}
+
+#[test]
+fn anybody_may_run_a_profile_but_not_back_up_any_path() {
+    let job = submit(backup_of("home", "", ""), ADA, ROOT).unwrap().description;
+    assert_eq!((job.repository.as_str(), job.profile.as_str(), job.uid), ("main", "home", ADA));
+    let ad_hoc = || backup_of("", "main", "/etc");
+    assert_eq!(submit(ad_hoc(), ADA, ROOT).unwrap_err(), Reason::PermissionDenied);
+    assert!(submit(ad_hoc(), ROOT, DAEMON).is_ok());
+    assert!(submit(ad_hoc(), DAEMON, DAEMON).is_ok());
+}
+
+#[test]
+fn only_who_has_the_daemons_rights_may_leave_out_more_than_the_profile() {
+    let with = |profile: &str, excludes: &[&str]| {
+        let Operation::Backup(spec) = backup_of(profile, "", "") else { unreachable!() };
+        Operation::Backup(v1::BackupSpec { excludes: excludes.iter().map(|it| (*it).into()).collect(), ..spec })
+    };
+    assert_eq!(submit(with("home", &["*"]), ADA, ROOT).unwrap_err(), Reason::PermissionDenied);
+    assert!(submit(with("home", &["*"]), ROOT, ROOT).is_ok());
+}
+
+#[test]
+fn a_restore_into_the_source_of_a_profile_excludes_its_backup() {
+    let profiles = |target| submit(restore_to(target), ROOT, ROOT).unwrap().needs.profiles;
+    assert_eq!(profiles("/home/ada/back"), ["home"]);
+    assert_eq!(profiles("/home"), ["home"]);
+    assert_eq!(profiles("/"), ["home"]);
+    assert_eq!(profiles("/homes"), [""; 0]);
+}
+
+#[test]
+fn a_restore_has_the_callers_rights_and_never_more() {
+    let identity = |uid, own_uid| submit(restore_to("/tmp/x"), uid, own_uid).map(|job| job.identity);
+    assert_eq!(identity(ROOT, ROOT), Ok(None));
+    assert_eq!(identity(DAEMON, DAEMON), Ok(None));
+    assert_eq!(identity(ADA, ROOT), Ok(Some(Identity { uid: ADA, gid: 7, groups: vec![7, 8] })));
+    assert_eq!(identity(ADA, DAEMON), Err(Reason::PermissionDenied));
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_before_it_becomes_a_job() {
+    let reason = |operation| submit(operation, ROOT, ROOT).unwrap_err();
+    assert_eq!(reason(backup_of("hoem", "", "")), Reason::NoSuchProfile);
+    assert_eq!(reason(backup_of("home", "main", "")), Reason::BadRequest);
+    assert_eq!(reason(backup_of("", "mian", "/etc")), Reason::NoSuchRepository);
+    assert_eq!(reason(backup_of("", "main", "etc")), Reason::BadRequest);
+    assert_eq!(reason(restore_to("relative")), Reason::BadRequest);
+    assert_eq!(reason(Operation::Archive(v1::ArchiveSpec::default())), Reason::BadRequest);
+}
