@@ -14,6 +14,7 @@ pub mod lock;
 pub mod object;
 pub mod pack;
 pub mod progress;
+pub mod reach;
 pub mod repository;
 pub mod restore;
 pub mod source;

@@ -105,6 +105,21 @@ impl Catalog {
         self.entries[kind as usize].get(number as usize).map(|entry| &entry.hash)
     }
 
+    /// How many objects of a kind there are.
+    pub fn count(&self, kind: ObjectKind) -> usize {
+        self.entries[kind as usize].len()
+    }
+
+    /// [`Self::order`] of the object with a number.
+    pub fn order_at(&self, kind: ObjectKind, number: u32) -> Option<(u32, u32)> {
+        self.entries[kind as usize].get(number as usize).map(|entry| (entry.pack, entry.offset))
+    }
+
+    /// How many sealed bytes the object with a number has.
+    pub fn length_at(&self, kind: ObjectKind, number: u32) -> Option<u64> {
+        self.entries[kind as usize].get(number as usize).map(|entry| u64::from(entry.length))
+    }
+
     /// Every pack that has an entry, or had one.
     pub fn packs(&self) -> &[Hash] {
         &self.packs

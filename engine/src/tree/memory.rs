@@ -78,6 +78,11 @@ impl Memory {
         assert!(self.objects.remove(&object).is_some(), "{object} was there");
     }
 
+    /// All objects, and how many bytes each has.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = (ObjectRef, u64)> + '_ {
+        self.objects.iter().map(|(object, bytes)| (*object, bytes.len() as u64))
+    }
+
     pub(crate) fn content_reads(&self) -> usize {
         self.reads.lock().unwrap().keys().filter(|object| object.kind == ObjectKind::Content).count()
     }
