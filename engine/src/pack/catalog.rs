@@ -1,6 +1,6 @@
 //! The catalog in memory: compact, sorted, immutable. See [`super::stored`] for its stored form.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::object::{Hash, ObjectKind, ObjectRef};
 
@@ -135,10 +135,11 @@ impl Catalog {
         self.len() == 0
     }
 
-    /// What this catalog says of some packs, which are sorted; nothing of those of which it says nothing.
+    /// Which data objects this catalog says are in some packs, which are sorted; nothing of those of which it says
+    /// nothing. A snapshot that is not named any more was removed, and must not come back by this.
     pub fn members_of(&self, packs: &[Hash]) -> Vec<PackMembers> {
         let mut found: BTreeMap<Hash, Vec<Member>> = BTreeMap::new();
-        for (kind, entries) in self.kinds() {
+        for (kind, entries) in self.kinds().filter(|(kind, _)| kind.is_data()) {
             for entry in entries {
                 let pack = self.packs[entry.pack as usize];
                 if packs.binary_search(&pack).is_ok() {
@@ -165,9 +166,19 @@ impl Catalog {
         builder.build()
     }
 
-    /// This catalog without an entry for a pointer.
-    pub fn without_pointer(mut self, key: &str) -> Self {
-        self.pointers.remove(key);
+    /// Whether this key, of an object or a pointer, has an entry.
+    pub fn has_key(&self, key: &str) -> bool {
+        self.pointers.contains_key(key) || key.parse().is_ok_and(|object| self.contains(&object))
+    }
+
+    /// This catalog without the entries of these keys, of objects or pointers. Meant for few.
+    pub fn without(mut self, keys: &BTreeSet<String>) -> Self {
+        self.pointers.retain(|key, _| !keys.contains(key));
+        for object in keys.iter().filter_map(|key| key.parse::<ObjectRef>().ok()) {
+            if let Some(at) = self.number(&object) {
+                self.entries[object.kind as usize].remove(at as usize);
+            }
+        }
         self
     }
 

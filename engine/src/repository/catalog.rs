@@ -3,6 +3,7 @@
 //! The one invariant: what this process knows of a pack that is still there, it does not forget because somebody overwrites
 //! the stored catalog; and it overwrites only what it has read, where the store can tell.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::sync::Arc;
@@ -73,19 +74,19 @@ impl Repository {
         Ok((catalog, lost))
     }
 
-    /// Adds entries to the stored catalog, and takes a pointer out of it, if `lease` holds. Somebody else may write it at
-    /// the same time: where the store can tell, this then begins anew. Elsewhere, and with those who write it blindly,
+    /// Adds entries to the stored catalog, and takes those of some keys out of it, if `lease` holds. Somebody else may
+    /// write it at the same time: where the store can tell, this then begins anew. Elsewhere, and with those who write it blindly,
     /// one may undo the other: but packs are in the store before their catalog is, so whoever writes last and then looks
     /// at the packs sees everything that has a footer.
     pub(super) async fn extend_catalog(
         &self,
         added: Vec<PackMembers>,
-        remove_pointer: Option<&str>,
+        remove: &BTreeSet<String>,
         lease: &LeaseWatch,
     ) -> Result<(), RepositoryError> {
         let mut slot = self.catalog.lock().await;
         if let Some(loaded) = &*slot {
-            let removes = remove_pointer.is_some_and(|key| loaded.catalog.pointer(key).is_some());
+            let removes = remove.iter().any(|key| loaded.catalog.has_key(key));
             if added.is_empty() && !removes && !loaded.differs {
                 return Ok(());
             }
@@ -95,7 +96,7 @@ impl Repository {
         let (mut written, mut conflicts) = (0, 0);
         while written < TRIES {
             lease.confirm().await?;
-            let is_written = self.write_catalog(&mut slot, next, std::mem::take(&mut added), remove_pointer).await?;
+            let is_written = self.write_catalog(&mut slot, next, std::mem::take(&mut added), remove).await?;
             next = self.load_into(&mut slot).await?;
             if !is_written {
                 conflicts += 1;
@@ -154,23 +155,21 @@ impl Repository {
         slot: &mut Option<LoadedCatalog>,
         loaded: LoadedCatalog,
         added: Vec<PackMembers>,
-        remove_pointer: Option<&str>,
+        remove: &BTreeSet<String>,
     ) -> Result<bool, RepositoryError> {
         let LoadedCatalog { version, catalog, .. } = loaded;
         // If nobody else has it, the old one becomes the new one without a copy.
         *slot = None;
-        let pointer = remove_pointer.map(str::to_owned);
+        let removed = remove.clone();
         let (catalog, file) = tokio::task::spawn_blocking(move || {
-            let mut catalog = Arc::unwrap_or_clone(catalog).with(added);
-            if let Some(key) = pointer {
-                catalog = catalog.without_pointer(&key);
-            }
+            let catalog = Arc::unwrap_or_clone(catalog).with(added).without(&removed);
             write_out(&catalog).map(|file| (catalog, file))
         })
         .await?
         .map_err(|cause| RepositoryError::System(format!("a temporary file cannot be written: {cause}")))?;
-        // Known also if the write fails.
-        let next = LoadedCatalog { version: version.clone(), catalog: Arc::new(catalog), differs: true, lost: false };
+        // What was added is known also if the write fails; whether what was removed is gone, the stored one says then.
+        let known_as = version.clone().filter(|_| remove.is_empty());
+        let next = LoadedCatalog { version: known_as, catalog: Arc::new(catalog), differs: true, lost: false };
         let next = slot.insert(next);
         let expected = version.as_ref().map(|(_, version)| version);
         let is_written = self.store.put_file_if_unchanged(CATALOG_KEY, file, expected).await?;

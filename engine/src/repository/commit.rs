@@ -9,7 +9,7 @@
 //! Within this process one commit runs at a time. Other processes may commit at the same time: every index that is
 //! written is then held against what is really there, and written again until it has everything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ impl Repository {
         // Before the catalog too: entries for objects that are sealed with other keys would do harm in a repository
         // that was made in this one's place.
         self.prove_identity().await?;
-        self.extend_catalog(written.packs, None, lease).await?;
+        self.extend_catalog(written.packs, &BTreeSet::new(), lease).await?;
         let known = self.listed().await?.readable;
         let seq = known.iter().map(|entry| entry.seq).max().unwrap_or(0) + 1;
         let snapshot = Snapshot {
@@ -77,19 +77,35 @@ impl Repository {
         let (snapshot, reference, sealed) = self.seal_snapshot(snapshot).await?;
         lease.prove().await.map_err(RepositoryError::from)?;
         may_commit()?;
-        let put = self.store.put(&reference.key(), sealed).await;
-        // Also if that failed: it may have been written all the same.
-        if let Err(lost) = lease.confirm().await {
-            return Err(RepositoryError::from(self.take_back(&reference.key(), lease, lost).await).into());
-        }
-        put.map_err(RepositoryError::from)?;
-        self.note_proven(SnapshotEntry::new(reference, &snapshot));
-        match self.publish(known, SnapshotEntry::new(reference, &snapshot), lease).await {
+        let entry = self.put_snapshot(reference, &snapshot, sealed, lease).await?;
+        let mut snapshots = known;
+        snapshots.retain(|known| known.reference != reference);
+        snapshots.push(entry);
+        match self.publish(snapshots, &BTreeSet::new(), lease).await {
             // The snapshot is whole, and was written under the lock. Whoever commits next makes the indexes right.
             Err(RepositoryError::LockLost(lost)) => tracing::warn!(%lost, "the indexes do not name the last snapshot"),
             published => published?,
         }
         Ok((reference, snapshot))
+    }
+
+    /// Writes a sealed snapshot. If the lock was lost by the time it is written, it is removed again.
+    pub(super) async fn put_snapshot(
+        &self,
+        reference: ObjectRef,
+        snapshot: &Snapshot,
+        sealed: Bytes,
+        lease: &LeaseWatch,
+    ) -> Result<SnapshotEntry, RepositoryError> {
+        let put = self.store.put(&reference.key(), sealed).await;
+        // Also if that failed: it may have been written all the same.
+        if let Err(lost) = lease.confirm().await {
+            return Err(self.take_back(&reference.key(), lease, lost).await.into());
+        }
+        put?;
+        let entry = SnapshotEntry::new(reference, snapshot);
+        self.note_proven(entry.clone());
+        Ok(entry)
     }
 
     /// Removes a snapshot that was written without a lock. Gives what to tell the user.
@@ -107,7 +123,10 @@ impl Repository {
         }
     }
 
-    async fn seal_snapshot(&self, snapshot: Snapshot) -> Result<(Snapshot, ObjectRef, Bytes), RepositoryError> {
+    pub(super) async fn seal_snapshot(
+        &self,
+        snapshot: Snapshot,
+    ) -> Result<(Snapshot, ObjectRef, Bytes), RepositoryError> {
         let sealer = self.sealer.clone();
         let sealing = tokio::task::spawn_blocking(move || {
             let bytes = json::encode(&snapshot);
@@ -117,27 +136,35 @@ impl Repository {
         sealing.await?
     }
 
-    /// Makes `index/latest` and `index/snapshots` agree with the snapshots that there are.
-    async fn publish(
+    /// Makes `index/latest` and `index/snapshots` agree with `snapshots`, and with what others add meanwhile. Those that
+    /// are to be `removed` are not in packs any more then; nothing points to them, but plain objects of them stay.
+    pub(super) async fn publish(
         self: &Arc<Self>,
-        known: Vec<SnapshotEntry>,
-        new: SnapshotEntry,
+        mut snapshots: Vec<SnapshotEntry>,
+        removed: &BTreeSet<ObjectRef>,
         lease: &LeaseWatch,
     ) -> Result<(), RepositoryError> {
-        let mut snapshots = known;
-        snapshots.retain(|entry| entry.reference != new.reference);
-        snapshots.push(new);
+        let mut unpacked: BTreeSet<String> = removed.iter().map(ObjectRef::key).collect();
+        // One in a pack, as the CLI writes it, would shadow the one by itself.
+        unpacked.insert(LATEST_KEY.to_owned());
         for _ in 0..TRIES {
             lease.confirm().await?;
             snapshots.sort_by_key(|entry| (entry.seq, entry.reference));
-            if let Some(SnapshotEntry { reference, seq, .. }) = snapshots.last() {
-                self.put_index(LATEST_KEY, Latest { latest_snapshot: *reference, seq: *seq }).await?;
-                // One in a pack, as the CLI writes it, would shadow it.
-                self.extend_catalog(Vec::new(), Some(LATEST_KEY), lease).await?;
+            match snapshots.last() {
+                Some(SnapshotEntry { reference, seq, .. }) => {
+                    self.put_index(LATEST_KEY, Latest { latest_snapshot: *reference, seq: *seq }).await?;
+                }
+                None => {
+                    self.store.delete(LATEST_KEY).await?;
+                    self.forget_damage(LATEST_KEY);
+                }
             }
+            self.extend_catalog(Vec::new(), &unpacked, lease).await?;
+            lease.confirm().await?;
             snapshots = self.put_index(SNAPSHOTS_KEY, snapshots).await?;
+            let is_known = |reference: &ObjectRef| snapshots.iter().any(|entry| entry.reference == *reference);
             let mut others = self.snapshot_refs().await?;
-            others.retain(|reference| snapshots.iter().all(|entry| entry.reference != *reference));
+            others.retain(|reference| !removed.contains(reference) && !is_known(reference));
             let others = self.entries(&others, Vec::new()).await?.readable;
             if others.is_empty() {
                 break;

@@ -14,6 +14,7 @@ mod init;
 mod open;
 mod pack_cache;
 mod reader;
+mod remove;
 mod snapshots;
 mod writer;
 
@@ -26,6 +27,7 @@ pub use error::{ReadError, RepositoryError};
 pub use existing::Existing;
 pub use init::{InitOptions, InitReport};
 pub use reader::ObjectReader;
+pub use remove::Replacement;
 pub use snapshots::SnapshotList;
 pub use writer::{ObjectWriter, Stored, Written};
 

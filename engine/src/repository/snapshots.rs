@@ -6,10 +6,11 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
+use std::pin::pin;
 use std::sync::{Arc, PoisonError};
 
 use futures::future::ready;
-use futures::stream::TryStreamExt;
+use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::index::{LATEST_KEY, SNAPSHOTS_KEY};
 use super::{ReadError, Repository, RepositoryError};
@@ -44,6 +45,13 @@ impl Repository {
         };
         let index = if all_are_proven { Vec::new() } else { self.read_index().await? };
         self.entries(&refs, index).await
+    }
+
+    /// All snapshots, each of them read: for what cannot be undone, the index is not good enough.
+    pub async fn proven_snapshots(self: &Arc<Self>) -> Result<SnapshotList, RepositoryError> {
+        self.refresh_catalog().await?;
+        let refs = self.snapshot_refs().await?;
+        self.entries(&refs, Vec::new()).await
     }
 
     /// The snapshot of that name: `latest` (the one with the highest number), a reference, a hash, or the beginning of
@@ -156,8 +164,10 @@ impl Repository {
                 }
             }
         }
-        for reference in unknown {
-            match self.read_snapshot(reference).await {
+        let reading = stream::iter(unknown).map(async |reference| (reference, self.read_snapshot(reference).await));
+        let mut read = pin!(reading.buffered(self.store.capabilities().concurrency));
+        while let Some((reference, read)) = read.next().await {
+            match read {
                 Ok(snapshot) => list.readable.push(SnapshotEntry::new(reference, &snapshot)),
                 // One damaged snapshot must not keep anybody from the others, or from making new ones.
                 Err(RepositoryError::Read(problem @ (ReadError::Damaged { .. } | ReadError::Missing(_)))) => {
@@ -172,7 +182,7 @@ impl Repository {
     }
 
     /// Reads a snapshot and remembers it as proven.
-    async fn read_snapshot(self: &Arc<Self>, reference: ObjectRef) -> Result<Snapshot, RepositoryError> {
+    pub(super) async fn read_snapshot(self: &Arc<Self>, reference: ObjectRef) -> Result<Snapshot, RepositoryError> {
         let reader = self.known_reader(self.catalog().await?);
         let snapshot: Snapshot = tokio::task::spawn_blocking(move || reader.read_json(&reference)).await??;
         self.note_proven(SnapshotEntry::new(reference, &snapshot));
@@ -182,6 +192,12 @@ impl Repository {
 
     fn is_proven(&self, entry: &SnapshotEntry) -> bool {
         self.proven.lock().unwrap_or_else(PoisonError::into_inner).get(&entry.reference) == Some(entry)
+    }
+
+    /// What is removed is neither proven nor damaged.
+    pub(super) fn forget_snapshot(&self, reference: &ObjectRef) {
+        self.proven.lock().unwrap_or_else(PoisonError::into_inner).remove(reference);
+        self.forget_damage(&reference.key());
     }
 
     pub(super) fn note_proven(&self, entry: SnapshotEntry) {

@@ -37,6 +37,8 @@ pub(crate) struct Line {
     stalled: watch::Sender<bool>,
     broken: AtomicBool,
     answers_lost: AtomicBool,
+    /// How many changes still go through before the line breaks.
+    changes: AtomicU64,
 }
 
 impl Default for MemoryStore {
@@ -124,6 +126,7 @@ impl MemoryStore {
         expected: Option<Version>,
         new: Option<Bytes>,
     ) -> StoreResult<bool> {
+        self.line.count_change();
         let name = key.to_owned();
         let is_as_expected = move |objects: &BTreeMap<String, Bytes>| objects.get(&name).map(Version::of) == expected;
         let name = key.to_owned();
@@ -151,6 +154,7 @@ impl Line {
             stalled: watch::Sender::new(false),
             broken: AtomicBool::new(false),
             answers_lost: AtomicBool::new(false),
+            changes: AtomicU64::new(u64::MAX),
         }
     }
 
@@ -172,6 +176,18 @@ impl Line {
     /// Requests reach the store, and their answers are lost.
     pub(crate) fn lose_answers(&self, lost: bool) {
         self.answers_lost.store(lost, Ordering::Relaxed);
+    }
+
+    /// So many changes reach the store, and then nothing does, as when the process dies there.
+    pub(crate) fn break_after(&self, changes: u64) {
+        self.changes.store(changes, Ordering::Relaxed);
+    }
+
+    fn count_change(&self) {
+        let left = self.changes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        if left.is_err() {
+            self.break_off(true);
+        }
     }
 
     fn is_quick(&self) -> bool {
@@ -205,6 +221,7 @@ impl ObjectStore for MemoryStore {
 
     async fn put(&self, key: &str, bytes: Bytes) -> StoreResult<()> {
         let name = key.to_owned();
+        self.line.count_change();
         self.request(key, move |objects| drop(objects.insert(name, bytes))).await
     }
 
@@ -261,6 +278,7 @@ impl ObjectStore for MemoryStore {
 
     async fn delete(&self, key: &str) -> StoreResult<()> {
         let name = key.to_owned();
+        self.line.count_change();
         self.request(key, move |objects| drop(objects.remove(&name))).await
     }
 

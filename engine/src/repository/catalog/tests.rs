@@ -33,6 +33,7 @@ fn heals(repository: &Repository) -> u64 {
 }
 
 const NO_LEASE: fn() -> LeaseWatch = LeaseWatch::not_needed;
+const NOTHING: &BTreeSet<String> = &BTreeSet::new();
 
 #[tokio::test]
 async fn what_was_written_between_our_look_and_our_write_is_not_overwritten() {
@@ -44,11 +45,11 @@ async fn what_was_written_between_our_look_and_our_write_is_not_overwritten() {
     let stale = LoadedCatalog { version: None, catalog: Arc::default(), differs: false, lost: false };
     *slot = Some(stale.clone());
     cli.catalog.lock().await.replace(stale.clone());
-    cli.extend_catalog(vec![cli_pack.clone()], None, &NO_LEASE()).await.unwrap();
-    assert!(!ours.write_catalog(&mut slot, stale, vec![our_pack.clone()], None).await.unwrap());
+    cli.extend_catalog(vec![cli_pack.clone()], NOTHING, &NO_LEASE()).await.unwrap();
+    assert!(!ours.write_catalog(&mut slot, stale, vec![our_pack.clone()], NOTHING).await.unwrap());
     drop(slot);
     // What was to be written is known still, though no footer says it.
-    ours.extend_catalog(Vec::new(), None, &NO_LEASE()).await.unwrap();
+    ours.extend_catalog(Vec::new(), NOTHING, &NO_LEASE()).await.unwrap();
     assert!(has(&open(&store).await, &[&our_pack, &cli_pack]).await);
 }
 
@@ -59,14 +60,14 @@ async fn a_pack_without_a_footer_that_somebody_forgets_is_named_again() {
         let pack = store_pack(&store, "theirs").await;
         let empty = LoadedCatalog { version: None, catalog: Arc::default(), differs: false, lost: false };
         ours.catalog.lock().await.replace(empty.clone());
-        ours.extend_catalog(vec![pack.clone()], None, &NO_LEASE()).await.unwrap();
+        ours.extend_catalog(vec![pack.clone()], NOTHING, &NO_LEASE()).await.unwrap();
         let mut blind = Vec::new();
         stored::write(&Catalog::default(), &mut blind).unwrap();
         store.put(CATALOG_KEY, blind.into()).await.unwrap();
         assert!(!has(&other, &[&pack]).await);
         assert!(has(&ours, &[&pack]).await);
         assert_eq!(heals(&ours), 1);
-        ours.extend_catalog(Vec::new(), None, &NO_LEASE()).await.unwrap();
+        ours.extend_catalog(Vec::new(), NOTHING, &NO_LEASE()).await.unwrap();
         assert!(has(&other, &[&pack]).await && has(&open(&store).await, &[&pack]).await);
     }
 }
@@ -82,7 +83,7 @@ async fn backups_that_run_beside_this_one_are_no_heals() {
     let in_flight = in_flight.finish(&ours.sealer).unwrap();
     store.put(&format!("packs/{}", in_flight.members.pack), in_flight.bytes).await.unwrap();
     let pack = store_pack(&store, "ours").await;
-    ours.extend_catalog(vec![pack.clone()], None, &NO_LEASE()).await.unwrap();
+    ours.extend_catalog(vec![pack.clone()], NOTHING, &NO_LEASE()).await.unwrap();
     assert!(has(&ours, &[&pack, &in_flight.members]).await);
     assert_eq!(heals(&ours), 0);
 }
@@ -97,7 +98,7 @@ async fn without_its_lock_a_backup_leaves_the_catalog_alone() {
     lease.release().await.unwrap();
     ours.refresh_catalog().await.unwrap();
     let pack = store_pack(&store, "ours").await;
-    let refused = ours.extend_catalog(vec![pack], None, &watch).await;
+    let refused = ours.extend_catalog(vec![pack], NOTHING, &watch).await;
     assert!(matches!(refused, Err(RepositoryError::LockLost(_))));
     assert!(!store.objects().contains_key(CATALOG_KEY));
 }

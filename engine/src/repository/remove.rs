@@ -1,0 +1,100 @@
+//! Removing snapshots, and putting others in their place.
+//!
+//! What points to a snapshot goes before it: `index/latest` and `index/snapshots` first name only what remains, then the
+//! pack catalog loses what the CLI had packed, and plain objects are deleted last. So whatever is cut off, nothing points
+//! to what is not there, and every snapshot that is still there is whole: it is gone after the next try, or stays.
+//!
+//! The lock must be exclusive: a backup at the same time might follow on what is being removed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+use super::{Repository, RepositoryError};
+use crate::lock::LeaseWatch;
+use crate::object::{ObjectRef, Snapshot, SnapshotEntry};
+
+/// A snapshot that takes the place of another one.
+#[derive(Debug, Clone)]
+pub struct Replacement {
+    /// What is removed.
+    pub old: ObjectRef,
+    /// What is there instead. It gets the time and the number of the old one, whatever it says.
+    pub new: Snapshot,
+}
+
+impl Repository {
+    /// Removes snapshots, readable or not; one that is not there is no error. Their data stays until a prune.
+    pub async fn remove_snapshots(
+        self: &Arc<Self>,
+        snapshots: &BTreeSet<ObjectRef>,
+        lease: &LeaseWatch,
+    ) -> Result<(), RepositoryError> {
+        if snapshots.is_empty() {
+            return Ok(());
+        }
+        let _alone = self.commits.lock().await;
+        lease.prove().await?;
+        self.prove_identity().await?;
+        let all = self.proven_snapshots().await?.readable;
+        self.remove(all, snapshots, lease).await
+    }
+
+    /// Puts snapshots in the place of others, and gives their names, in the same order. The new ones are all there
+    /// before the first old one goes; if it is cut off in between, both are.
+    ///
+    /// # Errors
+    /// If an old one cannot be read, for its time and number are taken from it.
+    pub async fn replace_snapshots(
+        self: &Arc<Self>,
+        replacements: Vec<Replacement>,
+        lease: &LeaseWatch,
+    ) -> Result<Vec<ObjectRef>, RepositoryError> {
+        if replacements.is_empty() {
+            return Ok(Vec::new());
+        }
+        let _alone = self.commits.lock().await;
+        lease.prove().await?;
+        self.prove_identity().await?;
+        let mut all = self.proven_snapshots().await?.readable;
+        let mut removed: BTreeSet<ObjectRef> = replacements.iter().map(|replacement| replacement.old).collect();
+        let mut names = Vec::with_capacity(replacements.len());
+        for Replacement { old, new } in replacements {
+            let Snapshot { created, seq, .. } = self.read_snapshot(old).await?;
+            let (snapshot, reference, sealed) = self.seal_snapshot(Snapshot { created, seq, ..new }).await?;
+            names.push(reference);
+            if all.iter().all(|entry| entry.reference != reference) {
+                lease.confirm().await?;
+                all.push(self.put_snapshot(reference, &snapshot, sealed, lease).await?);
+            }
+        }
+        removed.retain(|old| !names.contains(old));
+        self.remove(all, &removed, lease).await?;
+        Ok(names)
+    }
+
+    /// Removes some of all snapshots that can be read, and some that cannot.
+    async fn remove(
+        self: &Arc<Self>,
+        mut all: Vec<SnapshotEntry>,
+        removed: &BTreeSet<ObjectRef>,
+        lease: &LeaseWatch,
+    ) -> Result<(), RepositoryError> {
+        all.retain(|entry| !removed.contains(&entry.reference));
+        self.publish(all, removed, lease).await?;
+        let deletions = stream::iter(removed).map(Ok).try_for_each_concurrent(
+            self.store.capabilities().concurrency,
+            async |snapshot| {
+                lease.confirm().await?;
+                self.store.delete(&snapshot.key()).await?;
+                self.forget_snapshot(snapshot);
+                Ok::<_, RepositoryError>(())
+            },
+        );
+        deletions.await
+    }
+}
+
+#[cfg(test)]
+mod tests;
