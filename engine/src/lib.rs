@@ -6,9 +6,13 @@
 
 pub mod backup;
 pub mod cache;
+pub mod cat;
 pub mod chunker;
 pub mod clock;
 pub mod crypto;
+pub mod diff;
+pub mod dump;
+pub mod find;
 pub mod hamt;
 pub mod lock;
 pub mod object;
@@ -21,5 +25,6 @@ pub mod source;
 pub mod sparse;
 pub mod store;
 pub mod tree;
+pub mod view;
 pub mod warnings;
 mod workers;

@@ -32,6 +32,7 @@ pub use contents::NameContents;
 pub use objects::ReadObjects;
 pub(crate) use objects::read_json;
 pub(crate) use problems::show_path;
+pub(crate) use record::name_problem;
 
 use contents::Contents;
 use filemetas::Filemetas;

@@ -151,7 +151,7 @@ impl Record {
 }
 
 /// Why a name cannot be one on disk, if it cannot (format, section 10: a restorer must not trust names).
-pub(super) fn name_problem(name: &[u8]) -> Option<&'static str> {
+pub(crate) fn name_problem(name: &[u8]) -> Option<&'static str> {
     match name {
         b"" => Some("its name is empty"),
         b"." | b".." => Some("its name is . or .."),

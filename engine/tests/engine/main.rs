@@ -12,6 +12,7 @@ mod indexes;
 mod locks;
 mod memory;
 mod properties;
+mod queries;
 mod requests;
 mod several;
 mod state;

@@ -1,0 +1,74 @@
+//! Snapshots of a repository in memory.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use tokio_util::sync::CancellationToken;
+
+use super::SnapshotView;
+use crate::hamt::TreeBuilder;
+use crate::object::{LeafEntry, ObjectKind, ObjectRef, Snapshot, SourceInfo, json, path_key};
+use crate::tree::ReadObjects;
+use crate::tree::memory::Memory;
+
+/// A snapshot with this root, as a source of this type makes it.
+pub(crate) fn snapshot(memory: &mut Memory, root: Option<ObjectRef>, source: &str) -> (ObjectRef, Snapshot) {
+    let snapshot = Snapshot {
+        version: 1,
+        created: "2026-01-02T03:04:05Z".parse().unwrap(),
+        root,
+        seq: 1,
+        source: SourceInfo { source_type: source.to_owned(), ..SourceInfo::default() },
+        meta: BTreeMap::new(),
+        tags: Vec::new(),
+        change_token: String::new(),
+        exclude_hash: String::new(),
+    };
+    (memory.put(ObjectKind::Snapshot, json::encode(&snapshot)), snapshot)
+}
+
+/// Takes the entries so far, and stores them as the tree that the format wants: of paths, so the parent of each follows
+/// from its fileId.
+pub(crate) fn canonical(memory: &mut Memory) -> Option<ObjectRef> {
+    let mut builder = TreeBuilder::new();
+    for LeafEntry { key, filemeta, .. } in std::mem::take(&mut memory.entries) {
+        let parent = key.rsplit_once('/').map_or("", |(parent, _)| parent);
+        builder.add(&key, path_key(parent, &key), filemeta.hash).unwrap();
+    }
+    let nodes = Mutex::new(Vec::new());
+    let root = builder.build(1, |reference, bytes| {
+        nodes.lock().unwrap().push((reference, bytes));
+        Ok::<_, std::io::Error>(())
+    });
+    for (reference, bytes) in nodes.into_inner().unwrap() {
+        assert_eq!(memory.put(ObjectKind::Node, bytes), reference);
+    }
+    root.unwrap()
+}
+
+/// A snapshot of the entries so far, which are taken.
+pub(crate) fn local(memory: &mut Memory) -> (ObjectRef, Snapshot) {
+    let root = canonical(memory);
+    snapshot(memory, root, "local")
+}
+
+/// A view of a snapshot.
+pub(crate) fn view(memory: &Arc<Memory>, (reference, snapshot): &(ObjectRef, Snapshot)) -> SnapshotView {
+    let objects: Arc<dyn ReadObjects> = Arc::<Memory>::clone(memory);
+    SnapshotView::new(objects, *reference, snapshot.clone())
+}
+
+/// A token that nobody cancels.
+pub(crate) fn never() -> CancellationToken {
+    CancellationToken::new()
+}
+
+/// How many objects were read since this was last asked.
+pub(crate) fn reads(memory: &Memory) -> BTreeMap<&'static str, u32> {
+    let mut by_kind = BTreeMap::new();
+    for (object, count) in memory.reads.lock().unwrap().drain() {
+        *by_kind.entry(object.kind.as_str()).or_default() += count;
+    }
+    by_kind
+}
