@@ -13,6 +13,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(files, ["proto"])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().bytes(".cloudstic.v1.ArchivePart.data").compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        .bytes(".cloudstic.v1.ArchivePart.data")
+        .bytes(".cloudstic.v1.FilePart.data")
+        .bytes(".cloudstic.v1.ObjectPart.data")
+        .compile_fds(descriptors)?;
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! decided what it means to a client.
 
 use cloudstic_engine::backup::BackupError;
+use cloudstic_engine::cat::CatError;
 use cloudstic_engine::crypto::SlotError;
 use cloudstic_engine::lock::{LockError, LockLost};
 use cloudstic_engine::repository::{ReadError, RepositoryError};
@@ -11,6 +12,7 @@ use cloudstic_engine::restore::RestoreError;
 use cloudstic_engine::source::SourceError;
 use cloudstic_engine::store::{StoreError, StoreErrorKind};
 use cloudstic_engine::tree;
+use cloudstic_engine::view::QueryError;
 use cloudstic_proto::{REASON_KEY, Reason, v1};
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Status};
@@ -215,6 +217,36 @@ impl From<RestoreError> for Failure {
                 return Self::new(Reason::TargetUnwritable, message);
             }
             RestoreError::OutputClosed | RestoreError::Cancelled => Reason::Cancelled,
+        };
+        Self::new(reason, error.to_string())
+    }
+}
+
+impl From<QueryError> for Failure {
+    fn from(error: QueryError) -> Self {
+        let reason = match error {
+            QueryError::Repository(repository) => return repository.into(),
+            QueryError::Read(read) => return read.into(),
+            QueryError::Cancelled | QueryError::OutputClosed => return tree::Cancelled.into(),
+            QueryError::NoSuchPath { .. } => Reason::NoSuchPath,
+            QueryError::NotAFile { .. } | QueryError::BadPattern { .. } => Reason::BadRequest,
+        };
+        Self::new(reason, error.to_string())
+    }
+}
+
+impl From<CatError> for Failure {
+    fn from(error: CatError) -> Self {
+        let reason = match error {
+            CatError::Repository(repository) => return repository.into(),
+            // Whoever asks for an object by name may have mistyped it.
+            CatError::Read(ReadError::Missing(_)) | CatError::Missing(_) => Reason::NoSuchPath,
+            CatError::Read(read) => return read.into(),
+            CatError::Store(store) => return store.into(),
+            CatError::Cancelled => return tree::Cancelled.into(),
+            CatError::Key(_) => Reason::BadRequest,
+            CatError::Damaged { .. } => Reason::Damaged,
+            CatError::Secret(_) => Reason::PermissionDenied,
         };
         Self::new(reason, error.to_string())
     }

@@ -11,6 +11,7 @@ use v1::archive_part::Part;
 
 use super::{Services, admit, guard};
 use crate::failure::Failure;
+use crate::operations::Answer;
 use crate::supervisor::{JobId, Supervisor, state_word};
 
 /// How many pieces of an archive wait for a slow caller at most; each has at most 256 KiB.
@@ -22,6 +23,10 @@ pub(super) struct RepositoriesService(pub(super) Arc<Services>);
 impl Repositories for RepositoriesService {
     type ListEntriesStream = BoxStream<'static, Result<v1::Entries, Status>>;
     type RestoreArchiveStream = BoxStream<'static, Result<v1::ArchivePart, Status>>;
+    type DiffStream = BoxStream<'static, Result<v1::DiffPart, Status>>;
+    type FindStream = BoxStream<'static, Result<v1::FindPart, Status>>;
+    type ReadFileStream = BoxStream<'static, Result<v1::FilePart, Status>>;
+    type ReadObjectStream = BoxStream<'static, Result<v1::ObjectPart, Status>>;
 
     async fn list(
         &self,
@@ -55,12 +60,7 @@ impl Repositories for RepositoriesService {
         &self,
         request: Request<v1::ListEntriesRequest>,
     ) -> Result<Response<Self::ListEntriesStream>, Status> {
-        let listing = self.0.queries.entries(request.into_inner()).await?;
-        let parts = stream::unfold(listing, |mut listing| async move {
-            let part = listing.parts.recv().await?;
-            Some((part.map_err(Status::from), listing))
-        });
-        Ok(Response::new(parts.boxed()))
+        Ok(Response::new(parts(self.0.queries.entries(request.into_inner()).await?)))
     }
 
     async fn restore_archive(
@@ -76,6 +76,35 @@ impl Repositories for RepositoriesService {
         let archive = Archive { id, supervisor: supervisor.clone(), pieces };
         Ok(Response::new(archive.parts(job.id).boxed()))
     }
+
+    async fn diff(&self, request: Request<v1::DiffRequest>) -> Result<Response<Self::DiffStream>, Status> {
+        Ok(Response::new(parts(self.0.queries.diff(request.into_inner()).await?)))
+    }
+
+    async fn find(&self, request: Request<v1::FindRequest>) -> Result<Response<Self::FindStream>, Status> {
+        Ok(Response::new(parts(self.0.queries.find(request.into_inner()).await?)))
+    }
+
+    async fn read_file(&self, request: Request<v1::ReadFileRequest>) -> Result<Response<Self::ReadFileStream>, Status> {
+        Ok(Response::new(parts(self.0.queries.read_file(request.into_inner()).await?)))
+    }
+
+    async fn read_object(
+        &self,
+        request: Request<v1::ReadObjectRequest>,
+    ) -> Result<Response<Self::ReadObjectStream>, Status> {
+        let show_secrets = self.0.access.is_master(&guard::caller(&request)?);
+        Ok(Response::new(parts(self.0.queries.read_object(request.into_inner(), show_secrets).await?)))
+    }
+}
+
+/// An answer as a stream of messages.
+fn parts<T: Send + 'static>(answer: Answer<T>) -> BoxStream<'static, Result<T, Status>> {
+    let parts = stream::unfold(answer, |mut answer| async move {
+        let part = answer.parts.recv().await?;
+        Some((part.map_err(Status::from), answer))
+    });
+    parts.boxed()
 }
 
 fn matches(snapshot: &v1::Snapshot, filter: &v1::ListSnapshotsRequest) -> bool {

@@ -3,6 +3,7 @@
 use cloudstic_engine::object::{Kind, ObjectRef, Snapshot, SnapshotEntry, SourceInfo, Timestamp};
 use cloudstic_engine::source::Warning;
 use cloudstic_engine::tree::TreeEntry;
+use cloudstic_engine::view::EntryInfo;
 use cloudstic_proto::v1;
 
 pub(super) fn warning(warning: &Warning) -> v1::Warning {
@@ -46,6 +47,22 @@ pub(super) fn entry(entry: &TreeEntry<'_>, path: Vec<u8>) -> v1::Entry {
         content_hash: entry.content_hash.map(ToString::to_string).unwrap_or_default(),
         target: Vec::new(),
         r#ref: format!("filemeta/{}", entry.filemeta),
+    }
+}
+
+/// An entry that is known without a tree.
+pub(super) fn entry_info(info: &EntryInfo, path: Vec<u8>) -> v1::Entry {
+    v1::Entry {
+        path,
+        r#type: info.type_word().to_owned(),
+        size: info.size,
+        mtime: Some(prost_types::Timestamp { seconds: info.mtime.0, nanos: info.mtime.1 as i32 }),
+        mode: info.mode,
+        uid: info.uid,
+        gid: info.gid,
+        content_hash: info.content_hash.as_ref().map(ToString::to_string).unwrap_or_default(),
+        target: info.target.clone(),
+        r#ref: info.reference.to_string(),
     }
 }
 

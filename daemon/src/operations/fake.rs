@@ -48,3 +48,22 @@ impl Queries for FakeQueries {
         self.listing.lock().await.take().ok_or_else(|| Failure::internal("asked twice"))
     }
 }
+
+#[async_trait]
+impl Reading for FakeQueries {
+    async fn diff(&self, request: v1::DiffRequest) -> Result<Answer<v1::DiffPart>, Failure> {
+        Err(Failure::no_such_repository(&request.repository))
+    }
+
+    async fn find(&self, request: v1::FindRequest) -> Result<Answer<v1::FindPart>, Failure> {
+        Err(Failure::no_such_repository(&request.repository))
+    }
+
+    async fn read_file(&self, request: v1::ReadFileRequest) -> Result<Answer<v1::FilePart>, Failure> {
+        Err(Failure::no_such_repository(&request.repository))
+    }
+
+    async fn read_object(&self, request: v1::ReadObjectRequest, _: bool) -> Result<Answer<v1::ObjectPart>, Failure> {
+        Err(Failure::no_such_repository(&request.repository))
+    }
+}

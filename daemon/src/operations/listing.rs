@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use cloudstic_engine::object::Kind;
-use cloudstic_engine::repository::ObjectReader;
-use cloudstic_engine::tree::{self, EntryId, Tree, TreeEntry};
+use cloudstic_engine::tree::{self, EntryId, ReadObjects, Tree, TreeEntry};
 use cloudstic_proto::{Reason, v1};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -67,7 +66,7 @@ impl Selection {
 /// Sends what is selected. The first message has the snapshot; problems of the tree come before the entries.
 pub(super) fn send(
     tree: &Tree,
-    reader: &ObjectReader,
+    reader: &dyn ReadObjects,
     mut selection: Selection,
     head: v1::Snapshot,
     parts: &mpsc::Sender<Result<v1::Entries, Failure>>,
@@ -100,7 +99,7 @@ pub(super) fn send(
     send(part)
 }
 
-fn described(tree: &Tree, reader: &ObjectReader, entry: &TreeEntry<'_>) -> Result<v1::Entry, v1::Warning> {
+fn described(tree: &Tree, reader: &dyn ReadObjects, entry: &TreeEntry<'_>) -> Result<v1::Entry, v1::Warning> {
     let mut described = convert::entry(entry, tree.path(entry.id));
     if entry.kind == Some(Kind::Symlink) {
         let filemeta = tree.read_filemeta(reader, entry.id).map_err(|error| v1::Warning {

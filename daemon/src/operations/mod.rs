@@ -12,6 +12,8 @@ mod listing;
 mod open;
 mod paths;
 mod queries;
+mod reading;
+mod views;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,13 +30,15 @@ use crate::metrics::Metrics;
 use crate::supervisor::Tasks;
 use leases::Held;
 use open::OpenRepositories;
+pub use reading::Reading;
+use views::Views;
 
 #[cfg(doc)]
 use crate::supervisor::JobRunner;
 
 /// Questions about repositories that are no jobs.
 #[async_trait]
-pub trait Queries: Send + Sync + 'static {
+pub trait Queries: Reading {
     /// Makes a repository.
     async fn init(&self, request: v1::InitRequest) -> Result<v1::InitResponse, Failure>;
 
@@ -51,17 +55,20 @@ pub trait Queries: Send + Sync + 'static {
     async fn entries(&self, request: v1::ListEntriesRequest) -> Result<Listing, Failure>;
 }
 
-/// The entries of a snapshot as they come; dropping it ends the work.
+/// An answer that comes in parts; dropping it ends the work.
 #[derive(Debug)]
-pub struct Listing {
-    /// Ends after the last entry or the first error.
-    pub parts: mpsc::Receiver<Result<v1::Entries, Failure>>,
+pub struct Answer<T> {
+    /// Ends after the last part or the first error.
+    pub parts: mpsc::Receiver<Result<T, Failure>>,
     _cancel: DropGuard,
 }
 
-impl Listing {
+/// The entries of a snapshot as they come.
+pub type Listing = Answer<v1::Entries>;
+
+impl<T> Answer<T> {
     /// What arrives in `parts`; `cancel` is cancelled when nobody wants it any more.
-    pub fn new(parts: mpsc::Receiver<Result<v1::Entries, Failure>>, cancel: CancellationToken) -> Self {
+    pub fn new(parts: mpsc::Receiver<Result<T, Failure>>, cancel: CancellationToken) -> Self {
         Self { parts, _cancel: cancel.drop_guard() }
     }
 }
@@ -71,6 +78,7 @@ impl Listing {
 pub struct Engine {
     config: Arc<Config>,
     open: OpenRepositories,
+    views: Views,
     held: Held,
     cache_path: PathBuf,
     cache: OnceCell<Option<Arc<StatCache>>>,
@@ -84,6 +92,7 @@ impl Engine {
     pub fn new(config: Arc<Config>, metrics: Arc<Metrics>, tasks: Tasks, stop: CancellationToken) -> Self {
         Self {
             open: OpenRepositories::new(config.clone(), metrics.clone()),
+            views: Views::new(tasks.clone(), stop.clone()),
             held: Held::default(),
             cache_path: config.daemon.state_dir.join("cache.redb"),
             cache: OnceCell::new(),

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cloudstic_engine::object::ChunkerKind;
 use cloudstic_engine::repository::{InitOptions, Repository};
-use cloudstic_engine::tree::Tree;
 use cloudstic_proto::{Reason, v1};
 use secrecy::ExposeSecret;
 use tokio::sync::mpsc;
@@ -62,21 +61,21 @@ impl Queries for Engine {
     }
 
     async fn entries(&self, request: v1::ListEntriesRequest) -> Result<Listing, Failure> {
-        let repository = self.open.get(&request.repository).await?;
-        let found = repository.find_snapshot(&request.snapshot).await;
-        let (reference, snapshot) = found.map_err(|error| self.noted(&request.repository, &repository, error))?;
-        let head = convert::snapshot(reference, &snapshot);
-        // Where the source collected modes, one that is left out is 0 (format, section 6).
-        let collects_modes = matches!(snapshot.source.source_type.as_str(), "local" | "sftp");
-        let reader = repository.reader().await.map_err(|error| self.noted(&request.repository, &repository, error))?;
+        let name = request.repository.clone();
+        let repository = self.open.get(&name).await?;
+        // A folder is looked into again and again, a whole tree once.
+        let kept = request.shallow;
+        let view = self.views.get(&repository, &request.snapshot, kept).await;
+        let view = view.map_err(|error| self.noted(&name, &repository, error))?;
+        let head = convert::snapshot(view.reference(), view.snapshot());
         let cancel = self.stop.child_token();
         let cancelled = cancel.clone();
         let (parts, receiver) = mpsc::channel(PARTS_AHEAD);
         self.tasks.spawn_blocking(TaskKind::Query, move || {
             let list = || {
-                let tree = Tree::load(&reader, snapshot.root, collects_modes, &cancelled)?;
+                let tree = view.tree(&cancelled)?;
                 let selection = Selection::new(&tree, &request)?;
-                listing::send(&tree, &reader, selection, head, &parts, &cancelled)
+                listing::send(&tree, view.objects(), selection, head, &parts, &cancelled)
             };
             // Without an error at its end, a listing that broke off would look like a whole one.
             if let Err(failure) = unpanicked(list) {
@@ -88,7 +87,7 @@ impl Queries for Engine {
 }
 
 impl Engine {
-    fn noted(&self, name: &str, repository: &Arc<Repository>, error: impl Into<Failure>) -> Failure {
+    pub(super) fn noted(&self, name: &str, repository: &Arc<Repository>, error: impl Into<Failure>) -> Failure {
         let failure = error.into();
         self.open.failed(name, repository, &failure);
         failure
@@ -118,7 +117,7 @@ fn check_init(request: &v1::InitRequest, repository: &RepositoryConfig) -> Resul
     }
 }
 
-fn unpanicked<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+pub(super) fn unpanicked<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     std::panic::catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|panic| Err(Failure::internal(format!("a panic: {}", panic_text(panic.as_ref())))))
 }

@@ -85,6 +85,11 @@ impl OpenFile {
         self.size
     }
 
+    /// Frees the data that were read last; where chunks lie stays known.
+    pub fn forget_data(&self) {
+        self.known().recent = Vec::new();
+    }
+
     /// Gives bytes from `offset` on, `length` of them or all up to the end. A whole file is held against its hash at
     /// the end; of a part, each chunk is proven by its name.
     ///

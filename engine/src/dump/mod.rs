@@ -30,7 +30,7 @@ pub struct DumpRequest {
     pub length: Option<u64>,
 }
 
-/// Pieces of at most this many bytes are sent.
+/// The most bytes of a piece.
 const PIECE: usize = 256 << 10;
 
 /// Opens an ordinary file of a snapshot. Blocking: for worker threads only.
@@ -59,34 +59,34 @@ pub fn open(view: &SnapshotView, path: &[u8], cancel: &CancellationToken) -> Res
     Err(not_a_file(path, &what))
 }
 
-/// Sends the bytes of a file that was opened before, or some of them. Blocking: for worker threads only. Gives how many
-/// there were.
+/// Gives the bytes of a file that was opened before, or some of them, in pieces of at most 256 KiB. Blocking: for worker
+/// threads only. Says how many there were.
 ///
 /// # Errors
-/// What cannot be read, after what came before it. [`QueryError::OutputClosed`], [`QueryError::Cancelled`].
+/// What cannot be read, after what came before it; what `sink` returns; [`QueryError::Cancelled`].
 pub fn dump(
     view: &SnapshotView,
     file: &OpenFile,
     request: &DumpRequest,
-    output: &mpsc::Sender<Bytes>,
+    sink: &mut dyn FnMut(Bytes) -> Result<(), QueryError>,
     cancel: &CancellationToken,
 ) -> Result<u64, QueryError> {
-    let mut sent = 0;
+    let mut given = 0;
     file.read(view.objects(), request.offset, request.length, &mut |mut piece: Bytes| {
         while !piece.is_empty() {
             if cancel.is_cancelled() {
                 return Err(QueryError::Cancelled);
             }
             let next = piece.split_to(piece.len().min(PIECE));
-            sent += next.len() as u64;
-            output.blocking_send(next).map_err(|_| QueryError::OutputClosed)?;
+            given += next.len() as u64;
+            sink(next)?;
         }
         Ok(())
     })?;
-    Ok(sent)
+    Ok(given)
 }
 
-/// The same as one operation.
+/// Opens a file and sends its bytes: both as one operation.
 ///
 /// # Errors
 /// Those of [`open`] and [`dump`].
@@ -98,7 +98,8 @@ pub async fn dump_path(
 ) -> Result<u64, QueryError> {
     crate::view::blocking(cancel, move |cancel| {
         let file = open(&view, &request.path, cancel)?;
-        dump(&view, &file, &request, &output, cancel)
+        let mut send = |piece| output.blocking_send(piece).map_err(|_| QueryError::OutputClosed);
+        dump(&view, &file, &request, &mut send, cancel)
     })
     .await
 }
