@@ -68,9 +68,9 @@ pub(crate) enum Error {
     /// A file is in the way.
     #[error("{} exists already: give --force to replace it, or another name", .0.display())]
     FileExists(PathBuf),
-    /// An archive stream ended without its report.
+    /// A stream ended without its last message.
     #[error(
-        "the archive is not complete: the daemon ended the stream early; see `cloudsticctl job list` for the reason"
+        "what was received is not complete: the daemon ended the stream early; see its log and `cloudsticctl job list`"
     )]
     Incomplete,
     /// A signal ended it.

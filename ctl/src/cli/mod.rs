@@ -1,11 +1,14 @@
 //! The command line: what can be asked, and how `--help` explains it; a file for each command or group of them.
 
 mod backup;
+mod diff;
+mod find;
 mod flags;
 mod init;
 mod job;
 mod list;
 mod lock;
+mod read;
 mod restore;
 
 use std::path::PathBuf;
@@ -13,11 +16,14 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use backup::Backup;
+pub(crate) use diff::Diff;
+pub(crate) use find::Find;
 pub(crate) use flags::{LockWait, Waiting};
 pub(crate) use init::Init;
 pub(crate) use job::{Job, JobId, JobList, JobLogs};
 pub(crate) use list::{List, Ls};
 pub(crate) use lock::{BreakLock, Lock, LockList};
+pub(crate) use read::{Cat, Dump};
 pub(crate) use restore::{Overwrite, Restore};
 
 const AFTER_HELP: &str = "\
@@ -73,6 +79,14 @@ pub(crate) enum Command {
     List(List),
     /// List the entries of a snapshot
     Ls(Ls),
+    /// Show what changed from one snapshot to another
+    Diff(Diff),
+    /// Find files in snapshots by name, size, time, type or content
+    Find(Find),
+    /// Write the bytes of one file of a snapshot
+    Dump(Dump),
+    /// Show one object of a repository
+    Cat(Cat),
     /// Look at jobs, follow and cancel them
     #[command(subcommand)]
     Job(Job),

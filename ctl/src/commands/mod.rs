@@ -3,6 +3,10 @@
 mod archive;
 mod backup;
 mod break_lock;
+mod cat;
+mod diff;
+mod dump;
+mod find;
 mod init;
 mod job;
 mod list;
@@ -12,6 +16,8 @@ mod path;
 mod restore;
 mod sink;
 mod status;
+
+pub(crate) use find::having;
 
 use crate::cli::{self, Cli, Command};
 use crate::error::Error;
@@ -28,6 +34,10 @@ pub(crate) async fn run(cli: Cli, out: &mut Output) -> Result<Exit, Error> {
         Command::Restore(args) => restore::run(global, out, args).await,
         Command::List(args) => list::run(global, out, args).await,
         Command::Ls(args) => ls::run(global, out, args).await,
+        Command::Diff(args) => diff::run(global, out, args).await,
+        Command::Find(args) => find::run(global, out, args).await,
+        Command::Dump(args) => dump::run(global, out, args).await,
+        Command::Cat(args) => cat::run(global, out, args).await,
         Command::Job(args) => job::run(global, out, args).await,
         Command::Lock(cli::Lock::List(args)) => lock::list(global, out, args).await,
         Command::BreakLock(args) => break_lock::run(global, out, args).await,

@@ -21,7 +21,7 @@ pub(crate) fn text(text: &str) -> Cow<'_, str> {
 }
 
 /// Whether a terminal does more with a character than to show it.
-fn acts(c: char) -> bool {
+pub(super) fn acts(c: char) -> bool {
     let turns_text_around =
         matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let ends_a_line = matches!(c, '\u{2028}' | '\u{2029}');

@@ -6,6 +6,7 @@
 pub(crate) mod escape;
 pub(crate) mod human;
 pub(crate) mod json;
+pub(crate) mod pretty;
 pub(crate) mod report;
 pub(crate) mod table;
 

@@ -6,6 +6,7 @@
 mod daemon;
 mod job;
 mod lock;
+mod query;
 mod snapshot;
 
 use base64::Engine;
@@ -17,6 +18,7 @@ use serde::{Serialize, Serializer};
 pub(crate) use self::daemon::{Init, Status};
 pub(crate) use self::job::{Archive, Job, Jobs, LogLine, state};
 pub(crate) use self::lock::{BrokenLocks, Locks};
+pub(crate) use self::query::{DiffLine, Dump, FindLine, Object};
 pub(crate) use self::snapshot::{Entry, ListingLine, Snapshot, Snapshots, Warning};
 use super::human;
 
