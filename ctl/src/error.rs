@@ -68,11 +68,11 @@ pub(crate) enum Error {
     /// A file is in the way.
     #[error("{} exists already: give --force to replace it, or another name", .0.display())]
     FileExists(PathBuf),
-    /// A stream ended without its last message.
+    /// A stream ended without its last message; of what.
     #[error(
-        "what was received is not complete: the daemon ended the stream early; see its log and `cloudsticctl job list`"
+        "{0} is not complete: the daemon ended the stream early; see `cloudsticctl job list` or its log for the reason"
     )]
-    Incomplete,
+    Incomplete(&'static str),
     /// A signal ended it.
     #[error("interrupted: {0}")]
     Interrupted(String),
@@ -97,7 +97,7 @@ impl Error {
             Self::Arguments(_) => Reason::BadRequest.as_str(),
             Self::Output(_) | Self::File { .. } => "WRITE_FAILED",
             Self::FileExists(_) => "FILE_EXISTS",
-            Self::Incomplete => "INCOMPLETE",
+            Self::Incomplete(_) => "INCOMPLETE",
             Self::Interrupted(_) => Reason::Cancelled.as_str(),
             Self::System { .. } => Reason::Internal.as_str(),
         }

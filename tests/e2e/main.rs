@@ -10,6 +10,7 @@ mod fixtures;
 mod foreign;
 mod interruptions;
 mod locks;
+mod looking;
 mod mistakes;
 mod replaced;
 mod roundtrip;

@@ -69,7 +69,7 @@ async fn transfer(
         // What kept the writer from going on is the reason, not the stream that was given up for it.
         done.bytes = sink.finish(complete).await?;
     }
-    done.report = received?.ok_or(Error::Incomplete)?;
+    done.report = received?.ok_or(Error::Incomplete("the archive"))?;
     Ok(done)
 }
 

@@ -26,7 +26,7 @@ pub(crate) async fn run(global: &Global, out: &mut Output, args: cli::Cat) -> Re
         }
     }
     if data.len() as u64 != head.size {
-        return Err(Error::Incomplete);
+        return Err(Error::Incomplete("the object"));
     }
     show(out, &head, &data.freeze(), args.raw)
 }

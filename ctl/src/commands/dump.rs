@@ -65,7 +65,7 @@ async fn transfer(
         None => Sink::stdout()?,
     };
     let mut head = FileHead::default();
-    let received = loop {
+    let received: Result<_, Error> = loop {
         match parts.message().await.map(|part| part.map(|part| part.part)) {
             Err(status) => break Err(status.into()),
             Ok(None) => break Ok(None),
@@ -82,7 +82,7 @@ async fn transfer(
     };
     // What kept the writer from going on is the reason, not the stream that was given up for it.
     let bytes = sink.finish(matches!(received, Ok(Some(_)))).await?;
-    let end = received?.ok_or(Error::Incomplete)?;
+    let end = received?.ok_or(Error::Incomplete("the file"))?;
     Ok(Done { head, end, bytes })
 }
 

@@ -6,10 +6,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use cloudstic_proto::v1::{
-    ArchivePart, ArchiveSpec, BreakLocksRequest, BreakLocksResponse, CancelJobRequest, Entries, GetJobRequest,
-    InitRequest, InitResponse, Job, JobEvent, JobLogsRequest, JobSpec, JobState, ListEntriesRequest, ListJobsRequest,
-    ListJobsResponse, ListLocksRequest, ListLocksResponse, ListRepositoriesRequest, ListRepositoriesResponse,
-    ListSnapshotsRequest, ListSnapshotsResponse, LogLine, StatusRequest, StatusResponse, SubmitRequest, VersionRequest,
+    ArchivePart, ArchiveSpec, BreakLocksRequest, BreakLocksResponse, CancelJobRequest, DiffPart, DiffRequest, Entries,
+    FilePart, FindPart, FindRequest, GetJobRequest, InitRequest, InitResponse, Job, JobEvent, JobLogsRequest, JobSpec,
+    JobState, ListEntriesRequest, ListJobsRequest, ListJobsResponse, ListLocksRequest, ListLocksResponse,
+    ListRepositoriesRequest, ListRepositoriesResponse, ListSnapshotsRequest, ListSnapshotsResponse, LogLine,
+    ObjectPart, ReadFileRequest, ReadObjectRequest, StatusRequest, StatusResponse, SubmitRequest, VersionRequest,
     VersionResponse, WatchJobRequest, daemon_server, jobs_server, locks_server, repositories_server,
 };
 use cloudstic_proto::{REASON_KEY, Reason};
@@ -43,6 +44,11 @@ pub(crate) struct Script {
     /// Keeps the archive stream open after its last part.
     pub(crate) archive_stays_open: bool,
 
+    pub(crate) diff: Vec<Result<DiffPart, Status>>,
+    pub(crate) find: Vec<Result<FindPart, Status>>,
+    pub(crate) asked_find: Option<FindRequest>,
+    pub(crate) file: Vec<Result<FilePart, Status>>,
+    pub(crate) object: Vec<Result<ObjectPart, Status>>,
     pub(crate) locks: ListLocksResponse,
     pub(crate) broken: BreakLocksResponse,
     pub(crate) submitted: Option<JobSpec>,
@@ -224,6 +230,36 @@ impl repositories_server::Repositories for Fake {
             }
         });
         Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    type DiffStream = Stream<DiffPart>;
+
+    async fn diff(&self, _: Request<DiffRequest>) -> Answer<Self::DiffStream> {
+        self.refuse()?;
+        Ok(Response::new(stream(self.script().diff.clone(), false)))
+    }
+
+    type FindStream = Stream<FindPart>;
+
+    async fn find(&self, request: Request<FindRequest>) -> Answer<Self::FindStream> {
+        self.refuse()?;
+        let mut script = self.script();
+        script.asked_find = Some(request.into_inner());
+        Ok(Response::new(stream(script.find.clone(), false)))
+    }
+
+    type ReadFileStream = Stream<FilePart>;
+
+    async fn read_file(&self, _: Request<ReadFileRequest>) -> Answer<Self::ReadFileStream> {
+        self.refuse()?;
+        Ok(Response::new(stream(self.script().file.clone(), false)))
+    }
+
+    type ReadObjectStream = Stream<ObjectPart>;
+
+    async fn read_object(&self, _: Request<ReadObjectRequest>) -> Answer<Self::ReadObjectStream> {
+        self.refuse()?;
+        Ok(Response::new(stream(self.script().object.clone(), false)))
     }
 }
 

@@ -7,6 +7,7 @@ mod connection;
 mod fake;
 mod jobs;
 mod locks;
+mod reading;
 mod snapshots;
 
 use std::ffi::OsStr;

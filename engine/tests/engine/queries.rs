@@ -136,7 +136,7 @@ async fn files_are_dumped_as_they_were() {
 #[tokio::test(flavor = "multi_thread")]
 async fn files_are_found_in_all_snapshots_that_have_them() {
     for name in ALL {
-        let Golden { repository, .. } = repository(name).await;
+        let Golden { repository, _folder, .. } = repository(name).await;
         let find = |criteria: Criteria| {
             let request = FindRequest { criteria, ..FindRequest::default() };
             find(Arc::clone(&repository), request, Arc::new(Silent), CancellationToken::new())
