@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use cloudstic_engine::object::Kind;
 use cloudstic_engine::tree::{self, EntryId, ReadObjects, Tree, TreeEntry};
+use cloudstic_engine::view::{Listed, SnapshotView};
 use cloudstic_proto::{Reason, v1};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -97,6 +98,39 @@ pub(super) fn send(
     }
     // Also when it is empty: the first message must have come.
     send(part)
+}
+
+/// What lies in one folder, where that can be had without the whole tree.
+pub(super) fn shallow(
+    view: &SnapshotView,
+    request: &v1::ListEntriesRequest,
+    cancel: &CancellationToken,
+) -> Result<Option<Listed>, Failure> {
+    match (request.shallow, request.paths.as_slice()) {
+        (true, []) => Ok(view.list(b"", cancel)?),
+        (true, [path]) => Ok(view.list(paths::inside(path), cancel)?),
+        _ => Ok(None),
+    }
+}
+
+/// Sends what lies in one folder.
+pub(super) fn send_listed(
+    listed: Listed,
+    objects: &dyn ReadObjects,
+    head: v1::Snapshot,
+    parts: &mpsc::Sender<Result<v1::Entries, Failure>>,
+) -> Result<(), Failure> {
+    let send = |part: v1::Entries| parts.blocking_send(Ok(part)).map_err(|_| Failure::from(tree::Cancelled));
+    let warnings = listed.warnings.iter().chain(&objects.detours()).map(convert::warning).collect();
+    send(v1::Entries { snapshot: Some(head), warnings, ..v1::Entries::default() })?;
+    let mut entries = listed.entries.into_iter().map(|(path, info)| convert::entry_info(&info, path));
+    loop {
+        let entries: Vec<v1::Entry> = entries.by_ref().take(BATCH).collect();
+        if entries.is_empty() {
+            return Ok(());
+        }
+        send(v1::Entries { entries, ..v1::Entries::default() })?;
+    }
 }
 
 fn described(tree: &Tree, reader: &dyn ReadObjects, entry: &TreeEntry<'_>) -> Result<v1::Entry, v1::Warning> {

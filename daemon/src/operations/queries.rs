@@ -73,6 +73,9 @@ impl Queries for Engine {
         let (parts, receiver) = mpsc::channel(PARTS_AHEAD);
         self.tasks.spawn_blocking(TaskKind::Query, move || {
             let list = || {
+                if let Some(listed) = listing::shallow(&view, &request, &cancelled)? {
+                    return listing::send_listed(listed, view.objects(), head, &parts);
+                }
                 let tree = view.tree(&cancelled)?;
                 let selection = Selection::new(&tree, &request)?;
                 listing::send(&tree, view.objects(), selection, head, &parts, &cancelled)

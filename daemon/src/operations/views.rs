@@ -154,3 +154,94 @@ fn whole(name: &str) -> Option<ObjectRef> {
 fn lock(kept: &Mutex<Vec<Kept>>) -> MutexGuard<'_, Vec<Kept>> {
     kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use cloudstic_engine::object::{Snapshot, SourceInfo};
+    use cloudstic_engine::repository::InitOptions;
+    use cloudstic_engine::store::LocalStore;
+
+    use super::*;
+
+    struct Bench {
+        _folder: tempfile::TempDir,
+        repository: Arc<Repository>,
+        views: Views,
+        tasks: Tasks,
+    }
+
+    impl Bench {
+        async fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Arc::new(LocalStore::new(folder.path()));
+            Repository::init(store.clone(), InitOptions::default()).await.unwrap();
+            let repository = Arc::new(Repository::open(store, Vec::new()).await.unwrap());
+            let tasks = Tasks::default();
+            let views = Views::new(tasks.clone(), CancellationToken::new());
+            Self { _folder: folder, repository, views, tasks }
+        }
+
+        async fn keep(&self, number: u8) -> Arc<SnapshotView> {
+            let snapshot = Snapshot {
+                version: 1,
+                created: "2026-01-02T03:04:05Z".parse().unwrap(),
+                root: None,
+                seq: number.into(),
+                source: SourceInfo::default(),
+                meta: std::collections::BTreeMap::new(),
+                tags: Vec::new(),
+                change_token: String::new(),
+                exclude_hash: String::new(),
+            };
+            let objects = Arc::new(self.repository.reader().await.unwrap());
+            let view = Arc::new(SnapshotView::new(objects, reference(number), snapshot));
+            self.views.keep(&self.repository, &view);
+            view
+        }
+
+        fn has(&self, number: u8) -> bool {
+            self.views.find(&self.repository, reference(number)).is_some()
+        }
+    }
+
+    fn reference(number: u8) -> ObjectRef {
+        ObjectRef::new(ObjectKind::Snapshot, Hash::of(&[number]))
+    }
+
+    #[tokio::test]
+    async fn the_few_that_were_looked_into_last_are_kept_and_none_that_failed() {
+        let bench = Bench::new().await;
+        for number in 0..4 {
+            bench.keep(number).await;
+        }
+        assert!(bench.has(0));
+        let last = bench.keep(4).await;
+        assert_eq!([0, 1, 2, 3, 4].map(|number| bench.has(number)), [true, false, true, true, true]);
+        let by_name = bench.views.get(&bench.repository, &reference(4).to_string(), true).await.unwrap();
+        assert!(Arc::ptr_eq(&by_name, &last));
+        bench.views.forget(&last);
+        assert!(!bench.has(4) && bench.has(3));
+        // Another repository, or this one opened anew, has its own.
+        let other = Bench::new().await;
+        assert!(bench.views.find(&other.repository, reference(3)).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_looks_into_is_given_back_and_the_sweeper_ends() {
+        let bench = Bench::new().await;
+        bench.keep(1).await;
+        tokio::time::sleep(IDLE / 2).await;
+        bench.keep(2).await;
+        tokio::time::sleep(IDLE / 2 + Duration::from_millis(1)).await;
+        assert!(!bench.has(1) && bench.has(2));
+        tokio::time::sleep(IDLE + Duration::from_millis(1)).await;
+        assert!(!bench.has(2));
+        // And a new one starts with the next.
+        bench.keep(3).await;
+        tokio::time::sleep(IDLE + Duration::from_millis(1)).await;
+        assert!(!bench.has(3));
+        bench.tasks.wait().await;
+    }
+}

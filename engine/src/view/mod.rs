@@ -6,6 +6,7 @@
 
 mod entry;
 mod error;
+mod folder;
 mod lookup;
 mod many;
 mod paths;
@@ -14,13 +15,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::object::{FileMeta, ObjectKind, ObjectRef, Snapshot};
+use crate::object::{EntryType, FileMeta, ObjectKind, ObjectRef, Snapshot};
 use crate::repository::{Repository, RepositoryError};
 use crate::source::Warning;
 use crate::tree::{Cancelled, ReadObjects, Tree, read_json};
 
 pub use entry::EntryInfo;
 pub use error::QueryError;
+pub use folder::Listed;
 pub(crate) use many::read_many;
 pub(crate) use paths::{by_path, is_within, path_of, path_order};
 
@@ -97,15 +99,45 @@ impl SnapshotView {
     /// [`QueryError::Read`] if what leads there is damaged, [`QueryError::Cancelled`].
     pub fn entry(&self, path: &[u8], cancel: &CancellationToken) -> Result<Option<Resolved>, QueryError> {
         if by_path(&self.snapshot.source)
-            && let Some(resolved) = lookup::entry(&*self.objects, self.snapshot.root, path)?
+            && let Some(found) = lookup::entry(&*self.objects, self.snapshot.root, path)?
         {
-            return Ok(Some(resolved));
+            return Ok(Some(found.resolved));
         }
         let tree = self.tree(cancel)?;
         let Some(id) = tree.find(path) else { return Ok(None) };
         let reference = ObjectRef::new(ObjectKind::Filemeta, *tree.get(id).filemeta);
         let meta = read_json(&*self.objects, &reference)?;
         Ok(Some(Resolved { reference, meta }))
+    }
+}
+
+impl SnapshotView {
+    /// What lies directly in a folder, or the entry itself if it is none. `None` if only the tree can tell, also
+    /// whether there is anything at the path: see [`SnapshotView::tree`].
+    ///
+    /// # Errors
+    /// [`QueryError::Read`] if what leads there is damaged, [`QueryError::Cancelled`].
+    pub fn list(&self, path: &[u8], cancel: &CancellationToken) -> Result<Option<Listed>, QueryError> {
+        if !by_path(&self.snapshot.source) {
+            return Ok(None);
+        }
+        let (objects, root) = (&*self.objects, self.snapshot.root);
+        if path.iter().all(|&byte| byte == b'/') {
+            return Ok(folder::folder(objects, root, "", cancel)?);
+        }
+        let Some(lookup::Found { resolved: Resolved { reference, meta }, path, by_folder }) =
+            lookup::entry(objects, root, path)?
+        else {
+            return Ok(None);
+        };
+        match (meta.entry_type, by_folder) {
+            (EntryType::Folder, true) => Ok(folder::folder(objects, root, &meta.file_id, cancel)?),
+            (EntryType::Folder, false) => Ok(None),
+            (EntryType::File, _) => {
+                let entries = vec![(path, EntryInfo::new(reference, &meta))];
+                Ok(Some(Listed { entries, warnings: Vec::new() }))
+            }
+        }
     }
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::testing::{local, never, reads, snapshot, view};
-use crate::object::{EntryType, FileMeta};
+use crate::object::{EntryType, FileMeta, ObjectRef};
+use crate::tree::Tree;
+
 use crate::tree::memory::{Memory, meta};
 
 /// 2,000 files in 20 folders.
@@ -56,4 +58,62 @@ fn in_doubt_the_whole_tree_decides() {
     reads(&memory);
     assert_eq!(view.entry(b"d7", &never()).unwrap().unwrap().meta.entry_type, EntryType::Folder);
     assert!(reads(&memory).values().sum::<u32>() < 10, "the tree is loaded once");
+}
+
+/// What lies in a folder by the whole tree.
+fn children(tree: &Tree, folder: &[u8]) -> Vec<(Vec<u8>, String)> {
+    let parent = if folder.is_empty() { None } else { tree.find(folder) };
+    let children = tree.entries().filter(|entry| entry.parent == parent);
+    children.map(|entry| (tree.path(entry.id), format!("filemeta/{}", entry.filemeta))).collect()
+}
+
+fn listed(view: &super::SnapshotView, path: &[u8]) -> Option<Vec<(Vec<u8>, String)>> {
+    let listed = view.list(path, &never()).unwrap()?;
+    assert!(listed.warnings.is_empty(), "{:?}", listed.warnings);
+    Some(listed.entries.into_iter().map(|(path, info)| (path, info.reference.to_string())).collect())
+}
+
+#[test]
+fn a_folder_is_listed_without_the_rest_and_as_the_tree_has_it() {
+    let mut memory = many();
+    memory.folder(b"d7/deep", 0o755);
+    memory.folder(b"d7/deep/\xff", 0o755);
+    memory.file(b"d7/deep/\xff/f", b"z");
+    memory.file(b"top.txt", b"z");
+    memory.symlink(b"d7/link", "x");
+    let snapshot = local(&mut memory);
+    let memory = Arc::new(memory);
+    let view = view(&memory, &snapshot);
+    for folder in [&b""[..], b"d7", b"d7/deep", b"d7/deep/\xff", b"d19"] {
+        let found = listed(&view, folder).unwrap();
+        let reads = reads(&memory);
+        assert!(reads["node"] <= 40 && reads["filemeta"] as usize <= found.len() + 1, "{folder:?}: {reads:?}");
+        let tree = Tree::load(&*memory, snapshot.1.root, true, &never()).unwrap();
+        self::reads(&memory);
+        assert_eq!(found, children(&tree, folder), "{folder:?}");
+    }
+    assert_eq!(listed(&view, b"/top.txt").unwrap()[0].0, b"top.txt");
+    // Whether there is anything, the tree has to tell.
+    assert_eq!(listed(&view, b"nothing"), None);
+}
+
+#[test]
+fn a_folder_of_a_tree_with_another_routing_is_left_to_the_tree() {
+    let mut memory = many();
+    let root = memory.root();
+    let shot = snapshot(&mut memory, root, "local");
+    let view = view(&Arc::new(memory), &shot);
+    assert_eq!((listed(&view, b""), listed(&view, b"d7")), (None, None));
+}
+
+#[test]
+fn what_of_a_folder_is_lost_is_told() {
+    let mut memory = many();
+    let lost: ObjectRef = memory.entries.iter().find(|entry| entry.key == "d7/12").unwrap().filemeta;
+    let shot = local(&mut memory);
+    memory.lose(lost);
+    let view = view(&Arc::new(memory), &shot);
+    let found = view.list(b"d7", &never()).unwrap().unwrap();
+    assert_eq!((found.entries.len(), found.warnings.len()), (99, 1));
+    assert_eq!(found.warnings[0].path, "d7/12");
 }

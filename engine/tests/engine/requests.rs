@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use cloudstic_engine::dump::{DumpRequest, dump_path};
 use cloudstic_engine::lock::LeaseWatch;
 use cloudstic_engine::progress::Silent;
 use cloudstic_engine::repository::Repository;
 use cloudstic_engine::restore::{ArchiveRequest, archive};
 use cloudstic_engine::store::{LocalStore, Meter, MeteredStore, StoreOperation};
 use cloudstic_engine::tree::Tree;
+use cloudstic_engine::view::SnapshotView;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{Bench, platform_key, restore};
@@ -101,4 +103,24 @@ async fn an_archive_costs_no_more_than_a_restore() {
     while receiver.recv().await.is_some() {}
     assert_eq!(making.await.unwrap().unwrap().files, 100);
     before.at_most(20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_an_open_snapshot_costs_its_own_data_and_little_else() {
+    let bench = bench().await;
+    let (repository, mut before) = opened(&bench).await;
+    let view = Arc::new(SnapshotView::open(&repository, "latest").await.unwrap());
+    before.at_most(12);
+    for (most, path) in [(6, "d1/f1"), (3, "d2/f2"), (2, "d2/f2")] {
+        let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+        let request = DumpRequest { path: path.as_bytes().to_vec(), ..DumpRequest::default() };
+        let dumping = tokio::spawn(dump_path(Arc::clone(&view), request, sender, CancellationToken::new()));
+        while receiver.recv().await.is_some() {}
+        assert!(dumping.await.unwrap().unwrap() > 0);
+        before.at_most(most);
+    }
+    let folder = Arc::clone(&view);
+    let listed = tokio::task::spawn_blocking(move || folder.list(b"d3", &CancellationToken::new())).await.unwrap();
+    assert_eq!(listed.unwrap().unwrap().entries.len(), 14);
+    before.at_most(2);
 }
