@@ -1,9 +1,10 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod moves;
+mod random;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-use proptest::prelude::*;
 
 use super::*;
 use crate::object::{EntryType, Extra, FileMeta, Kind, Node, ObjectKind, Posix, json};
@@ -169,89 +170,6 @@ fn files(memory: &mut Memory, files: &[(&str, &str)]) {
 }
 
 #[test]
-fn a_file_that_moved_is_known_by_its_bytes() {
-    let (memory, [before, after]) = states(
-        |m| files(m, &[("a", "one"), ("gone", "two"), ("empty", ""), ("x/n", "3"), ("y/n", "3"), ("twin", "4")]),
-        |m| {
-            files(
-                m,
-                &[("b", "one"), ("new", "other"), ("void", ""), ("x/m", "3"), ("y/k", "3"), ("tw1", "4"), ("tw2", "4")],
-            )
-        },
-    );
-    let expected = [
-        "R a -> b [Path]",
-        "D empty",
-        "D gone",
-        "A new",
-        "A tw1",
-        "A tw2",
-        "D twin",
-        "A void",
-        "A x/m",
-        "D x/n",
-        "A y/k",
-        "D y/n",
-    ];
-    assert_eq!(lines(&run(&memory, &before, &after)), expected);
-    let flat = run_with(&memory, &before, &after, &DiffRequest { no_renames: true, ..request() }).unwrap();
-    assert_eq!(lines(&flat)[..2], ["D a", "A b"]);
-    assert_eq!(flat.totals.moved, Count::default());
-}
-
-#[test]
-fn of_files_with_the_same_bytes_the_name_tells_which_moved() {
-    let (memory, [before, after]) = states(
-        |m| files(m, &[("1/a", "same"), ("1/b", "same"), ("keep", "k")]),
-        |m| {
-            files(m, &[("2/a", "same"), ("2/b", "same"), ("keep", "k")]);
-            m.file(b"2/more", b"m");
-        },
-    );
-    let report = run(&memory, &before, &after);
-    assert_eq!(lines(&report), ["D 1", "A 2", "R 1/a -> 2/a [Path]", "R 1/b -> 2/b [Path]", "A 2/more"]);
-    assert_eq!((report.totals.moved.files, report.totals.moved.bytes), (2, 8));
-}
-
-#[test]
-fn a_folder_that_moved_with_all_that_is_in_it_is_one_change() {
-    let tree = |m: &mut Memory, top: &str| {
-        for (path, data) in [("sub/f", "data"), ("sub/empty", ""), ("g", "more")] {
-            m.file(format!("{top}/{path}").as_bytes(), data.as_bytes());
-        }
-        m.folder(top.as_bytes(), 0o755);
-        m.folder(format!("{top}/sub").as_bytes(), 0o700);
-        m.symlink(format!("{top}/link").as_bytes(), "sub/f");
-    };
-    let (memory, [before, after]) = states(|m| tree(m, "old"), |m| tree(m, "new"));
-    let report = run(&memory, &before, &after);
-    assert_eq!(lines(&report), ["R old -> new [Path] (+5)"]);
-    let Count { files, folders, others, bytes } = report.totals.moved;
-    assert_eq!((files, folders, others, bytes), (3, 2, 1, 8));
-
-    // With one thing changed it is not a move of the whole any more, but still of the part that is the same.
-    let (memory, [before, after]) = states(
-        |m| tree(m, "old"),
-        |m| {
-            tree(m, "new");
-            m.file(b"new/extra", b"x");
-        },
-    );
-    assert_eq!(
-        lines(&run(&memory, &before, &after)),
-        [
-            "A new",
-            "A new/extra",
-            "R old/g -> new/g [Path]",
-            "A new/link",
-            "R old/sub -> new/sub [Path] (+2)",
-            "D old",
-            "D old/link"
-        ]
-    );
-}
-
-#[test]
 fn only_what_is_at_some_paths() {
     let (memory, [before, after]) = states(
         |m| files(m, &[("a/1", "x"), ("ab", "x"), ("c", "x")]),
@@ -379,77 +297,4 @@ fn where_ids_are_no_paths_the_tree_gives_them_and_a_move_keeps_its_id() {
     let after = cloud(&mut memory, &[("1", "", "docs", None), ("2", "1", "c", Some("x")), ("3", "1", "b", Some("z"))]);
     let report = run(&Arc::new(memory), &before, &after);
     assert_eq!(lines(&report), ["M docs/b [Content]", "R docs/a -> docs/c [Path]"]);
-}
-
-type Listing = BTreeMap<Vec<u8>, crate::object::Hash>;
-
-fn listing(memory: &Arc<Memory>, snapshot: &(ObjectRef, Snapshot)) -> Listing {
-    let tree = view(memory, snapshot).tree(&never()).unwrap();
-    assert_eq!(tree.problem_count(), 0, "{:?}", tree.problems());
-    tree.entries().map(|entry| (tree.path(entry.id), *entry.filemeta)).collect()
-}
-
-/// Applies a diff to a listing.
-fn apply(mut listing: Listing, report: &DiffReport) -> Listing {
-    let after = |change: &Change| change.after.as_ref().unwrap().reference.hash;
-    for change in &report.changes {
-        match change.kind {
-            ChangeKind::Removed => _ = listing.remove(&change.path).unwrap(),
-            ChangeKind::Added => assert_eq!(listing.insert(change.path.clone(), after(change)), None),
-            _ => assert_ne!(listing.insert(change.path.clone(), after(change)), Some(after(change))),
-        }
-    }
-    listing
-}
-
-/// A small tree: folders `0` to `3`, in them files with small contents, some below a second folder.
-fn small() -> impl Strategy<Value = Vec<(u8, u8, u8)>> {
-    proptest::collection::vec((0u8..4, 0u8..12, 0u8..5), 0..60)
-}
-
-fn build(memory: &mut Memory, tree: &[(u8, u8, u8)], canonical: bool) -> (ObjectRef, Snapshot) {
-    let mut all: BTreeMap<String, Option<String>> = BTreeMap::new();
-    for (folder, name, content) in tree {
-        let folder = if name % 3 == 0 { format!("{folder}/sub") } else { folder.to_string() };
-        all.insert(folder.split('/').next().unwrap().to_owned(), None);
-        all.insert(folder.clone(), None);
-        all.insert(format!("{folder}/f{name}"), Some("c".repeat(usize::from(*content))));
-    }
-    for (path, data) in &all {
-        match data {
-            None => _ = memory.folder(path.as_bytes(), 0o755),
-            Some(data) => _ = memory.file(path.as_bytes(), data.as_bytes()),
-        }
-    }
-    if canonical {
-        return local(memory);
-    }
-    let root = memory.root();
-    memory.entries.clear();
-    snapshot(memory, root, "local")
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
-
-    #[test]
-    fn a_diff_makes_the_second_listing_of_the_first(a in small(), b in small(), odd in any::<[bool; 2]>()) {
-        let mut memory = Memory::default();
-        let before = build(&mut memory, &a, odd[0]);
-        let after = build(&mut memory, &b, odd[1]);
-        let memory = Arc::new(memory);
-        let flat = run_with(&memory, &before, &after, &DiffRequest { no_renames: true, ..request() }).unwrap();
-        prop_assert_eq!(flat.warning_count, 0, "{:?}", flat.warnings);
-        let (first, second) = (listing(&memory, &before), listing(&memory, &after));
-        prop_assert_eq!(apply(first.clone(), &flat), second.clone());
-        prop_assert!(flat.changes.is_sorted_by(|a, b| path_order(&a.path, &b.path).is_lt()));
-
-        // With renames the same entries are accounted for.
-        let report = run(&memory, &before, &after);
-        let gone: u64 = report.totals.removed.files + report.totals.moved.files;
-        prop_assert_eq!(gone, flat.totals.removed.files);
-        let come: u64 = report.totals.added.files + report.totals.moved.files;
-        prop_assert_eq!(come, flat.totals.added.files);
-        prop_assert!(run(&memory, &before, &before).changes.is_empty());
-    }
 }
