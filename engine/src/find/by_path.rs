@@ -42,6 +42,9 @@ enum What {
     Internal(Box<[u32]>),
 }
 
+/// A leaf, and the numbers of the matches in it.
+type FoundBelow = (Hash, Box<[u32]>);
+
 /// A node of this snapshot that no earlier one had.
 enum Fresh {
     Leaf(Box<[u32]>),
@@ -140,7 +143,7 @@ impl Nodes {
         matches: &mut Matches,
         warnings: &mut Warnings,
         cancel: &CancellationToken,
-    ) -> Result<Vec<(Hash, Box<[u32]>)>, Cancelled> {
+    ) -> Result<Vec<FoundBelow>, Cancelled> {
         let fitting: Vec<(Hash, Vec<ObjectRef>)> = leaves
             .into_iter()
             .map(|(node, leaf)| {

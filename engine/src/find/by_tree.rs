@@ -1,6 +1,7 @@
 //! Snapshots of other sources, where a path is known only once the whole tree is.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use tokio_util::sync::CancellationToken;
 
@@ -32,12 +33,11 @@ impl Trees {
         cancel: &CancellationToken,
     ) -> Result<(), Cancelled> {
         let Some(root) = snapshot.root else { return Ok(()) };
-        if !self.0.contains_key(&root) {
-            let found = one(objects, root, filter, matches, warnings, cancel)?;
-            self.0.insert(root, found);
-        }
-        let found = self.0.get(&root).into_iter().flatten();
-        found.for_each(|&found| matches.mark(found, number));
+        let found = match self.0.entry(root) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(one(objects, root, filter, matches, warnings, cancel)?),
+        };
+        found.iter().for_each(|&found| matches.mark(found, number));
         Ok(())
     }
 }

@@ -153,7 +153,7 @@ pub(crate) enum FindLine<'a> {
     Entry {
         /// What it is.
         #[serde(flatten)]
-        entry: Entry<'a>,
+        entry: Box<Entry<'a>>,
         /// Which snapshots have it.
         snapshots: Having<'a>,
     },
@@ -190,7 +190,8 @@ impl<'a> FindLine<'a> {
             oldest: all.last().copied(),
             all: each.then_some(all),
         };
-        Self::Entry { entry: Entry::from(found.entry.as_ref().unwrap_or(&NOTHING)), snapshots: having }
+        let entry = Box::new(Entry::from(found.entry.as_ref().unwrap_or(&NOTHING)));
+        Self::Entry { entry, snapshots: having }
     }
 }
 
