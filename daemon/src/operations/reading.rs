@@ -1,5 +1,5 @@
 //! Questions about what is in snapshots, with the engine: what changed, where something is, the bytes of files and
-//! objects. Each only reads, so none is a job or takes a lock; all that is given was proven.
+//! objects. Each only reads, so none is a job or takes a lock; what is given was proven, or is said not to be.
 
 use std::sync::Arc;
 
