@@ -29,6 +29,7 @@ pub use init::{InitOptions, InitReport};
 pub use reader::ObjectReader;
 pub use remove::Replacement;
 pub use snapshots::SnapshotList;
+pub(crate) use snapshots::newer;
 pub use writer::{ObjectWriter, Stored, Written};
 
 pub use crate::crypto::Credential;

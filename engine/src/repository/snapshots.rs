@@ -61,9 +61,14 @@ impl Repository {
     /// [`RepositoryError::NoSuchSnapshot`] if there is none, or more than one; [`RepositoryError::NoneReadable`] if there
     /// are some, and each is damaged.
     pub async fn find_snapshot(self: &Arc<Self>, name: &str) -> Result<(ObjectRef, Snapshot), RepositoryError> {
-        self.refresh_catalog().await?;
-        let reference = if name == "latest" { self.find_latest().await? } else { self.find_by_hash(name).await? };
+        let reference = self.find_reference(name).await?;
         Ok((reference, self.read_snapshot(reference).await?))
+    }
+
+    /// The same without reading the snapshot, unless it is `latest`: one that is damaged has a name, too.
+    pub async fn find_reference(self: &Arc<Self>, name: &str) -> Result<ObjectRef, RepositoryError> {
+        self.refresh_catalog().await?;
+        if name == "latest" { self.find_latest().await } else { self.find_by_hash(name).await }
     }
 
     async fn find_latest(self: &Arc<Self>) -> Result<ObjectRef, RepositoryError> {
@@ -182,7 +187,7 @@ impl Repository {
     }
 
     /// Reads a snapshot and remembers it as proven.
-    pub(super) async fn read_snapshot(self: &Arc<Self>, reference: ObjectRef) -> Result<Snapshot, RepositoryError> {
+    pub(crate) async fn read_snapshot(self: &Arc<Self>, reference: ObjectRef) -> Result<Snapshot, RepositoryError> {
         let reader = self.known_reader(self.catalog().await?);
         let snapshot: Snapshot = tokio::task::spawn_blocking(move || reader.read_json(&reference)).await??;
         self.note_proven(SnapshotEntry::new(reference, &snapshot));
@@ -228,7 +233,7 @@ fn previous<'a>(snapshots: &'a [SnapshotEntry], source: &SourceInfo) -> Option<&
 }
 
 /// Which of two snapshots is the newer one. A time that cannot be read is older than all others.
-fn newer(a: &SnapshotEntry, b: &SnapshotEntry) -> Ordering {
+pub(crate) fn newer(a: &SnapshotEntry, b: &SnapshotEntry) -> Ordering {
     let key = |entry: &SnapshotEntry| (entry.created.moment(), entry.seq, entry.reference);
     key(a).cmp(&key(b))
 }
