@@ -6,6 +6,7 @@ mod backup;
 mod changing;
 mod damage;
 mod fake;
+mod forget;
 mod golden;
 mod identity;
 mod indexes;
