@@ -6,11 +6,13 @@
 use cloudstic_engine::backup::BackupError;
 use cloudstic_engine::cat::CatError;
 use cloudstic_engine::crypto::SlotError;
+use cloudstic_engine::forget::ForgetError;
 use cloudstic_engine::lock::{LockError, LockLost};
 use cloudstic_engine::repository::{ReadError, RepositoryError};
 use cloudstic_engine::restore::RestoreError;
 use cloudstic_engine::source::SourceError;
 use cloudstic_engine::store::{StoreError, StoreErrorKind};
+use cloudstic_engine::tag::TagError;
 use cloudstic_engine::tree;
 use cloudstic_engine::view::QueryError;
 use cloudstic_proto::{REASON_KEY, Reason, v1};
@@ -247,6 +249,31 @@ impl From<CatError> for Failure {
             CatError::Key(_) => Reason::BadRequest,
             CatError::Damaged { .. } => Reason::Damaged,
             CatError::Secret(_) => Reason::PermissionDenied,
+        };
+        Self::new(reason, error.to_string())
+    }
+}
+
+impl From<ForgetError> for Failure {
+    fn from(error: ForgetError) -> Self {
+        let reason = match error {
+            ForgetError::Repository(repository) => return repository.into(),
+            ForgetError::LockLost(lost) => return lost.into(),
+            ForgetError::NothingToKeep | ForgetError::LastOfGroup { .. } => Reason::BadRequest,
+            ForgetError::Unreadable(_) => Reason::Damaged,
+            ForgetError::Cancelled => Reason::Cancelled,
+        };
+        Self::new(reason, error.to_string())
+    }
+}
+
+impl From<TagError> for Failure {
+    fn from(error: TagError) -> Self {
+        let reason = match error {
+            TagError::Repository(repository) => return repository.into(),
+            TagError::LockLost(lost) => return lost.into(),
+            TagError::NothingChosen | TagError::NoTags | TagError::BadTag(_) => Reason::BadRequest,
+            TagError::Cancelled => Reason::Cancelled,
         };
         Self::new(reason, error.to_string())
     }

@@ -50,6 +50,7 @@ pub struct Metrics {
     lock_lost: Family<Of, Counter>,
     clock_skew: Family<Of, Seconds>,
     catalog_heals: Family<Of, Counter>,
+    forget_last_removed: Family<Of, Gauge>,
     heals: Vec<(Of, Arc<AtomicU64>)>,
 }
 
@@ -66,6 +67,7 @@ impl Metrics {
             lock_lost: Family::default(),
             clock_skew: Family::default(),
             catalog_heals: Family::default(),
+            forget_last_removed: Family::default(),
             heals: Vec::new(),
             registry,
         };
@@ -82,6 +84,7 @@ impl Metrics {
             drop(metrics.lock_lost.get_or_create(&of));
             drop(metrics.clock_skew.get_or_create(&of));
             drop(metrics.catalog_heals.get_or_create(&of));
+            drop(metrics.forget_last_removed.get_or_create(&of));
             metrics.heals.push((of, Arc::default()));
         }
         metrics
@@ -103,6 +106,8 @@ impl Metrics {
         registry.register_with_unit("store_clock_skew", help, Unit::Seconds, self.clock_skew.clone());
         let help = "How often a pack catalog was put right from the footers of the packs";
         registry.register("catalog_heals", help, self.catalog_heals.clone());
+        let help = "How many snapshots the last forget removed";
+        registry.register("forget_last_removed_snapshots", help, self.forget_last_removed.clone());
     }
 
     /// A job has taken a lock.
@@ -133,6 +138,11 @@ impl Metrics {
     /// The store has told its time.
     pub fn clock_skew(&self, repository: &str, seconds: f64) {
         self.clock_skew.get_or_create(&of(repository)).set(seconds);
+    }
+
+    /// A forget has removed so many snapshots.
+    pub fn forgotten(&self, repository: &str, snapshots: u64) {
+        self.forget_last_removed.get_or_create(&of(repository)).set(i64::try_from(snapshots).unwrap_or(i64::MAX));
     }
 
     /// What counts how often the catalog of a repository is healed.
@@ -190,6 +200,7 @@ mod tests {
             "cloudstic_lock_wait_seconds_count{repository=\"main\"} 0",
             "cloudstic_store_clock_skew_seconds{repository=\"main\"} 0.0",
             "cloudstic_catalog_heals_total{repository=\"main\"} 0",
+            "cloudstic_forget_last_removed_snapshots{repository=\"main\"} 0",
             "cloudstic_build_info{version=\"",
         ] {
             assert!(text.contains(zero), "{zero} is not in\n{text}");
@@ -198,6 +209,7 @@ mod tests {
         metrics.lock_waited("main", Duration::from_secs(1));
         metrics.lock_refused("main", Reason::Locked);
         metrics.clock_skew("main", -12.5);
+        metrics.forgotten("main", 5);
         metrics.heals("main").fetch_add(2, Ordering::Relaxed);
         let text = metrics.text().unwrap();
         for moved in [
@@ -206,6 +218,7 @@ mod tests {
             "cloudstic_lock_wait_seconds_count{repository=\"main\"} 1",
             "cloudstic_store_clock_skew_seconds{repository=\"main\"} -12.5",
             "cloudstic_catalog_heals_total{repository=\"main\"} 2",
+            "cloudstic_forget_last_removed_snapshots{repository=\"main\"} 5",
         ] {
             assert!(text.contains(moved), "{moved} is not in\n{text}");
         }

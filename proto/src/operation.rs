@@ -9,6 +9,8 @@ impl v1::JobSpec {
             Operation::Backup(_) => "backup",
             Operation::Restore(_) => "restore",
             Operation::Archive(_) => "archive",
+            Operation::Forget(_) => "forget",
+            Operation::Tag(_) => "tag",
         })
     }
 }
@@ -19,6 +21,8 @@ impl Report {
         match self {
             Self::Backup(report) => (&report.warnings, report.warning_count),
             Self::Restore(report) => (&report.warnings, report.warning_count),
+            Self::Forget(report) => (&report.warnings, report.warning_count),
+            Self::Tag(report) => (&report.warnings, report.warning_count),
         }
     }
 
@@ -27,6 +31,15 @@ impl Report {
         match self {
             Self::Backup(report) => report.warnings.clear(),
             Self::Restore(report) => report.warnings.clear(),
+            Self::Forget(report) => {
+                report.groups.clear();
+                report.unreadable.clear();
+                report.warnings.clear();
+            }
+            Self::Tag(report) => {
+                report.changed.clear();
+                report.warnings.clear();
+            }
         }
     }
 }

@@ -4,12 +4,14 @@ mod backup;
 mod diff;
 mod find;
 mod flags;
+mod forget;
 mod init;
 mod job;
 mod list;
 mod lock;
 mod read;
 mod restore;
+mod tag;
 
 use std::path::PathBuf;
 
@@ -19,12 +21,14 @@ pub(crate) use backup::Backup;
 pub(crate) use diff::Diff;
 pub(crate) use find::Find;
 pub(crate) use flags::{LockWait, Waiting};
+pub(crate) use forget::{Filter, Forget, GroupBy};
 pub(crate) use init::Init;
 pub(crate) use job::{Job, JobId, JobList, JobLogs};
 pub(crate) use list::{List, Ls};
 pub(crate) use lock::{BreakLock, Lock, LockList};
 pub(crate) use read::{Cat, Dump};
 pub(crate) use restore::{Overwrite, Restore};
+pub(crate) use tag::{Tag, TagArgs};
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -87,6 +91,11 @@ pub(crate) enum Command {
     Dump(Dump),
     /// Show one object of a repository
     Cat(Cat),
+    /// Remove snapshots: named ones, or those that a policy does not keep
+    Forget(Forget),
+    /// Change the tags of snapshots
+    #[command(subcommand)]
+    Tag(Tag),
     /// Look at jobs, follow and cancel them
     #[command(subcommand)]
     Job(Job),
@@ -124,6 +133,30 @@ mod tests {
             ErrorKind::ArgumentConflict
         );
         assert_eq!(refused(&["restore", "r", "latest", "--to", "d", "--force"]), ErrorKind::ArgumentConflict);
+    }
+
+    #[test]
+    fn forget_wants_names_or_a_policy() {
+        for nothing in [&["forget", "r"][..], &["forget", "r", "--tag", "x"], &["forget", "r", "--remove-last"]] {
+            assert_eq!(refused(nothing), ErrorKind::MissingRequiredArgument);
+        }
+        for both in [&["--keep-last", "1"][..], &["--keep-tag", "x"], &["--path", "/"], &["--tag", "x"]] {
+            assert_eq!(refused(&[&["forget", "r", "latest"], both].concat()), ErrorKind::ArgumentConflict);
+        }
+        assert_eq!(refused(&["forget", "r", "--keep-last", "-1"]), ErrorKind::UnknownArgument);
+        assert_eq!(refused(&["forget", "r", "--keep-last", "1", "--group-by", "host"]), ErrorKind::ValueValidation);
+        for good in [&["latest", "--remove-last"][..], &["--keep-last", "1", "--group-by", "none", "--path", "/"]] {
+            Cli::try_parse_from([&["cloudsticctl", "forget", "r"], good].concat()).unwrap();
+        }
+    }
+
+    #[test]
+    fn tag_wants_tags_and_names_or_a_filter() {
+        assert_eq!(refused(&["tag", "add", "r", "latest"]), ErrorKind::MissingRequiredArgument);
+        assert_eq!(refused(&["tag", "set", "r", "--tag", "x"]), ErrorKind::MissingRequiredArgument);
+        let both = ["tag", "remove", "r", "latest", "--tag", "x", "--with-tag", "y"];
+        assert_eq!(refused(&both), ErrorKind::ArgumentConflict);
+        Cli::try_parse_from(["cloudsticctl", "tag", "add", "r", "--account", "vm", "--tag", "x"]).unwrap();
     }
 
     #[test]

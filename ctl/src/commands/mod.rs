@@ -7,6 +7,7 @@ mod cat;
 mod diff;
 mod dump;
 mod find;
+mod forget;
 mod init;
 mod job;
 mod list;
@@ -16,6 +17,7 @@ mod path;
 mod restore;
 mod sink;
 mod status;
+mod tag;
 
 pub(crate) use find::having;
 
@@ -38,6 +40,8 @@ pub(crate) async fn run(cli: Cli, out: &mut Output) -> Result<Exit, Error> {
         Command::Find(args) => find::run(global, out, args).await,
         Command::Dump(args) => dump::run(global, out, args).await,
         Command::Cat(args) => cat::run(global, out, args).await,
+        Command::Forget(args) => forget::run(global, out, args).await,
+        Command::Tag(args) => tag::run(global, out, args).await,
         Command::Job(args) => job::run(global, out, args).await,
         Command::Lock(cli::Lock::List(args)) => lock::list(global, out, args).await,
         Command::BreakLock(args) => break_lock::run(global, out, args).await,

@@ -82,7 +82,7 @@ pub(super) fn optional(reference: Option<ObjectRef>) -> String {
     reference.map(|reference| reference.to_string()).unwrap_or_default()
 }
 
-fn moment(timestamp: &Timestamp) -> Option<prost_types::Timestamp> {
+pub(super) fn moment(timestamp: &Timestamp) -> Option<prost_types::Timestamp> {
     let moment = timestamp.moment()?;
     Some(prost_types::Timestamp { seconds: moment.timestamp(), nanos: moment.timestamp_subsec_nanos() as i32 })
 }

@@ -28,6 +28,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::metrics::Metrics;
 use crate::supervisor::Tasks;
+pub(crate) use jobs::{parse_change, parse_policy};
 use leases::Held;
 use open::OpenRepositories;
 pub use reading::Reading;

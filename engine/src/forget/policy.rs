@@ -73,7 +73,7 @@ pub struct Verdict {
 }
 
 impl Reason {
-    /// A word or two for people.
+    /// A word for it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Last => "last",
@@ -84,9 +84,9 @@ impl Reason {
             Self::Yearly => "yearly",
             Self::Within => "within",
             Self::Tag => "tag",
-            Self::Future => "time in the future",
-            Self::NoTime => "unknown time",
-            Self::LastOfGroup => "last of its group",
+            Self::Future => "future",
+            Self::NoTime => "undated",
+            Self::LastOfGroup => "last-of-group",
         }
     }
 }

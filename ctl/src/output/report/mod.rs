@@ -1,7 +1,9 @@
 //! What a job did, in a few lines for people; a file for each operation.
 
 mod backup;
+mod forget;
 mod restore;
+mod tag;
 
 use std::fmt::Write;
 
@@ -47,6 +49,8 @@ pub(crate) fn ended(job: &Job) -> String {
     match &job.report {
         Some(job::Report::Backup(report)) => text + &backup::did(report),
         Some(job::Report::Restore(report)) => text + &restore::did(report),
+        Some(job::Report::Forget(report)) => text + &forget::did(report),
+        Some(job::Report::Tag(report)) => text + &tag::did(report),
         None => text,
     }
 }

@@ -6,9 +6,13 @@
 //! - A restore to a folder writes with the caller's rights, never with more. A daemon that cannot take these on refuses.
 //! - Whoever breaks locks can harm what others do, so only who has the daemon's rights may.
 //! - An archive goes to the caller's own stream.
+//! - Whoever forgets snapshots takes backups away from everybody, also those of others, and whoever tags them decides what
+//!   a policy keeps. So only who has the daemon's rights may; a dry run shows no more than `list`.
 
 mod backup;
+mod forget;
 mod restore;
+mod tag;
 
 use cloudstic_proto::{Reason, v1};
 use v1::job_spec::Operation;
@@ -31,6 +35,8 @@ pub(super) fn job(
     match operation.ok_or_else(|| Failure::bad_request("the job has no operation"))? {
         Operation::Backup(spec) => backup::admit(spec, caller, access, config),
         Operation::Restore(spec) => restore::admit(spec, caller, access, config),
+        Operation::Forget(spec) => forget::admit(spec, caller, access, config),
+        Operation::Tag(spec) => tag::admit(spec, caller, access, config),
         Operation::Archive(_) => {
             Err(Failure::bad_request("an archive needs a stream for its output: call Repositories.RestoreArchive"))
         }

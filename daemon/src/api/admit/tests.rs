@@ -2,6 +2,7 @@
 use super::*;
 use crate::accounts::Accounts;
 use crate::config::AccessConfig;
+use cloudstic_engine::lock::Kind;
 use cloudstic_engine::restore::Identity;
 
 const ROOT: u32 = 0;
@@ -74,4 +75,73 @@ fn what_makes_no_sense_is_refused_before_it_becomes_a_job() {
     assert_eq!(reason(backup_of("", "main", "etc")), Reason::BadRequest);
     assert_eq!(reason(restore_to("relative")), Reason::BadRequest);
     assert_eq!(reason(Operation::Archive(v1::ArchiveSpec::default())), Reason::BadRequest);
+}
+
+fn forget(spec: v1::ForgetSpec) -> Operation {
+    Operation::Forget(v1::ForgetSpec { repository: "main".into(), ..spec })
+}
+
+fn tag(spec: v1::TagSpec) -> Operation {
+    let (repository, tags) = ("main".into(), vec!["x".into()]);
+    Operation::Tag(v1::TagSpec { repository, tags, change: v1::TagChange::Add.into(), ..spec })
+}
+
+fn of_latest(dry_run: bool) -> [Operation; 2] {
+    let snapshots = vec!["latest".to_owned()];
+    let to_forget = forget(v1::ForgetSpec { snapshots: snapshots.clone(), dry_run, ..Default::default() });
+    [to_forget, tag(v1::TagSpec { snapshots, dry_run, ..Default::default() })]
+}
+
+#[test]
+fn only_who_has_the_daemons_rights_may_forget_or_tag_but_everybody_may_ask_what_would_happen() {
+    for operation in of_latest(false) {
+        assert_eq!(submit(operation.clone(), ADA, ROOT).unwrap_err(), Reason::PermissionDenied);
+        assert_eq!(submit(operation.clone(), DAEMON, DAEMON).unwrap().needs.lock, Some(Kind::Exclusive));
+        assert!(submit(operation, ROOT, DAEMON).is_ok());
+    }
+    for operation in of_latest(true) {
+        assert_eq!(submit(operation, ADA, ROOT).unwrap().needs.lock, None);
+    }
+}
+
+#[test]
+fn what_to_forget_or_tag_must_be_said_in_one_way() {
+    let reason = |operation| submit(operation, ROOT, ROOT).map(|_| ()).unwrap_err();
+    let named = vec!["latest".to_owned()];
+    let policy = |last, within: &str| v1::RetentionPolicy { last, within: within.into(), ..Default::default() };
+    let filter = v1::SnapshotFilter { tags: vec!["x".into()], ..Default::default() };
+    for wrong in [
+        v1::ForgetSpec::default(),
+        v1::ForgetSpec { policy: Some(policy(0, "")), ..Default::default() },
+        v1::ForgetSpec { policy: Some(policy(0, "0d")), ..Default::default() },
+        v1::ForgetSpec { policy: Some(policy(1, "a while")), ..Default::default() },
+        v1::ForgetSpec { policy: Some(policy(1, "")), snapshots: named.clone(), ..Default::default() },
+        v1::ForgetSpec { filter: Some(filter.clone()), snapshots: named.clone(), ..Default::default() },
+        v1::ForgetSpec { snapshots: vec![String::new()], ..Default::default() },
+    ] {
+        assert_eq!(reason(forget(wrong.clone())), Reason::BadRequest, "{wrong:?}");
+    }
+    assert!(submit(forget(v1::ForgetSpec { policy: Some(policy(1, "1y")), ..Default::default() }), ROOT, ROOT).is_ok());
+    for wrong in [
+        v1::TagSpec::default(),
+        v1::TagSpec { filter: Some(v1::SnapshotFilter::default()), ..Default::default() },
+        v1::TagSpec { filter: Some(filter.clone()), snapshots: named.clone(), ..Default::default() },
+    ] {
+        assert_eq!(reason(tag(wrong.clone())), Reason::BadRequest, "{wrong:?}");
+    }
+    let with = |change: v1::TagChange, tags: &[&str]| {
+        let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        let spec = v1::TagSpec { repository: "main".into(), snapshots: named.clone(), tags, ..Default::default() };
+        Operation::Tag(v1::TagSpec { change: change.into(), ..spec })
+    };
+    for wrong in [
+        with(v1::TagChange::Unspecified, &["x"]),
+        with(v1::TagChange::Add, &[]),
+        with(v1::TagChange::Remove, &[]),
+        with(v1::TagChange::Add, &["a,b"]),
+        with(v1::TagChange::Set, &[""]),
+    ] {
+        assert_eq!(reason(wrong), Reason::BadRequest);
+    }
+    assert!(submit(tag(v1::TagSpec { filter: Some(filter), ..Default::default() }), ROOT, ROOT).is_ok());
 }

@@ -2,7 +2,9 @@
 //! to the API's.
 
 mod backup;
+mod forget;
 mod restore;
+mod tag;
 
 use std::sync::Arc;
 
@@ -13,6 +15,8 @@ use cloudstic_proto::v1;
 use v1::job::Report;
 use v1::job_spec::Operation;
 
+pub(crate) use self::forget::parse_policy;
+pub(crate) use self::tag::parse_change;
 use super::Engine;
 use crate::failure::Failure;
 use crate::supervisor::{JobContext, JobError, JobRunner, Work};
@@ -28,6 +32,8 @@ impl JobRunner for Engine {
                 let output = output.ok_or_else(|| Failure::internal("an archive without an output"))?;
                 self.archive(spec, output, context).await
             }
+            Some(Operation::Forget(spec)) => self.forget(spec, context).await,
+            Some(Operation::Tag(spec)) => self.tag(spec, context).await,
             None => Err(Failure::internal("a job without an operation").into()),
         }
     }

@@ -1,7 +1,9 @@
 //! Documents about jobs: the job itself, a file for what is special to each operation, and log lines.
 
 mod backup;
+mod forget;
 mod restore;
+mod tag;
 
 use cloudstic_proto::v1::{self, JobState, job, job_spec};
 use serde::Serialize;
@@ -45,6 +47,8 @@ impl<'a> From<&'a v1::Job> for Job<'a> {
             report: job.report.as_ref().map(|report| match report {
                 job::Report::Backup(report) => Report::Backup(report.into()),
                 job::Report::Restore(report) => Report::Restore(report.into()),
+                job::Report::Forget(report) => Report::Forget(report.into()),
+                job::Report::Tag(report) => Report::Tag(report.into()),
             }),
         }
     }
@@ -83,6 +87,8 @@ enum Spec<'a> {
     Backup(backup::Spec<'a>),
     Restore(restore::Spec<'a>),
     Archive(restore::ArchiveSpec<'a>),
+    Forget(forget::Spec<'a>),
+    Tag(tag::Spec<'a>),
 }
 
 impl<'a> From<&'a job_spec::Operation> for Spec<'a> {
@@ -91,6 +97,8 @@ impl<'a> From<&'a job_spec::Operation> for Spec<'a> {
             job_spec::Operation::Backup(spec) => Self::Backup(spec.into()),
             job_spec::Operation::Restore(spec) => Self::Restore(spec.into()),
             job_spec::Operation::Archive(spec) => Self::Archive(spec.into()),
+            job_spec::Operation::Forget(spec) => Self::Forget(spec.into()),
+            job_spec::Operation::Tag(spec) => Self::Tag(spec.into()),
         }
     }
 }
@@ -138,6 +146,8 @@ struct Failure<'a> {
 enum Report<'a> {
     Backup(backup::Report<'a>),
     Restore(restore::Report<'a>),
+    Forget(forget::Report<'a>),
+    Tag(tag::Report<'a>),
 }
 
 /// One line of `job logs`.

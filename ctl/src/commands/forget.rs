@@ -1,0 +1,49 @@
+//! `forget`: a job that removes snapshots.
+
+use cloudstic_proto::v1::{ForgetSpec, GroupBy, JobSpec, RetentionPolicy, SnapshotFilter, job_spec::Operation};
+
+use super::path;
+use crate::cli::{self, Global};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::wait;
+
+pub(crate) async fn run(global: &Global, out: &mut Output, args: cli::Forget) -> Result<Exit, Error> {
+    let waits = args.waiting.wait();
+    let spec = JobSpec { operation: Some(Operation::Forget(spec(args)?)) };
+    wait::submit(global, out, spec, waits).await
+}
+
+fn spec(args: cli::Forget) -> Result<ForgetSpec, Error> {
+    let cli::GroupBy { source, account, path, tags } = args.group_by;
+    let policy = RetentionPolicy {
+        last: args.keep_last.unwrap_or_default(),
+        hourly: args.keep_hourly.unwrap_or_default(),
+        daily: args.keep_daily.unwrap_or_default(),
+        weekly: args.keep_weekly.unwrap_or_default(),
+        monthly: args.keep_monthly.unwrap_or_default(),
+        yearly: args.keep_yearly.unwrap_or_default(),
+        within: args.keep_within.unwrap_or_default(),
+        tags: args.keep_tag,
+    };
+    let by_policy = args.snapshots.is_empty();
+    Ok(ForgetSpec {
+        repository: args.repository,
+        snapshots: args.snapshots,
+        policy: by_policy.then_some(policy),
+        filter: if by_policy { filter(args.tag, args.filter)? } else { None },
+        group_by: Some(GroupBy { source, account, path, tags }),
+        remove_last: args.remove_last,
+        dry_run: args.dry_run,
+        lock_wait: args.lock_wait.wait(),
+    })
+}
+
+/// Nothing, if nothing is asked for.
+pub(super) fn filter(tags: Vec<String>, filter: cli::Filter) -> Result<Option<SnapshotFilter>, Error> {
+    let cli::Filter { source, account, path } = filter;
+    let paths = path.into_iter().map(path::text).collect::<Result<_, _>>()?;
+    let filter = SnapshotFilter { tags, sources: source, accounts: account, paths };
+    Ok(Some(filter).filter(|filter| *filter != SnapshotFilter::default()))
+}
