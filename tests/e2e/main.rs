@@ -8,6 +8,7 @@ mod damage;
 mod documents;
 mod fixtures;
 mod foreign;
+mod forget;
 mod interruptions;
 mod locks;
 mod looking;
