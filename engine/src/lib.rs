@@ -19,6 +19,7 @@ pub mod lock;
 pub mod object;
 pub mod pack;
 pub mod progress;
+pub mod prune;
 pub mod reach;
 pub mod repository;
 pub mod restore;

@@ -33,6 +33,8 @@ pub enum Phase {
     Listing,
     /// Writing files.
     Writing,
+    /// Deleting what nobody needs.
+    Deleting,
     /// Committing.
     Finishing,
 }
@@ -46,6 +48,7 @@ impl Phase {
             Self::Reading => "reading",
             Self::Listing => "listing",
             Self::Writing => "writing",
+            Self::Deleting => "deleting",
             Self::Finishing => "finishing",
         }
     }

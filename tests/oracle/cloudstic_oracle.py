@@ -652,7 +652,7 @@ class Verifier:
             if key != f"keys/{keyslot.get('slot_type')}-{keyslot.get('label')}":
                 self.error(key, "does not fit its name")
         known = re.compile(r"config|keys/[^/]+|(chunk|content|filemeta|node|snapshot|packs)/[0-9a-f]{64}|"
-                           r"index/(latest|snapshots|packs|lock\.exclusive|lock\.shared/[^/]+)")
+                           r"index/(latest|snapshots|packs|doomed|lock\.exclusive|lock\.shared/[^/]+)")
         for key in sorted(repo.files.keys() | repo.catalog.keys()):
             if not known.fullmatch(key):
                 self.note(key, "is not a key of this format")

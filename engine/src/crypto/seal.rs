@@ -33,6 +33,11 @@ impl Sealer {
         Self { cipher: keys.map(|keys| aead::cipher(keys.encryption())) }
     }
 
+    /// Whether it encrypts: then what is sealed twice is never the same.
+    pub fn encrypts(&self) -> bool {
+        self.cipher.is_some()
+    }
+
     /// The bytes to store. Where no encryption authenticates them, the frame has a checksum, because not every object
     /// is proven by its name: the indexes have none.
     pub fn seal(&self, plain: &[u8]) -> Result<Vec<u8>, OpenError> {

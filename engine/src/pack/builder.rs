@@ -44,9 +44,10 @@ impl PackBuilder {
         self.members.is_empty()
     }
 
-    /// Adds the footer and names the pack. Hashes all of it: for worker threads.
-    pub fn finish(mut self, sealer: &Sealer) -> Result<FinishedPack, OpenError> {
-        let footer = footer::encode(sealer, &self.members)?;
+    /// Adds the footer and names the pack. With a `salt` of its own it has a name that no other pack ever had, so that a
+    /// delete of an earlier one that arrives late cannot remove this one. Hashes all of it: for worker threads.
+    pub fn finish(mut self, sealer: &Sealer, salt: u64) -> Result<FinishedPack, OpenError> {
+        let footer = footer::encode(sealer, &self.members, salt)?;
         self.bytes.extend_from_slice(&footer);
         // Its name.
         let pack = Hash::of(&self.bytes);

@@ -35,6 +35,19 @@ pub struct Member {
     pub length: u32,
 }
 
+/// An object of one of some packs. Ordered as they lie there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Placed {
+    /// The number of the pack among those.
+    pub(crate) pack: u32,
+    /// Where its sealed bytes begin.
+    pub(crate) offset: u32,
+    /// What it is.
+    pub(crate) kind: ObjectKind,
+    /// Its number in the catalog, among those of its kind.
+    pub(crate) number: u32,
+}
+
 /// Where every packed object lies. 44 bytes an object: repositories have millions of them.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
@@ -78,7 +91,7 @@ impl Catalog {
     }
 
     /// All pointers, sorted by key.
-    pub(super) fn pointers(&self) -> &BTreeMap<String, Location> {
+    pub(crate) fn pointers(&self) -> &BTreeMap<String, Location> {
         &self.pointers
     }
 
@@ -108,6 +121,11 @@ impl Catalog {
     /// How many objects of a kind there are.
     pub fn count(&self, kind: ObjectKind) -> usize {
         self.entries[kind as usize].len()
+    }
+
+    /// Where the object with a number lies.
+    pub(crate) fn location_at(&self, kind: ObjectKind, number: u32) -> Option<Location> {
+        self.entries[kind as usize].get(number as usize).map(|entry| self.location(entry))
     }
 
     /// [`Self::order`] of the object with a number.
@@ -192,6 +210,61 @@ impl Catalog {
         (self, dropped)
     }
 
+    /// The objects of some packs, which are sorted, in the order in which they lie in them.
+    pub(crate) fn placed_in(&self, packs: &[Hash]) -> Vec<Placed> {
+        let rank = |pack: &Hash| packs.binary_search(pack).ok().and_then(|rank| u32::try_from(rank).ok());
+        let ranks: Vec<Option<u32>> = self.packs.iter().map(rank).collect();
+        let mut placed = Vec::new();
+        for (kind, entries) in self.kinds() {
+            placed.extend((0..).zip(entries).filter_map(|(number, entry)| {
+                Some(Placed { pack: ranks[entry.pack as usize]?, offset: entry.offset, kind, number })
+            }));
+        }
+        placed.sort_unstable();
+        placed
+    }
+
+    /// This catalog with only the objects that `keep` keeps by number; those that `moved` has lie in new packs, one behind
+    /// the other. Pointers into packs that `has_pack` denies go, and packs without an entry are forgotten.
+    pub(crate) fn swept(
+        mut self,
+        keep: impl Fn(ObjectKind, u32) -> bool,
+        moved: &[(Hash, Vec<Placed>)],
+        has_pack: impl Fn(&Hash) -> bool,
+    ) -> Self {
+        for (new, placed) in moved {
+            let pack = self.packs.len() as u32;
+            self.packs.push(*new);
+            let mut offset = 0;
+            for Placed { kind, number, .. } in placed {
+                if let Some(entry) = self.entries[*kind as usize].get_mut(*number as usize) {
+                    (entry.pack, entry.offset) = (pack, offset);
+                    offset += entry.length;
+                }
+            }
+        }
+        let mut used = vec![false; self.packs.len()];
+        for (kind, entries) in ObjectKind::ALL.into_iter().zip(&mut self.entries) {
+            let mut numbers = 0..;
+            entries.retain(|entry| {
+                let keeps = numbers.next().is_some_and(|number| keep(kind, number));
+                used[entry.pack as usize] |= keeps;
+                keeps
+            });
+        }
+        self.pointers.retain(|_, location| has_pack(&location.pack));
+        let mut next = 0;
+        let number = |used: &bool| {
+            next += u32::from(*used);
+            next.saturating_sub(1)
+        };
+        let numbers: Vec<u32> = used.iter().map(number).collect();
+        let mut used = used.into_iter();
+        self.packs.retain(|_| used.next().unwrap_or(false));
+        self.entries.iter_mut().flatten().for_each(|entry| entry.pack = numbers[entry.pack as usize]);
+        self
+    }
+
     fn entry(&self, object: &ObjectRef) -> Option<&Entry> {
         self.entries[object.kind as usize].get(self.number(object)? as usize)
     }
@@ -252,6 +325,7 @@ impl Builder {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 pub(super) mod tests {
     use super::*;
 
@@ -272,6 +346,50 @@ pub(super) mod tests {
         assert_eq!(catalog.len(), 3);
         assert_eq!(catalog.find(&object), Some(Location { pack: Hash::of(b"z"), offset: 3, length: 5 }));
         assert_eq!(catalog.objects(ObjectKind::Chunk).count(), 2);
+    }
+
+    #[test]
+    fn a_swept_catalog_names_what_is_kept_where_it_lies_now() {
+        let old = [
+            pack("p", &[("a", ObjectKind::Chunk, 0), ("b", ObjectKind::Node, 5), ("c", ObjectKind::Chunk, 10)]),
+            pack("q", &[("d", ObjectKind::Chunk, 0), ("e", ObjectKind::Snapshot, 5)]),
+            pack("r", &[("f", ObjectKind::Chunk, 7)]),
+        ];
+        let mut builder = Builder::from(Catalog::default().with(old.to_vec()));
+        for (key, name) in [("index/latest", b"q"), ("other", b"r")] {
+            builder.add_pointer(key, Location { pack: Hash::of(name), offset: 10, length: 1 });
+        }
+        let catalog = builder.build();
+        let hash = |text: &str| Hash::of(text.as_bytes());
+        let mut rewritten = vec![hash("p"), hash("q")];
+        rewritten.sort_unstable();
+        let placed = catalog.placed_in(&rewritten);
+        assert_eq!(placed.len(), 5);
+        assert!(placed.is_sorted());
+        let kept = ["c", "b", "d", "f"].map(hash);
+        let keeps: Vec<(ObjectKind, u32)> = catalog
+            .located()
+            .filter(|(object, _)| kept.contains(&object.hash))
+            .map(|(object, _)| (object.kind, catalog.number(&object).unwrap()))
+            .collect();
+        let keep = |kind, number| keeps.contains(&(kind, number));
+        let moved: Vec<Placed> = placed.into_iter().filter(|placed| keep(placed.kind, placed.number)).collect();
+        let order: Vec<Hash> =
+            moved.iter().map(|placed| *catalog.hash_at(placed.kind, placed.number).unwrap()).collect();
+        let swept = catalog.swept(keep, &[(hash("new"), moved)], |pack| *pack == hash("r"));
+        let mut packs = swept.packs().to_vec();
+        packs.sort_unstable();
+        let mut expected = vec![hash("r"), hash("new")];
+        expected.sort_unstable();
+        assert_eq!(packs, expected);
+        assert_eq!(swept.located().count(), 4);
+        for (object, Location { pack, offset, length }) in swept.located() {
+            match order.iter().position(|hash| *hash == object.hash) {
+                Some(at) => assert_eq!((pack, offset, length), (hash("new"), at as u64 * 5, 5)),
+                None => assert_eq!((pack, offset), (hash("r"), 7)),
+            }
+        }
+        assert!(swept.pointer("index/latest").is_none() && swept.pointer("other").is_some());
     }
 
     #[test]

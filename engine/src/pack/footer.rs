@@ -24,14 +24,24 @@ pub enum FooterError {
     Malformed,
 }
 
-/// The bytes to put after the members.
-pub(super) fn encode(sealer: &Sealer, members: &[Member]) -> Result<Vec<u8>, OpenError> {
+/// The bytes to put after the members. Encryption makes them unlike any others; without it the salt does, written as
+/// blanks after the list, a space or a tab for each bit.
+pub(super) fn encode(sealer: &Sealer, members: &[Member], salt: u64) -> Result<Vec<u8>, OpenError> {
     let list: Vec<_> = members.iter().map(|member| (member.object, member.offset, member.length)).collect();
-    let mut out = sealer.seal(&json::encode(&list))?;
+    let mut list = json::encode(&list);
+    if !sealer.encrypts() && salt != 0 {
+        list.extend((0..u64::BITS).map(|bit| if salt >> bit & 1 == 0 { b' ' } else { b'\t' }));
+    }
+    let mut out = sealer.seal(&list)?;
     let length = out.len() as u64;
     out.extend_from_slice(&length.to_le_bytes());
     out.extend_from_slice(PACK_MAGIC);
     Ok(out)
+}
+
+/// How many bytes [`encode`] gives.
+pub(crate) fn size(sealer: &Sealer, members: &[Member], salt: u64) -> Result<u64, OpenError> {
+    Ok(encode(sealer, members, salt)?.len() as u64)
 }
 
 /// The length of the footer proper, from the last [`TAIL`] bytes of a pack; `None` if there is no footer.

@@ -6,6 +6,7 @@ use futures::future::ready;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::catalog::{Catalog, PackMembers};
+use super::doomed::Doomed;
 use super::footer;
 use crate::crypto::Sealer;
 use crate::object::Hash;
@@ -28,8 +29,23 @@ pub struct Healed {
 const FIRST_READ: u64 = 64 << 10;
 
 /// Adds what the footers of packs say that `catalog` does not name at all, and drops what points into packs that do not
-/// exist. A writer that clobbers the catalog loses the entries of whole packs, so no other pack needs a look.
+/// exist. A writer that clobbers the catalog loses the entries of whole packs, so no other pack needs a look. Packs that
+/// a prune is about to delete are left out: what is in them may be gone at any moment.
 pub async fn heal(store: &dyn ObjectStore, sealer: &Sealer, catalog: Arc<Catalog>) -> Result<Healed, StoreError> {
+    heal_with(store, sealer, catalog, false).await
+}
+
+/// The same with the packs that a prune is about to delete: for those who read, and for the next prune.
+pub async fn heal_all(store: &dyn ObjectStore, sealer: &Sealer, catalog: Arc<Catalog>) -> Result<Healed, StoreError> {
+    heal_with(store, sealer, catalog, true).await
+}
+
+async fn heal_with(
+    store: &dyn ObjectStore,
+    sealer: &Sealer,
+    catalog: Arc<Catalog>,
+    with_doomed: bool,
+) -> Result<Healed, StoreError> {
     let mut packs: Vec<(Hash, u64)> = store
         .list("packs/")
         .try_filter_map(|stat| {
@@ -49,6 +65,10 @@ pub async fn heal(store: &dyn ObjectStore, sealer: &Sealer, catalog: Arc<Catalog
     let mut named = catalog.packs().to_vec();
     named.sort_unstable();
     packs.retain(|(name, _)| named.binary_search(name).is_err());
+    if !with_doomed && !packs.is_empty() {
+        let (doomed, _) = Doomed::read(store, sealer).await?;
+        packs.retain(|(name, _)| !doomed.has_pack(name));
+    }
     let found: Vec<Result<PackMembers, Hash>> =
         stream::iter(packs)
             .map(|(name, size)| async move {
@@ -64,6 +84,12 @@ pub async fn heal(store: &dyn ObjectStore, sealer: &Sealer, catalog: Arc<Catalog
         catalog = Arc::new(Arc::unwrap_or_clone(catalog).with(found));
     }
     Ok(Healed { recovered: catalog.len() - before, dropped, unknown, catalog })
+}
+
+/// How many bytes of a pack are its footer; 0 without one. What it lists is not looked at.
+pub async fn footer_size(store: &dyn ObjectStore, pack: &Hash, size: u64) -> Result<u64, StoreError> {
+    let end = store.get_range(&format!("packs/{pack}"), size.saturating_sub(footer::TAIL as u64)..size).await?;
+    Ok(footer::length(&end, size).map_or(0, |length| length + footer::TAIL as u64))
 }
 
 /// What the footer of a pack lists; `None` if there is no footer that can be believed.
@@ -120,7 +146,7 @@ mod tests {
         for (reference, bytes) in numbers.map(object) {
             builder.add(reference, &sealer.seal(&bytes).unwrap());
         }
-        let pack = builder.finish(sealer).unwrap();
+        let pack = builder.finish(sealer, 0).unwrap();
         store.put(&format!("packs/{}", pack.members.pack), pack.bytes).await.unwrap();
         pack.members
     }
@@ -147,6 +173,21 @@ mod tests {
         store.objects().clear();
         let healed = heal(&store, &sealer, Arc::new(Catalog::default().with(vec![members]))).await.unwrap();
         assert_eq!((healed.recovered, healed.dropped, healed.catalog.len()), (0, 5, 0));
+    }
+
+    #[tokio::test]
+    async fn a_pack_that_is_about_to_be_deleted_is_for_readers_only() {
+        let (store, sealer) = (MemoryStore::default(), Sealer::new(None));
+        let doomed = store_pack(&store, &sealer, 0..5).await;
+        store_pack(&store, &sealer, 5..8).await;
+        let list = Doomed::new(vec![doomed.pack], Vec::new());
+        store.put(crate::pack::DOOMED_KEY, sealer.seal(&list.encode()).unwrap().into()).await.unwrap();
+        let healed = heal(&store, &sealer, Arc::default()).await.unwrap();
+        assert_eq!((healed.recovered, healed.unknown.len()), (3, 0));
+        assert_eq!(heal_all(&store, &sealer, Arc::default()).await.unwrap().recovered, 8);
+        // Whoever named it did so before it was listed, or finds it needed.
+        let named = Arc::new(Catalog::default().with(vec![doomed]));
+        assert_eq!(heal(&store, &sealer, named).await.unwrap().catalog.len(), 8);
     }
 
     #[tokio::test]

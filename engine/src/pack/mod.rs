@@ -9,14 +9,18 @@
 
 mod builder;
 mod catalog;
+mod doomed;
 mod footer;
 mod heal;
 pub mod stored;
 
 pub use builder::{FinishedPack, PackBuilder};
+pub(crate) use catalog::Placed;
 pub use catalog::{Catalog, Location, Member, PackMembers};
+pub use doomed::{DOOMED_KEY, Doomed};
+pub(crate) use footer::size as footer_size_of;
 pub use footer::{FooterError, PACK_MAGIC};
-pub use heal::{Healed, heal};
+pub use heal::{Healed, footer_size, heal, heal_all};
 
 /// A pack is flushed when it reaches this size, in bytes.
 pub const PACK_TARGET: usize = 8_388_608;

@@ -18,7 +18,7 @@ const OTHER: u32 = 1 << 31;
 pub(super) struct Marks {
     pub(super) catalog: Arc<Catalog>,
     pub(super) alone: Alone,
-    in_packs: [Bits; ObjectKind::ALL.len()],
+    pub(super) in_packs: [Bits; ObjectKind::ALL.len()],
     by_themselves: [Bits; ObjectKind::ALL.len()],
 }
 

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 pub use alone::Alone;
 pub use error::{ReachError, Unreadable};
 
+use bits::Bits;
 use marks::Marks;
 
 use crate::object::{ObjectKind, ObjectRef, SnapshotEntry};
@@ -36,6 +37,17 @@ use crate::tree::ReadObjects;
 /// The objects that some snapshots need, those snapshots among them.
 #[derive(Debug)]
 pub struct Reach(Marks);
+
+/// The objects that are needed, by their numbers in the catalog.
+#[derive(Debug)]
+pub(crate) struct NeededInPacks([Bits; ObjectKind::ALL.len()]);
+
+impl NeededInPacks {
+    /// See [`Reach::needs_packed`].
+    pub(crate) fn contains(&self, kind: ObjectKind, number: u32) -> bool {
+        self.0[kind as usize].contains(number)
+    }
+}
 
 impl Reach {
     /// What these snapshots need, which are in the repository now.
@@ -103,6 +115,12 @@ impl Reach {
     /// The catalog by which it numbers what is packed.
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.0.catalog
+    }
+
+    /// What is needed of the catalog, without holding on to that, and what lies by itself.
+    pub(crate) fn into_parts(self) -> (NeededInPacks, Alone) {
+        let Marks { alone, in_packs, .. } = self.0;
+        (NeededInPacks(in_packs), alone)
     }
 
     /// What lies by itself.

@@ -11,6 +11,8 @@ use std::sync::atomic::Ordering;
 
 use super::commit::TRIES;
 use super::{Repository, RepositoryError};
+pub(crate) use sweep::WholeCatalog;
+
 use crate::lock::LeaseWatch;
 use crate::object::Hash;
 use crate::pack::stored::{self, CatalogError, CatalogReader};
@@ -285,5 +287,6 @@ fn write_out(catalog: &Catalog) -> io::Result<File> {
     out.into_inner().map_err(io::IntoInnerError::into_error)
 }
 
+mod sweep;
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
+pub(crate) use catalog::WholeCatalog;
 pub use commit::NewSnapshot;
 pub use error::{ReadError, RepositoryError};
 pub use existing::Existing;

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use super::pack_cache::{Access, PackCache};
 use super::{ReadError, Repository, RepositoryError};
 use crate::object::{Hash, ObjectKind, ObjectRef, json};
-use crate::pack::{Catalog, Location, heal};
+use crate::pack::{Catalog, Location, heal_all};
 use crate::source::Warning;
 use crate::store::StoreError;
 
@@ -40,7 +40,7 @@ impl Repository {
     }
 
     /// A reader that goes by this catalog.
-    pub(super) fn known_reader(self: &Arc<Self>, catalog: Arc<Catalog>) -> ObjectReader {
+    pub(crate) fn known_reader(self: &Arc<Self>, catalog: Arc<Catalog>) -> ObjectReader {
         ObjectReader(Arc::new(Reader {
             repository: Arc::clone(self),
             catalog,
@@ -118,7 +118,7 @@ impl Reader {
     fn footers(&self) -> &Catalog {
         self.footers.get_or_init(|| {
             let repository = &self.repository;
-            let healed = heal(&*repository.store, &repository.sealer, Arc::default());
+            let healed = heal_all(&*repository.store, &repository.sealer, Arc::default());
             self.runtime.block_on(healed).map(|healed| healed.catalog).unwrap_or_default()
         })
     }
@@ -131,7 +131,7 @@ impl Reader {
                 error.into()
             }
         })?;
-        self.prove(object, &sealed)
+        self.repository.prove(object, &sealed)
     }
 
     fn read_member(&self, location: &Location) -> Result<Bytes, StoreError> {
@@ -161,18 +161,21 @@ impl Reader {
 
     fn read_plain(&self, object: &ObjectRef) -> Result<Bytes, ReadError> {
         match self.runtime.block_on(self.repository.store.get(&object.key())) {
-            Ok(sealed) => self.prove(object, &sealed),
+            Ok(sealed) => self.repository.prove(object, &sealed),
             Err(error) if error.is_not_found() => Err(ReadError::Missing(*object)),
             Err(error) => Err(error.into()),
         }
     }
+}
 
-    fn prove(&self, object: &ObjectRef, sealed: &[u8]) -> Result<Bytes, ReadError> {
+impl Repository {
+    /// The plain bytes of a sealed object, proven by its name as far as that goes: see [`ObjectReader::read`].
+    pub(crate) fn prove(&self, object: &ObjectRef, sealed: &[u8]) -> Result<Bytes, ReadError> {
         let limit = object.kind.max_plain_size();
-        let sealer = &self.repository.sealer;
+        let sealer = &self.sealer;
         let plain = match object.kind {
             ObjectKind::Chunk => {
-                let is_right = |data: &[u8]| self.repository.dedup_name(data) == object.hash;
+                let is_right = |data: &[u8]| self.dedup_name(data) == object.hash;
                 sealer.open_proven(sealed, limit, is_right)
             }
             ObjectKind::Content => sealer.open(sealed, limit).map(Some),

@@ -91,7 +91,8 @@ impl ObjectWriter {
         }
         let sealed = self.repository.sealer.seal(plain)?;
         let size = sealed.len() as u64;
-        if object.kind.is_data() && sealed.len() <= PACKED_MAX {
+        // Under its key, a prune that was stopped may yet delete it.
+        if object.kind.is_data() && (sealed.len() <= PACKED_MAX || self.existing.is_doomed(&object)?) {
             self.pack(object, &sealed)?;
         } else {
             self.put(object.key(), sealed.into())?;
@@ -153,7 +154,10 @@ impl ObjectWriter {
     }
 
     fn put_pack(&self, builder: PackBuilder) -> Result<PackMembers, RepositoryError> {
-        let FinishedPack { bytes, members } = builder.finish(&self.repository.sealer)?;
+        let mut salt = [0; 8];
+        getrandom::fill(&mut salt).map_err(|cause| RepositoryError::System(cause.to_string()))?;
+        let salt = u64::from_le_bytes(salt).max(1);
+        let FinishedPack { bytes, members } = builder.finish(&self.repository.sealer, salt)?;
         self.put(format!("packs/{}", members.pack), bytes)?;
         Ok(members)
     }

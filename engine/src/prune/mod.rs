@@ -1,0 +1,182 @@
+//! Prune: removes what no snapshot needs, and rewrites packs that are mostly waste.
+//!
+//! Why nothing is lost, whenever it is killed. It works alone, under an exclusive lease. First everything that snapshots
+//! need is found and read ([`crate::reach`]); whatever cannot be read ends it before anything was changed. Then, in this
+//! order: new packs, and whatever else moves out of old ones; the catalog that names the new places; and only then the
+//! deletions. So at any moment each object that is needed lies where the catalog says, or in a pack whose footer names it;
+//! what a killed prune leaves is found and removed by the next one. What is copied was proven before, and so was the copy
+//! in a pack for which one that lies by itself goes.
+//!
+//! Why a late delete does no harm: a process may be stopped between its last look at its lease and a delete, and another
+//! one backs up before that delete arrives. See [`crate::pack::Doomed`] for how that one then relies on nothing that is
+//! about to go; and where the store can, only what is still as it was seen under the lease is deleted.
+
+mod error;
+mod layout;
+mod mark;
+mod plan;
+mod rewrite;
+mod superfluous;
+mod survey;
+mod sweep;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+pub use error::PruneError;
+
+use layout::Layout;
+use mark::Marked;
+use plan::{Limits, Plan};
+use survey::Survey;
+
+use crate::lock::LeaseWatch;
+use crate::object::{Hash, ObjectKind};
+use crate::pack::Catalog;
+use crate::progress::{Phase, Progress};
+use crate::reach::NeededInPacks;
+use crate::repository::Repository;
+use crate::source::Warning;
+
+/// The part of a pack's members that may be waste, in percent, if nothing else was asked for.
+pub const MAX_WASTE_PERCENT: u8 = 30;
+
+/// What to prune, and how.
+#[derive(Debug, Clone)]
+pub struct PruneRequest {
+    /// Only say what would be done. Changes nothing.
+    pub dry_run: bool,
+    /// A pack is rewritten if more than this part of its members' bytes is waste, in percent.
+    pub max_waste_percent: u8,
+    /// At most so many bytes are copied into new packs; those with the most waste come first. `None`: no limit.
+    pub max_repack_bytes: Option<u64>,
+    /// The exclusive lock under which it works; a dry run may have a shared one.
+    pub lease: LeaseWatch,
+}
+
+/// What a prune did; of a dry run: what it would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PruneReport {
+    /// Snapshots in the repository.
+    pub snapshots: u64,
+    /// Objects that they need, themselves among them where they lie in packs.
+    pub needed_objects: u64,
+    /// Packs that there were.
+    pub packs_before: u64,
+    /// Packs that there are now.
+    pub packs_after: u64,
+    /// Packs that had nothing that is needed, and were deleted.
+    pub packs_deleted: u64,
+    /// Packs that were mostly waste: what was needed of them is in new ones, and they were deleted.
+    pub packs_rewritten: u64,
+    /// Packs that were written for them.
+    pub packs_written: u64,
+    /// Objects that are not in the repository any more.
+    pub removed_objects: u64,
+    /// Bytes of all that was deleted: packs, and objects by themselves.
+    pub deleted_bytes: u64,
+    /// Bytes of new packs, and of snapshots that were taken out of packs.
+    pub written_bytes: u64,
+    /// By how many bytes the repository is smaller. Its indexes, which shrink with the number of objects, do not count.
+    pub freed_bytes: u64,
+    /// Bytes of the packs that are left that are not those of a needed object: waste below the limit, and footers.
+    pub unused_bytes: u64,
+    /// What was found that is not as it should be and has cost nothing.
+    pub warnings: Vec<Warning>,
+}
+
+/// Removes what no snapshot needs. Cancelled, it leaves a repository that is whole, and the next one goes on.
+///
+/// # Errors
+/// See [`PruneError`].
+pub async fn prune(
+    repository: Arc<Repository>,
+    request: PruneRequest,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+) -> Result<PruneReport, PruneError> {
+    progress.phase(Phase::Listing);
+    request.lease.confirm().await?;
+    repository.prove_identity().await?;
+    let survey = Survey::take(&repository).await?;
+    progress.phase(Phase::Reading);
+    let Marked { snapshots, reach } = mark::mark(&repository, &survey, &progress, &cancel).await?;
+    let limits = Limits { max_waste_percent: request.max_waste_percent, max_repack_bytes: request.max_repack_bytes };
+    let plan = plan::make(&repository, &survey, &reach, limits).await?;
+    let (superfluous, warnings) = superfluous::find(&repository, &reach).await?;
+    let layout = Layout::new(&survey, &reach, &plan);
+    let needed_objects = reach.count();
+    let (needed, alone) = reach.into_parts();
+
+    let removed_packed = removed(&survey.whole.catalog, &needed);
+    let mut report = PruneReport {
+        snapshots: snapshots.len() as u64,
+        needed_objects,
+        packs_before: survey.packs.len() as u64,
+        packs_deleted: plan.dead.len() as u64,
+        packs_rewritten: plan.rewritten.len() as u64,
+        packs_written: layout.packs.len() as u64,
+        removed_objects: removed_packed + superfluous.iter().filter(|object| !object.is_copy).count() as u64,
+        unused_bytes: plan.unused_bytes,
+        warnings,
+        ..PruneReport::default()
+    };
+    report.packs_after = report.packs_before + report.packs_written - report.packs_deleted - report.packs_rewritten;
+
+    let going = sweep::Going::new(&survey, &plan, &superfluous, &alone);
+    if request.dry_run {
+        let layout = rewrite::Rewrite::new(&repository, &survey, &plan, layout, &request.lease, &cancel);
+        report.written_bytes = layout.measure().await?;
+        report.deleted_bytes = going.bytes();
+        report.freed_bytes = report.deleted_bytes.saturating_sub(report.written_bytes);
+        return Ok(report);
+    }
+    progress.phase(Phase::Writing);
+    let doomed = sweep::Doom::begin(&repository).await?;
+    let written = rewrite::Rewrite::new(&repository, &survey, &plan, layout, &request.lease, &cancel)
+        .run(&snapshots, &*progress)
+        .await?;
+    report.written_bytes = written.bytes;
+    write_catalog(&repository, survey, needed, &plan, written.moved, &request.lease).await?;
+    progress.phase(Phase::Deleting);
+    report.deleted_bytes = doomed.sweep(&repository, going, &request.lease, &*progress, &cancel).await?;
+    report.freed_bytes = report.deleted_bytes.saturating_sub(report.written_bytes);
+    Ok(report)
+}
+
+/// How many objects of the catalog nobody needs.
+fn removed(catalog: &Catalog, needed: &NeededInPacks) -> u64 {
+    let of = |kind| (0..catalog.count(kind) as u32).filter(|number| !needed.contains(kind, *number)).count() as u64;
+    ObjectKind::ALL.into_iter().map(of).sum()
+}
+
+/// Replaces the catalog, if it is to be another one.
+async fn write_catalog(
+    repository: &Repository,
+    survey: Survey,
+    needed: NeededInPacks,
+    plan: &Plan,
+    moved: Vec<(Hash, Vec<crate::pack::Placed>)>,
+    lease: &LeaseWatch,
+) -> Result<(), PruneError> {
+    let whole = survey.whole;
+    let is_same = moved.is_empty() && plan.rewritten.is_empty() && removed(&whole.catalog, &needed) == 0;
+    if is_same && !whole.differs {
+        return Ok(lease.prove().await?);
+    }
+    let gone: BTreeSet<Hash> = plan.dead.iter().chain(&plan.rewritten).copied().collect();
+    let unpacked: BTreeSet<u32> = plan.unpacked.iter().map(|(number, _)| *number).collect();
+    let keep = move |kind, number| {
+        needed.contains(kind, number) && !(kind == ObjectKind::Snapshot && unpacked.contains(&number))
+    };
+    let sweep = move |catalog: Catalog| catalog.swept(keep, &moved, |pack| !gone.contains(pack));
+    match repository.replace_catalog(whole, sweep, lease).await? {
+        true => Ok(()),
+        false => Err(PruneError::Changed),
+    }
+}

@@ -1,0 +1,70 @@
+//! What there is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::ready;
+use futures::stream::TryStreamExt;
+
+use super::PruneError;
+use crate::object::{Hash, ObjectKind, ObjectRef};
+use crate::reach::Alone;
+use crate::repository::{Repository, RepositoryError, WholeCatalog};
+use crate::store::{ObjectStore, StoreResult};
+
+/// All that a prune looks at, as it is at one moment.
+#[derive(Debug)]
+pub(super) struct Survey {
+    /// Every pack and its size, sorted.
+    pub(super) packs: Vec<(Hash, u64)>,
+    /// Where everything in them lies.
+    pub(super) whole: WholeCatalog,
+    /// The snapshots that lie by themselves, and their sizes.
+    pub(super) plain_snapshots: BTreeMap<ObjectRef, u64>,
+    /// What else lies by itself; taken by whoever marks.
+    pub(super) alone: std::sync::Mutex<Option<Alone>>,
+}
+
+impl Survey {
+    pub(super) async fn take(repository: &Arc<Repository>) -> Result<Self, PruneError> {
+        let store = &**repository.store();
+        // Footers after the list: what is in no list is not deleted.
+        let (packs, alone, plain_snapshots) =
+            futures::try_join!(list_packs(store), Alone::list(store), list_snapshots(store))
+                .map_err(RepositoryError::from)?;
+        let whole = repository.whole_catalog().await?;
+        Ok(Self { packs, whole, plain_snapshots, alone: Some(alone).into() })
+    }
+
+    /// All snapshots, in packs or by themselves.
+    pub(super) fn snapshots(&self) -> Vec<ObjectRef> {
+        let mut all: Vec<ObjectRef> = self.whole.catalog.objects(ObjectKind::Snapshot).collect();
+        all.extend(self.plain_snapshots.keys());
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// The size of a pack.
+    pub(super) fn size(&self, pack: &Hash) -> u64 {
+        self.packs.binary_search_by(|(name, _)| name.cmp(pack)).map_or(0, |at| self.packs[at].1)
+    }
+}
+
+async fn list_packs(store: &dyn ObjectStore) -> StoreResult<Vec<(Hash, u64)>> {
+    let packs = store.list("packs/").try_filter_map(|stat| {
+        let name = stat.key.strip_prefix("packs/").and_then(|name| name.parse().ok());
+        ready(Ok(name.map(|name| (name, stat.size))))
+    });
+    let mut packs: Vec<_> = packs.try_collect().await?;
+    packs.sort_unstable();
+    Ok(packs)
+}
+
+async fn list_snapshots(store: &dyn ObjectStore) -> StoreResult<BTreeMap<ObjectRef, u64>> {
+    let snapshots = store.list("snapshot/").try_filter_map(|stat| {
+        let reference = stat.key.parse::<ObjectRef>().ok();
+        ready(Ok(reference.map(|reference| (reference, stat.size))))
+    });
+    snapshots.try_collect().await
+}

@@ -1,0 +1,73 @@
+//! A prune that dies after any change: nothing is lost, and the next one removes the rest.
+
+use std::sync::Arc;
+
+use super::bench::{Bench, Objects, prune_as, request};
+use super::stores::Frail;
+use crate::prune::PruneRequest;
+use crate::store::MemoryStore;
+
+/// Lets a prune die after each number of changes. Gives how many it makes.
+async fn die_everywhere(objects: &Objects, store: fn() -> MemoryStore, request: &PruneRequest) -> usize {
+    let needed = Bench::from(objects, store()).whole().await;
+    for changes in 0.. {
+        let bench = Bench::from(objects, store());
+        let pruned = prune_as(Arc::new(Frail::dies_after(bench.client(), changes)), request.clone()).await;
+        assert_eq!(bench.whole().await, needed, "after {changes} changes");
+        if pruned.is_ok() {
+            bench.assert_nothing_is_left_over().await;
+            return changes;
+        }
+        // Nor does one that dies at the same place of the next.
+        let again = prune_as(Arc::new(Frail::dies_after(bench.client(), changes)), request.clone()).await;
+        assert_eq!(bench.whole().await, needed, "after {changes} and {changes} changes: {again:?}");
+        bench.prune(request.clone()).await.unwrap();
+        assert_eq!(bench.whole().await, needed, "after {changes} changes and another prune");
+        bench.assert_nothing_is_left_over().await;
+    }
+    unreachable!()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_repositories_of_the_cli() {
+    for (name, at_least) in [("plain", 5), ("encrypted", 5), ("nopack", 20)] {
+        let bench = Bench::golden(name).await;
+        let objects = bench.store.objects().clone();
+        // So that every pack with any waste is rewritten.
+        let request = PruneRequest { max_waste_percent: 0, ..request() };
+        let changes = die_everywhere(&objects, MemoryStore::default, &request).await;
+        assert!(changes >= at_least, "{name}: {changes}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_our_own_on_every_kind_of_store() {
+    for (store, encrypted) in [
+        (MemoryStore::default as fn() -> MemoryStore, false),
+        (MemoryStore::not_atomic, true),
+        (MemoryStore::without_conditional_delete, false),
+    ] {
+        let (bench, _old) = Bench::ours(store(), encrypted).await;
+        let objects = bench.store.objects().clone();
+        let changes = die_everywhere(&objects, store, &request()).await;
+        assert!(changes >= 6, "{changes}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_backs_up_after_it_died_finds_or_writes_all_that_it_needs() {
+    let (bench, old) = Bench::ours(MemoryStore::default(), false).await;
+    let objects = bench.store.objects().clone();
+    for changes in 0.. {
+        let bench = Bench::from(&objects, MemoryStore::default());
+        let pruned = prune_as(Arc::new(Frail::dies_after(bench.client(), changes)), request()).await;
+        bench.backup_of(old.path()).await;
+        let needed = bench.whole().await;
+        bench.prune(request()).await.unwrap();
+        assert_eq!(bench.whole().await, needed, "after {changes} changes");
+        bench.assert_nothing_is_left_over().await;
+        if pruned.is_ok() {
+            return;
+        }
+    }
+}

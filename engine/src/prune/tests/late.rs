@@ -1,0 +1,106 @@
+//! A prune that is stopped right before it deletes, for so long that its lock expires and others back up: its deletes
+//! arrive all the same.
+
+use std::sync::Arc;
+
+use super::bench::{Bench, backup_with, open, prune_as, request};
+use super::stores::Frail;
+use crate::prune::PruneRequest;
+use crate::store::{MemoryStore, ObjectStore};
+
+/// Lets a prune run to where it would delete for the first time, and no further. Gives all keys that it was about to
+/// delete in this round.
+async fn prune_until_it_deletes(bench: &Bench, request: PruneRequest) -> Vec<String> {
+    let before: Vec<String> = bench.store.objects().keys().cloned().collect();
+    let store = Arc::new(Frail::stops(bench.client()));
+    let mut deletes = store.deletes.subscribe();
+    let pruning = tokio::spawn(prune_as(store, request));
+    deletes.wait_for(|deletes| !deletes.is_empty()).await.unwrap();
+    pruning.abort();
+    assert!(pruning.await.is_err());
+    // Not only what it has begun with: whatever a whole prune deletes.
+    let copy = Bench::from(&bench.store.objects(), MemoryStore::default());
+    copy.prune(super::bench::request()).await.unwrap();
+    before.into_iter().filter(|key| copy.object(key).is_none()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_backed_up_meanwhile_is_whole_on_every_kind_of_store() {
+    for store in [MemoryStore::default, MemoryStore::not_atomic] {
+        for encrypted in [false, true] {
+            let (bench, old) = Bench::ours(store(), encrypted).await;
+            // Known to a process that goes on with it.
+            let kept = bench.open().await;
+            kept.snapshots().await.unwrap();
+            let late = prune_until_it_deletes(&bench, request()).await;
+            assert!(["packs/", "chunk/"].iter().all(|sort| late.iter().any(|key| key.starts_with(sort))), "{late:?}");
+            // The same files give the same bytes, so they would have the same names.
+            backup_with(kept, old.path()).await;
+            let needed = bench.whole().await;
+            for key in &late {
+                bench.client().delete(key).await.unwrap();
+            }
+            assert_eq!(bench.whole().await, needed);
+            bench.prune(request()).await.unwrap();
+            assert_eq!(bench.whole().await, needed);
+            bench.assert_nothing_is_left_over().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_finds_it_gone_already_does_not_write_it_under_its_key_again() {
+    let (bench, old) = Bench::ours(MemoryStore::not_atomic(), false).await;
+    let late = prune_until_it_deletes(&bench, request()).await;
+    for _ in 0..2 {
+        // The second time, the same request arrives again.
+        for key in &late {
+            bench.client().delete(key).await.unwrap();
+        }
+        bench.backup_of(old.path()).await;
+        bench.whole().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_store_can_what_was_written_again_is_not_deleted() {
+    let (bench, _) = Bench::ours(MemoryStore::default(), true).await;
+    let store = Arc::new(Frail::stops(bench.client()));
+    let mut deletes = store.deletes.subscribe();
+    let pruning = tokio::spawn(prune_as(Arc::clone(&store) as Arc<dyn ObjectStore>, request()));
+    deletes.wait_for(|deletes| !deletes.is_empty()).await.unwrap();
+    let chunk = deletes.borrow().iter().find(|key| key.starts_with("chunk/")).cloned().unwrap();
+    // Another program knows nothing of lists. Encrypted anew, its bytes are others.
+    bench.store.objects().insert(chunk.clone(), "others".into());
+    store.gate.send_replace(true);
+    pruning.await.unwrap().unwrap();
+    assert!(bench.object(&chunk).is_some());
+    assert!(deletes.borrow().iter().all(|key| *key == chunk || bench.object(key).is_none()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_goes_with_the_prune_after_the_last_one_that_deleted() {
+    let (bench, _) = Bench::ours(MemoryStore::default(), false).await;
+    bench.prune(request()).await.unwrap();
+    assert!(bench.object("index/doomed").is_some());
+    bench.prune(request()).await.unwrap();
+    assert!(bench.object("index/doomed").is_none());
+    let all = bench.store.objects().clone();
+    bench.prune(request()).await.unwrap();
+    assert_eq!(*bench.store.objects(), all);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_knew_a_snapshot_does_not_bring_it_back() {
+    let bench = Bench::golden("plain").await;
+    let kept = open(Arc::new(bench.client())).await;
+    let last = bench.snapshots().await[0];
+    kept.snapshots().await.unwrap();
+    bench.forget(last).await;
+    // As a program does that overwrites the catalog: nothing says any more what is in the packs.
+    bench.put_catalog(&crate::pack::Catalog::default());
+    assert!(kept.snapshots().await.unwrap().readable.is_empty());
+    bench.write("file", b"bytes");
+    backup_with(kept, bench.tree.path()).await;
+    assert!(!bench.snapshots().await.contains(&last));
+}

@@ -1,0 +1,73 @@
+//! The catalog for a prune: as it is with everything that is known, and replaced by what is left of it.
+
+use std::sync::Arc;
+
+use super::{LoadedCatalog, Stored, write_out};
+use crate::lock::LeaseWatch;
+use crate::object::{Latest, SnapshotEntry};
+use crate::pack::{CATALOG_KEY, Catalog, Healed, heal_all};
+use crate::repository::index::LATEST_KEY;
+use crate::repository::{Repository, RepositoryError};
+
+/// The catalog with everything that footers say, also those of packs that a prune was about to delete.
+#[derive(Debug)]
+pub(crate) struct WholeCatalog {
+    pub(crate) catalog: Arc<Catalog>,
+    /// Whether the stored one says something else.
+    pub(crate) differs: bool,
+    version: Option<Stored>,
+}
+
+impl Repository {
+    /// The catalog as it is now.
+    pub(crate) async fn whole_catalog(&self) -> Result<WholeCatalog, RepositoryError> {
+        let mut slot = self.catalog.lock().await;
+        let loaded = self.load_into(&mut slot).await?;
+        let Healed { catalog, recovered, dropped, .. } =
+            heal_all(&*self.store, &self.sealer, Arc::clone(&loaded.catalog)).await?;
+        let differs = loaded.differs || recovered + dropped > 0;
+        Ok(WholeCatalog { catalog, differs, version: loaded.version })
+    }
+
+    /// Replaces the stored catalog by what `sweep` makes of the whole one; `false` if somebody has written it meanwhile.
+    pub(crate) async fn replace_catalog(
+        &self,
+        whole: WholeCatalog,
+        sweep: impl FnOnce(Catalog) -> Catalog + Send + 'static,
+        lease: &LeaseWatch,
+    ) -> Result<bool, RepositoryError> {
+        let mut slot = self.catalog.lock().await;
+        let WholeCatalog { catalog, version, .. } = whole;
+        // If nobody else has it, the old one becomes the new one without a copy.
+        *slot = None;
+        let sweeping = tokio::task::spawn_blocking(move || {
+            let catalog = sweep(Arc::unwrap_or_clone(catalog));
+            write_out(&catalog).map(|file| (catalog, file))
+        });
+        let (catalog, file) = sweeping
+            .await?
+            .map_err(|cause| RepositoryError::System(format!("a temporary file cannot be written: {cause}")))?;
+        // Known also if the write fails: what is in packs without a footer must not be forgotten.
+        let next = LoadedCatalog { version: version.clone(), catalog: Arc::new(catalog), differs: true, lost: false };
+        let next = slot.insert(next);
+        lease.prove().await?;
+        let expected = version.as_ref().map(|(_, version)| version);
+        let is_written = self.store.put_file_if_unchanged(CATALOG_KEY, file, expected).await?;
+        if is_written {
+            self.forget_damage(CATALOG_KEY);
+            next.version = self.catalog_version().await?;
+            next.differs = false;
+        }
+        Ok(is_written)
+    }
+
+    /// Writes `index/latest` by itself, before one in a pack goes: it names the snapshot with the highest number.
+    pub(crate) async fn unpack_latest(&self, snapshots: &[SnapshotEntry]) -> Result<(), RepositoryError> {
+        match snapshots.iter().max_by_key(|entry| (entry.seq, entry.reference)) {
+            Some(SnapshotEntry { reference, seq, .. }) => {
+                self.put_index(LATEST_KEY, Latest { latest_snapshot: *reference, seq: *seq }).await.map(drop)
+            }
+            None => Ok(self.store.delete(LATEST_KEY).await?),
+        }
+    }
+}
