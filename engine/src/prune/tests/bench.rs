@@ -82,12 +82,17 @@ impl Bench {
 
     /// A repository of the CLI without its two oldest snapshots.
     pub(super) async fn golden(name: &str) -> Self {
+        Self::golden_without(name, 0..2).await
+    }
+
+    /// A repository of the CLI without some of its three snapshots.
+    pub(super) async fn golden_without(name: &str, removed: std::ops::Range<usize>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         golden::copy(name, folder.path());
         let bench = Self { store: MemoryStore::default(), tree: tempfile::tempdir().unwrap() };
         load(&bench.store, folder.path(), folder.path());
-        for snapshot in bench.snapshots().await.into_iter().take(2) {
-            bench.forget(snapshot).await;
+        for snapshot in &bench.snapshots().await[removed] {
+            bench.forget(*snapshot).await;
         }
         bench
     }

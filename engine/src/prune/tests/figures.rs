@@ -65,7 +65,8 @@ async fn a_repository_without_snapshots_becomes_empty() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn snapshots_and_the_pointer_leave_the_packs_of_the_cli() {
-    let bench = Bench::golden("encrypted").await;
+    // Each of its packs has an old pointer that is waste.
+    let bench = Bench::golden_without("encrypted", 1..3).await;
     let snapshots = bench.snapshots().await;
     assert!(bench.keys("snapshot/").is_empty() && bench.object("index/latest").is_none());
     bench.prune(PruneRequest { max_waste_percent: 0, ..request() }).await.unwrap();

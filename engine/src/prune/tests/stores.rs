@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::ops::Range;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -20,6 +20,7 @@ use crate::store::{
 pub(super) struct Frail {
     inner: MemoryStore,
     changes_left: AtomicUsize,
+    dead: AtomicBool,
     /// Deletes wait until this is open.
     pub(super) gate: watch::Sender<bool>,
     /// What it was asked to delete.
@@ -33,6 +34,7 @@ impl Frail {
         Self {
             inner,
             changes_left: AtomicUsize::new(changes),
+            dead: AtomicBool::new(false),
             gate: watch::Sender::new(true),
             deletes: watch::Sender::default(),
             puts: Mutex::default(),
@@ -47,21 +49,19 @@ impl Frail {
     }
 
     fn lives(&self, key: &str) -> StoreResult<()> {
-        match self.changes_left.load(Ordering::SeqCst) {
-            0 => {
-                let (key, backend) = (key.to_owned(), "memory".to_owned());
-                Err(StoreError { kind: StoreErrorKind::Other, key, backend, detail: "dead".to_owned() })
-            }
-            _ => Ok(()),
+        if !self.dead.load(Ordering::SeqCst) {
+            return Ok(());
         }
+        let (key, backend) = (key.to_owned(), "memory".to_owned());
+        Err(StoreError { kind: StoreErrorKind::Other, key, backend, detail: "dead".to_owned() })
     }
 
     fn change(&self, key: &str) -> StoreResult<()> {
         let less = |left: usize| left.checked_sub(1);
-        match self.changes_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less) {
-            Ok(_) => Ok(()),
-            Err(_) => self.lives(key),
+        if self.changes_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_err() {
+            self.dead.store(true, Ordering::SeqCst);
         }
+        self.lives(key)
     }
 
     fn put_begins(&self, key: &str) -> StoreResult<()> {
