@@ -8,6 +8,7 @@ use cloudstic_engine::cat::CatError;
 use cloudstic_engine::crypto::SlotError;
 use cloudstic_engine::forget::ForgetError;
 use cloudstic_engine::lock::{LockError, LockLost};
+use cloudstic_engine::prune::PruneError;
 use cloudstic_engine::repository::{ReadError, RepositoryError};
 use cloudstic_engine::restore::RestoreError;
 use cloudstic_engine::source::SourceError;
@@ -274,6 +275,21 @@ impl From<TagError> for Failure {
             TagError::LockLost(lost) => return lost.into(),
             TagError::NothingChosen | TagError::NoTags | TagError::BadTag(_) => Reason::BadRequest,
             TagError::Cancelled => Reason::Cancelled,
+        };
+        Self::new(reason, error.to_string())
+    }
+}
+
+impl From<PruneError> for Failure {
+    fn from(error: PruneError) -> Self {
+        let reason = match error {
+            PruneError::Repository(repository) => return repository.into(),
+            PruneError::LockLost(lost) => return lost.into(),
+            PruneError::Snapshot { .. } | PruneError::Unreadable(_) => Reason::Damaged,
+            PruneError::Misplaced { .. } | PruneError::Member(_) => Reason::Damaged,
+            // It has the lock for itself, so nobody should have.
+            PruneError::Changed => Reason::StoreFailed,
+            PruneError::Cancelled => Reason::Cancelled,
         };
         Self::new(reason, error.to_string())
     }

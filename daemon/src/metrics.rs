@@ -51,6 +51,8 @@ pub struct Metrics {
     clock_skew: Family<Of, Seconds>,
     catalog_heals: Family<Of, Counter>,
     forget_last_removed: Family<Of, Gauge>,
+    prune_reclaimed: Family<Of, Gauge>,
+    prune_deleted: Family<Of, Gauge>,
     heals: Vec<(Of, Arc<AtomicU64>)>,
 }
 
@@ -68,6 +70,8 @@ impl Metrics {
             clock_skew: Family::default(),
             catalog_heals: Family::default(),
             forget_last_removed: Family::default(),
+            prune_reclaimed: Family::default(),
+            prune_deleted: Family::default(),
             heals: Vec::new(),
             registry,
         };
@@ -85,6 +89,8 @@ impl Metrics {
             drop(metrics.clock_skew.get_or_create(&of));
             drop(metrics.catalog_heals.get_or_create(&of));
             drop(metrics.forget_last_removed.get_or_create(&of));
+            drop(metrics.prune_reclaimed.get_or_create(&of));
+            drop(metrics.prune_deleted.get_or_create(&of));
             metrics.heals.push((of, Arc::default()));
         }
         metrics
@@ -108,6 +114,10 @@ impl Metrics {
         registry.register("catalog_heals", help, self.catalog_heals.clone());
         let help = "How many snapshots the last forget removed";
         registry.register("forget_last_removed_snapshots", help, self.forget_last_removed.clone());
+        let help = "By how much the last prune made the repository smaller";
+        registry.register_with_unit("prune_last_reclaimed", help, Unit::Bytes, self.prune_reclaimed.clone());
+        let help = "Objects that the last prune removed";
+        registry.register("prune_last_deleted_objects", help, self.prune_deleted.clone());
     }
 
     /// A job has taken a lock.
@@ -143,6 +153,13 @@ impl Metrics {
     /// A forget has removed so many snapshots.
     pub fn forgotten(&self, repository: &str, snapshots: u64) {
         self.forget_last_removed.get_or_create(&of(repository)).set(i64::try_from(snapshots).unwrap_or(i64::MAX));
+    }
+
+    /// A prune has ended.
+    pub fn pruned(&self, repository: &str, freed_bytes: u64, removed_objects: u64) {
+        let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.prune_reclaimed.get_or_create(&of(repository)).set(gauge(freed_bytes));
+        self.prune_deleted.get_or_create(&of(repository)).set(gauge(removed_objects));
     }
 
     /// What counts how often the catalog of a repository is healed.
@@ -201,6 +218,8 @@ mod tests {
             "cloudstic_store_clock_skew_seconds{repository=\"main\"} 0.0",
             "cloudstic_catalog_heals_total{repository=\"main\"} 0",
             "cloudstic_forget_last_removed_snapshots{repository=\"main\"} 0",
+            "cloudstic_prune_last_reclaimed_bytes{repository=\"main\"} 0",
+            "cloudstic_prune_last_deleted_objects{repository=\"main\"} 0",
             "cloudstic_build_info{version=\"",
         ] {
             assert!(text.contains(zero), "{zero} is not in\n{text}");
@@ -211,6 +230,7 @@ mod tests {
         metrics.clock_skew("main", -12.5);
         metrics.forgotten("main", 5);
         metrics.heals("main").fetch_add(2, Ordering::Relaxed);
+        metrics.pruned("main", 4096, 7);
         let text = metrics.text().unwrap();
         for moved in [
             "cloudstic_lock_held{repository=\"main\",mode=\"shared\"} 1",
@@ -219,6 +239,8 @@ mod tests {
             "cloudstic_store_clock_skew_seconds{repository=\"main\"} -12.5",
             "cloudstic_catalog_heals_total{repository=\"main\"} 2",
             "cloudstic_forget_last_removed_snapshots{repository=\"main\"} 5",
+            "cloudstic_prune_last_reclaimed_bytes{repository=\"main\"} 4096",
+            "cloudstic_prune_last_deleted_objects{repository=\"main\"} 7",
         ] {
             assert!(text.contains(moved), "{moved} is not in\n{text}");
         }

@@ -11,6 +11,7 @@ impl v1::JobSpec {
             Operation::Archive(_) => "archive",
             Operation::Forget(_) => "forget",
             Operation::Tag(_) => "tag",
+            Operation::Prune(_) => "prune",
         })
     }
 }
@@ -23,6 +24,7 @@ impl Report {
             Self::Restore(report) => (&report.warnings, report.warning_count),
             Self::Forget(report) => (&report.warnings, report.warning_count),
             Self::Tag(report) => (&report.warnings, report.warning_count),
+            Self::Prune(report) => (&report.warnings, report.warning_count),
         }
     }
 
@@ -40,6 +42,7 @@ impl Report {
                 report.changed.clear();
                 report.warnings.clear();
             }
+            Self::Prune(report) => report.warnings.clear(),
         }
     }
 }

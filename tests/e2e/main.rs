@@ -13,6 +13,7 @@ mod interruptions;
 mod locks;
 mod looking;
 mod mistakes;
+mod prune;
 mod replaced;
 mod roundtrip;
 mod together;

@@ -9,6 +9,7 @@ mod init;
 mod job;
 mod list;
 mod lock;
+mod prune;
 mod read;
 mod restore;
 mod tag;
@@ -26,6 +27,7 @@ pub(crate) use init::Init;
 pub(crate) use job::{Job, JobId, JobList, JobLogs};
 pub(crate) use list::{List, Ls};
 pub(crate) use lock::{BreakLock, Lock, LockList};
+pub(crate) use prune::Prune;
 pub(crate) use read::{Cat, Dump};
 pub(crate) use restore::{Overwrite, Restore};
 pub(crate) use tag::{Tag, TagArgs};
@@ -96,6 +98,8 @@ pub(crate) enum Command {
     /// Change the tags of snapshots
     #[command(subcommand)]
     Tag(Tag),
+    /// Remove from a repository what no snapshot needs
+    Prune(Prune),
     /// Look at jobs, follow and cancel them
     #[command(subcommand)]
     Job(Job),

@@ -14,6 +14,7 @@ mod list;
 mod lock;
 mod ls;
 mod path;
+mod prune;
 mod restore;
 mod sink;
 mod status;
@@ -34,6 +35,7 @@ pub(crate) async fn run(cli: Cli, out: &mut Output) -> Result<Exit, Error> {
         Command::Init(args) => init::run(global, out, args).await,
         Command::Backup(args) => backup::run(global, out, args).await,
         Command::Restore(args) => restore::run(global, out, args).await,
+        Command::Prune(args) => prune::run(global, out, args).await,
         Command::List(args) => list::run(global, out, args).await,
         Command::Ls(args) => ls::run(global, out, args).await,
         Command::Diff(args) => diff::run(global, out, args).await,

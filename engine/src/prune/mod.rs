@@ -42,6 +42,7 @@ use crate::progress::{Phase, Progress};
 use crate::reach::NeededInPacks;
 use crate::repository::Repository;
 use crate::source::Warning;
+use crate::warnings::Warnings;
 
 /// The part of a pack's members that may be waste, in percent, if nothing else was asked for.
 pub const MAX_WASTE_PERCENT: u8 = 30;
@@ -86,8 +87,10 @@ pub struct PruneReport {
     pub freed_bytes: u64,
     /// Bytes of the packs that are left that are not those of a needed object: waste below the limit, and footers.
     pub unused_bytes: u64,
-    /// What was found that is not as it should be and has cost nothing.
+    /// The first [`crate::warnings::KEPT`] of what was found that is not as it should be and has cost nothing.
     pub warnings: Vec<Warning>,
+    /// How many there were.
+    pub warning_count: u64,
 }
 
 /// Removes what no snapshot needs. Cancelled, it leaves a repository that is whole, and the next one goes on.
@@ -109,6 +112,8 @@ pub async fn prune(
     let limits = Limits { max_waste_percent: request.max_waste_percent, max_repack_bytes: request.max_repack_bytes };
     let plan = plan::make(&repository, &survey, &reach, limits).await?;
     let (superfluous, warnings) = superfluous::find(&repository, &reach).await?;
+    warnings.iter().for_each(|warning| progress.warning(warning));
+    let (warnings, warning_count) = kept(warnings);
     let layout = Layout::new(&survey, &reach, &plan);
     let needed_objects = reach.count();
     let (needed, alone) = reach.into_parts();
@@ -124,6 +129,7 @@ pub async fn prune(
         removed_objects: removed_packed + superfluous.iter().filter(|object| !object.is_copy).count() as u64,
         unused_bytes: plan.unused_bytes,
         warnings,
+        warning_count,
         ..PruneReport::default()
     };
     report.packs_after = report.packs_before + report.packs_written - report.packs_deleted - report.packs_rewritten;
@@ -147,6 +153,12 @@ pub async fn prune(
     report.deleted_bytes = doomed.sweep(&repository, going, &request.lease, &*progress, &cancel).await?;
     report.freed_bytes = report.deleted_bytes.saturating_sub(report.written_bytes);
     Ok(report)
+}
+
+fn kept(all: Vec<Warning>) -> (Vec<Warning>, u64) {
+    let mut warnings = Warnings::default();
+    all.into_iter().for_each(|warning| warnings.push(warning));
+    warnings.into_parts()
 }
 
 /// How many objects of the catalog nobody needs.

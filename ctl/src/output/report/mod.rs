@@ -2,6 +2,7 @@
 
 mod backup;
 mod forget;
+mod prune;
 mod restore;
 mod tag;
 
@@ -51,6 +52,7 @@ pub(crate) fn ended(job: &Job) -> String {
         Some(job::Report::Restore(report)) => text + &restore::did(report),
         Some(job::Report::Forget(report)) => text + &forget::did(report),
         Some(job::Report::Tag(report)) => text + &tag::did(report),
+        Some(job::Report::Prune(report)) => text + &prune::did(report),
         None => text,
     }
 }

@@ -5,12 +5,14 @@
 //!   backup of any path reads with the daemon's rights, so only who has these anyway may ask for it.
 //! - A restore to a folder writes with the caller's rights, never with more. A daemon that cannot take these on refuses.
 //! - Whoever breaks locks can harm what others do, so only who has the daemon's rights may.
+//! - A prune deletes, so only who has the daemon's rights may, even if only to see what it would do.
 //! - An archive goes to the caller's own stream.
 //! - Whoever forgets snapshots takes backups away from everybody, also those of others, and whoever tags them decides what
 //!   a policy keeps. So only who has the daemon's rights may; a dry run shows no more than `list`.
 
 mod backup;
 mod forget;
+mod prune;
 mod restore;
 mod tag;
 
@@ -37,6 +39,7 @@ pub(super) fn job(
         Operation::Restore(spec) => restore::admit(spec, caller, access, config),
         Operation::Forget(spec) => forget::admit(spec, caller, access, config),
         Operation::Tag(spec) => tag::admit(spec, caller, access, config),
+        Operation::Prune(spec) => prune::admit(spec, caller, access, config),
         Operation::Archive(_) => {
             Err(Failure::bad_request("an archive needs a stream for its output: call Repositories.RestoreArchive"))
         }

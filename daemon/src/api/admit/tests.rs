@@ -49,6 +49,20 @@ fn only_who_has_the_daemons_rights_may_leave_out_more_than_the_profile() {
 }
 
 #[test]
+fn only_who_has_the_daemons_rights_may_prune_and_it_works_alone() {
+    let prune = |dry_run, max_waste_percent| {
+        let repository = "main".to_owned();
+        Operation::Prune(v1::PruneSpec { repository, dry_run, max_waste_percent, ..Default::default() })
+    };
+    let lock = |dry_run| submit(prune(dry_run, Some(100)), DAEMON, DAEMON).unwrap().needs.lock;
+    assert_eq!((lock(false), lock(true)), (Some(Kind::Exclusive), Some(Kind::Shared)));
+    assert_eq!(submit(prune(true, None), ADA, DAEMON).unwrap_err(), Reason::PermissionDenied);
+    assert_eq!(submit(prune(false, Some(101)), ROOT, DAEMON).unwrap_err(), Reason::BadRequest);
+    let elsewhere = Operation::Prune(v1::PruneSpec { repository: "mian".into(), ..Default::default() });
+    assert_eq!(submit(elsewhere, ROOT, DAEMON).unwrap_err(), Reason::NoSuchRepository);
+}
+
+#[test]
 fn a_restore_into_the_source_of_a_profile_excludes_its_backup() {
     let profiles = |target| submit(restore_to(target), ROOT, ROOT).unwrap().needs.profiles;
     assert_eq!(profiles("/home/ada/back"), ["home"]);

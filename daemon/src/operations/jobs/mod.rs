@@ -3,6 +3,7 @@
 
 mod backup;
 mod forget;
+mod prune;
 mod restore;
 mod tag;
 
@@ -34,6 +35,7 @@ impl JobRunner for Engine {
             }
             Some(Operation::Forget(spec)) => self.forget(spec, context).await,
             Some(Operation::Tag(spec)) => self.tag(spec, context).await,
+            Some(Operation::Prune(spec)) => self.prune(spec, context).await,
             None => Err(Failure::internal("a job without an operation").into()),
         }
     }

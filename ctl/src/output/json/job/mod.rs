@@ -2,6 +2,7 @@
 
 mod backup;
 mod forget;
+mod prune;
 mod restore;
 mod tag;
 
@@ -49,6 +50,7 @@ impl<'a> From<&'a v1::Job> for Job<'a> {
                 job::Report::Restore(report) => Report::Restore(report.into()),
                 job::Report::Forget(report) => Report::Forget(report.into()),
                 job::Report::Tag(report) => Report::Tag(report.into()),
+                job::Report::Prune(report) => Report::Prune(report.into()),
             }),
         }
     }
@@ -89,6 +91,7 @@ enum Spec<'a> {
     Archive(restore::ArchiveSpec<'a>),
     Forget(forget::Spec<'a>),
     Tag(tag::Spec<'a>),
+    Prune(prune::Spec<'a>),
 }
 
 impl<'a> From<&'a job_spec::Operation> for Spec<'a> {
@@ -99,6 +102,7 @@ impl<'a> From<&'a job_spec::Operation> for Spec<'a> {
             job_spec::Operation::Archive(spec) => Self::Archive(spec.into()),
             job_spec::Operation::Forget(spec) => Self::Forget(spec.into()),
             job_spec::Operation::Tag(spec) => Self::Tag(spec.into()),
+            job_spec::Operation::Prune(spec) => Self::Prune(spec.into()),
         }
     }
 }
@@ -148,6 +152,7 @@ enum Report<'a> {
     Restore(restore::Report<'a>),
     Forget(forget::Report<'a>),
     Tag(tag::Report<'a>),
+    Prune(prune::Report<'a>),
 }
 
 /// One line of `job logs`.

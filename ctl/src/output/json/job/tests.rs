@@ -92,6 +92,23 @@ fn a_failed_restore_has_its_documented_shape() {
 }
 
 #[test]
+fn a_prune_has_its_documented_shape() {
+    let spec = v1::PruneSpec { repository: "r".to_owned(), max_waste_percent: Some(5), ..Default::default() };
+    assert_eq!(
+        text(&Spec::from(&job_spec::Operation::Prune(spec))),
+        r#"{"repository":"r","dry_run":false,"max_waste_percent":5,"max_repack_bytes":null,"lock_wait":null}"#
+    );
+    let report = v1::PruneReport { snapshots: 1, freed_bytes: 9, dry_run: true, ..Default::default() };
+    let job = v1::Job { report: Some(job::Report::Prune(report)), ..Default::default() };
+    let report = concat!(
+        r#""report":{"snapshots":1,"needed_objects":0,"packs_before":0,"packs_after":0,"packs_deleted":0,"#,
+        r#""packs_rewritten":0,"packs_written":0,"removed_objects":0,"deleted_bytes":0,"written_bytes":0,"#,
+        r#""freed_bytes":9,"unused_bytes":0,"warning_count":0,"warnings":[],"dry_run":true}}"#
+    );
+    assert!(text(&Job::from(&job)).ends_with(report), "{}", text(&Job::from(&job)));
+}
+
+#[test]
 fn paths_of_a_job_that_are_not_utf8_keep_their_bytes() {
     let spec = |operation| text(&Spec::from(&operation));
     let backup = v1::BackupSpec { path: b"/\xff".to_vec(), ..Default::default() };
