@@ -2,13 +2,13 @@
 //! does the lock protocol hold, and is everything there in the end that was said to be stored?
 //!
 //! It starts itself again as each of the processes ([`worker`]), torments them ([`conductor`]) and judges what they left
-//! ([`judge`]). Times are scaled down: with locks that live for two seconds, a process that is stopped for four is a
+//! ([`judge`]). With `--kill-prunes`, one prune after another is killed, and what it left is looked at each time ([`killed`]). Times are scaled down: with locks that live for two seconds, a process that is stopped for four is a
 //! laptop that slept for two minutes.
 #![allow(clippy::print_stdout, reason = "it is a program for a terminal")]
 
 mod conductor;
 mod judge;
-mod prune;
+mod killed;
 mod slow;
 mod tree;
 mod worker;
@@ -42,6 +42,12 @@ struct Arguments {
     /// Where to work; a temporary folder by default
     #[arg(long)]
     folder: Option<PathBuf>,
+    /// Instead, kill so many prunes at random moments, and look at all snapshots after each
+    #[arg(long, value_name = "PRUNES")]
+    kill_prunes: Option<u64>,
+    /// Be one of those prunes
+    #[arg(long, hide = true)]
+    prune: bool,
     /// Be one of the processes, with this number
     #[arg(long, hide = true)]
     worker: Option<u64>,
@@ -58,6 +64,7 @@ enum StoreKind {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match (&arguments.folder, arguments.worker) {
+        (Some(folder), _) if arguments.prune => killed::prune(&arguments, folder),
         (Some(folder), Some(number)) => worker::run(&arguments, folder, number),
         (Some(folder), None) => {
             std::fs::create_dir_all(folder).map_err(Into::into).and_then(|()| play(&arguments, folder))
@@ -77,6 +84,9 @@ fn main() -> ExitCode {
 }
 
 fn play(arguments: &Arguments, folder: &std::path::Path) -> anyhow::Result<()> {
+    if let Some(prunes) = arguments.kill_prunes {
+        return killed::run(arguments, folder, prunes);
+    }
     conductor::run(arguments, folder)?;
     judge::run(arguments, folder)
 }

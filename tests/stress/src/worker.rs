@@ -1,5 +1,6 @@
 //! One of the processes: backs up its own tree, or prunes, again and again, and writes down what came of it.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -10,13 +11,13 @@ use cloudstic_engine::backup::{self, BackupError, BackupReport, BackupRequest};
 use cloudstic_engine::cache::StatCache;
 use cloudstic_engine::lock::{Kind, LeaseWatch, LockError, Locks, Timing};
 use cloudstic_engine::progress::Silent;
+use cloudstic_engine::prune::{self, MAX_WASTE_PERCENT, PruneError, PruneReport, PruneRequest};
 use cloudstic_engine::repository::{Repository, RepositoryError};
 use cloudstic_engine::source::local::{LocalOptions, LocalSource};
 use cloudstic_engine::store::{StoreError, StoreErrorKind};
 use tokio_util::sync::CancellationToken;
 
 use crate::conductor::busy;
-use crate::prune::{self, PruneError};
 use crate::slow::store;
 use crate::{Arguments, tree};
 
@@ -24,8 +25,10 @@ use crate::{Arguments, tree};
 pub(crate) mod word {
     /// With the snapshot and the fingerprint of its tree.
     pub(crate) const STORED: &str = "stored";
-    /// With the number of packs.
+    /// With the number of packs that were deleted.
     pub(crate) const PRUNED: &str = "pruned";
+    /// With a snapshot that is going to be removed.
+    pub(crate) const REMOVES: &str = "removes";
     /// The lock is another's.
     pub(crate) const REFUSED: &str = "refused";
     /// The process was stopped in the middle of a request, or the one that it waited for was.
@@ -38,7 +41,7 @@ pub(crate) mod word {
 
 /// What a process keeps from one backup to the next, as a daemon does; every other one keeps nothing.
 #[derive(Default)]
-struct Kept {
+pub(crate) struct Kept {
     repository: Option<Arc<Repository>>,
     cache: Option<Arc<StatCache>>,
 }
@@ -57,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments, folder: &Path, number: u64) -> anyhow::
             tokio::time::sleep(Duration::from_millis(fastrand::u64(0..400))).await;
             File::create(&busy)?;
             let line = if number.is_multiple_of(4) {
-                prune(arguments, folder).await
+                prune(arguments, folder, &log).await
             } else {
                 back_up(arguments, folder, number, &mut kept).await
             };
@@ -68,7 +71,7 @@ pub(crate) fn run(arguments: &Arguments, folder: &Path, number: u64) -> anyhow::
     })
 }
 
-/// One more backup when all have ended: it repairs the catalog, which still names packs that the last prune has swept.
+/// One more backup when all have ended: it makes the indexes right that a killed process left.
 pub(crate) async fn last_backup(arguments: &Arguments, folder: &Path) -> anyhow::Result<()> {
     let done = try_back_up(arguments, folder, &folder.join("tree-0"), &mut Kept::default()).await?;
     done.map(drop).map_err(Into::into)
@@ -92,7 +95,7 @@ async fn back_up(arguments: &Arguments, folder: &Path, number: u64, kept: &mut K
     }
 }
 
-async fn try_back_up(
+pub(crate) async fn try_back_up(
     arguments: &Arguments,
     folder: &Path,
     source: &Path,
@@ -126,24 +129,54 @@ async fn try_back_up(
     Ok(lease.during(&CancellationToken::new(), work).await)
 }
 
-async fn prune(arguments: &Arguments, folder: &Path) -> String {
-    let pruned = async {
-        let repository = Arc::new(Repository::open(store(arguments.store, folder), Vec::new()).await?);
-        if arguments.without_locks {
-            return anyhow::Ok(prune::prune(repository, LeaseWatch::not_needed()).await);
+/// Snapshots that are kept; of more, the pruning processes remove some.
+const KEPT: usize = 12;
+
+async fn prune(arguments: &Arguments, folder: &Path, log: &File) -> String {
+    let pruned = try_prune(arguments, folder, |repository, lease| async move {
+        let snapshots = repository.proven_snapshots().await?.readable;
+        if snapshots.len() > KEPT {
+            let removed = snapshots[fastrand::usize(1..snapshots.len())].reference;
+            let mut log = log;
+            log.write_all(format!("{} {removed}\n", word::REMOVES).as_bytes()).map_err(system)?;
+            repository.remove_snapshots(&BTreeSet::from([removed]), &lease).await?;
         }
-        let locks = locks(arguments, folder, &repository);
-        let lease = locks.acquire_with(Kind::Exclusive, "prune", patience(arguments)).await?;
-        // What was opened before the lock may be older than what others have stored since.
-        let repository = Arc::new(Repository::open(store(arguments.store, folder), Vec::new()).await?);
-        anyhow::Ok(lease.during(&CancellationToken::new(), |lease, _| prune::prune(repository, lease)).await)
-    };
+        Ok(())
+    });
     match pruned.await {
-        Ok(Ok(packs)) => format!("{} {packs}", word::PRUNED),
-        Ok(Err(PruneError::Lost(lost))) => format!("{} {lost}", word::LOST),
-        Ok(Err(PruneError::Other(error))) => format!("{} prune: {error:#}", word::ERROR),
+        Ok(Ok(report)) => format!("{} {}", word::PRUNED, report.packs_deleted + report.packs_rewritten),
+        Ok(Err(PruneError::LockLost(lost))) => format!("{} {lost}", word::LOST),
+        Ok(Err(error)) => {
+            let is_slow = matches!(&error, PruneError::Repository(RepositoryError::Store(store)) if is_slow(store));
+            format!("{} prune: {error}", if is_slow { word::SLOW } else { word::ERROR })
+        }
         Err(error) => outside(&error),
     }
+}
+
+fn system(error: std::io::Error) -> RepositoryError {
+    RepositoryError::System(error.to_string())
+}
+
+/// Prunes under an exclusive lock, after something else was done under it.
+pub(crate) async fn try_prune<F: Future<Output = Result<(), RepositoryError>>>(
+    arguments: &Arguments,
+    folder: &Path,
+    before: impl FnOnce(Arc<Repository>, LeaseWatch) -> F,
+) -> anyhow::Result<Result<PruneReport, PruneError>> {
+    let repository = Arc::new(Repository::open(store(arguments.store, folder), Vec::new()).await?);
+    let locks = locks(arguments, folder, &repository);
+    let work = async |lease: LeaseWatch, cancel| {
+        before(Arc::clone(&repository), lease.clone()).await?;
+        let request =
+            PruneRequest { dry_run: false, max_waste_percent: MAX_WASTE_PERCENT, max_repack_bytes: None, lease };
+        prune::prune(repository, request, Arc::new(Silent), cancel).await
+    };
+    if arguments.without_locks {
+        return Ok(work(LeaseWatch::not_needed(), CancellationToken::new()).await);
+    }
+    let lease = locks.acquire_with(Kind::Exclusive, "prune", patience(arguments)).await?;
+    Ok(lease.during(&CancellationToken::new(), work).await)
 }
 
 fn outside(error: &anyhow::Error) -> String {

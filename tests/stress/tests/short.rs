@@ -4,16 +4,22 @@
 use std::process::Command;
 
 fn run(args: &[&str]) -> (bool, String) {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_stress")).args(["--seconds", "5", "--processes", "8"]).args(args).output();
+    let output = Command::new(env!("CARGO_BIN_EXE_stress")).args(args).output();
     let output = output.unwrap();
     (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 #[test]
 fn with_locks_nothing_is_lost_and_without_them_something_is() {
-    let (well, told) = run(&["--ttl-ms", "1000"]);
+    let short = ["--seconds", "5", "--processes", "8"];
+    let (well, told) = run(&[&short[..], &["--ttl-ms", "1000"]].concat());
     assert!(well, "{told}");
-    let (well, told) = run(&["--without-locks"]);
+    let (well, told) = run(&[&short[..], &["--without-locks"]].concat());
     assert!(!well, "{told}");
+}
+
+#[test]
+fn a_prune_that_is_killed_loses_nothing() {
+    let (well, told) = run(&["--kill-prunes", "10", "--store", "plain"]);
+    assert!(well, "{told}");
 }
