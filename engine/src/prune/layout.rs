@@ -13,8 +13,9 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// What is needed of the packs that are rewritten: data and metadata apart, as a backup packs them, and each in the
-    /// order in which it lies now. Snapshots go elsewhere.
+    /// What is needed of the packs that are rewritten, in the order in which it lies now: metadata apart from data, as a
+    /// backup packs them, and contents apart from chunks, so that a later prune can delete the one before the other.
+    /// Snapshots go elsewhere.
     pub(super) fn new(survey: &Survey, reach: &Reach, plan: &Plan) -> Self {
         let catalog = &survey.whole.catalog;
         let placed = catalog.placed_in(&plan.rewritten);
@@ -25,10 +26,11 @@ impl Layout {
 
     fn arrange(needed: impl Iterator<Item = Placed>, length: impl Fn(&Placed) -> u64) -> Self {
         let mut packs = Vec::new();
-        let [mut data, mut metadata] = [(Vec::new(), 0), (Vec::new(), 0)];
+        let [mut chunks, mut contents, mut metadata] = [(Vec::new(), 0), (Vec::new(), 0), (Vec::new(), 0)];
         for placed in needed {
             let (open, size) = match placed.kind {
-                ObjectKind::Chunk | ObjectKind::Content => &mut data,
+                ObjectKind::Chunk => &mut chunks,
+                ObjectKind::Content => &mut contents,
                 ObjectKind::Filemeta | ObjectKind::Node | ObjectKind::Snapshot => &mut metadata,
             };
             *size += length(&placed);
@@ -38,7 +40,7 @@ impl Layout {
                 *size = 0;
             }
         }
-        packs.extend([data.0, metadata.0].into_iter().filter(|open| !open.is_empty()));
+        packs.extend([chunks.0, contents.0, metadata.0].into_iter().filter(|open| !open.is_empty()));
         packs.iter_mut().for_each(Vec::shrink_to_fit);
         Self { packs }
     }
@@ -63,10 +65,13 @@ mod tests {
             copied.sort_unstable();
             proptest::prop_assert_eq!(copied, all);
             let small = packs.iter().filter(|pack| pack.iter().map(length).sum::<u64>() < PACK_TARGET as u64);
-            proptest::prop_assert!(small.count() <= 2);
-            let is_data = |placed: &Placed| matches!(placed.kind, ObjectKind::Chunk | ObjectKind::Content);
+            proptest::prop_assert!(small.count() <= 3);
+            let sort = |placed: &Placed| match placed.kind {
+                ObjectKind::Node => ObjectKind::Filemeta,
+                kind => kind,
+            };
             let is_of_one_sort =
-                |pack: &Vec<Placed>| pack.is_sorted() && pack.iter().all(|placed| is_data(placed) == is_data(&pack[0]));
+                |pack: &Vec<Placed>| pack.is_sorted() && pack.iter().all(|placed| sort(placed) == sort(&pack[0]));
             proptest::prop_assert!(packs.iter().all(is_of_one_sort));
         }
     }

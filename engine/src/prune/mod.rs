@@ -4,7 +4,8 @@
 //! need is found and read ([`crate::reach`]); whatever cannot be read ends it before anything was changed. Then, in this
 //! order: new packs, and whatever else moves out of old ones; the catalog that names the new places; and only then the
 //! deletions. So at any moment each object that is needed lies where the catalog says, or in a pack whose footer names it;
-//! what a killed prune leaves is found and removed by the next one. What is copied was proven before, and so was the copy
+//! what a killed prune leaves is found and removed by the next one. A content, needed or not, is deleted before chunks
+//! that only it names, and while it stays, so do they: whoever finds one may rely on it. What is copied was proven before, and so was the copy
 //! in a pack for which one that lies by itself goes.
 //!
 //! Why a late delete does no harm: a process may be stopped between its last look at its lease and a delete, and another
@@ -110,15 +111,16 @@ pub async fn prune(
     progress.phase(Phase::Reading);
     let Marked { snapshots, reach } = mark::mark(&repository, &survey, &progress, &cancel).await?;
     let limits = Limits { max_waste_percent: request.max_waste_percent, max_repack_bytes: request.max_repack_bytes };
-    let plan = plan::make(&repository, &survey, &reach, limits).await?;
+    let (plan, reach) = plan::make(&repository, &survey, reach, limits, &cancel).await?;
     let (superfluous, warnings) = superfluous::find(&repository, &reach).await?;
     warnings.iter().for_each(|warning| progress.warning(warning));
     let (warnings, warning_count) = kept(warnings);
     let layout = Layout::new(&survey, &reach, &plan);
     let needed_objects = reach.count();
     let (needed, alone) = reach.into_parts();
+    let named = plan::naming(&survey, needed, &plan);
 
-    let removed_packed = removed(&survey.whole.catalog, &needed);
+    let removed_packed = removed(&survey.whole.catalog, &named);
     let mut report = PruneReport {
         snapshots: snapshots.len() as u64,
         needed_objects,
@@ -134,7 +136,7 @@ pub async fn prune(
     };
     report.packs_after = report.packs_before + report.packs_written - report.packs_deleted - report.packs_rewritten;
 
-    let going = sweep::Going::new(&survey, &plan, &superfluous, &alone);
+    let going = sweep::Going::new(&survey, &plan, &superfluous, &alone, &named);
     if request.dry_run {
         let layout = rewrite::Rewrite::new(&repository, &survey, &plan, layout, &request.lease, &cancel);
         report.written_bytes = layout.measure().await?;
@@ -148,7 +150,7 @@ pub async fn prune(
         .run(&snapshots, &*progress)
         .await?;
     report.written_bytes = written.bytes;
-    write_catalog(&repository, survey, needed, &plan, written.moved, &request.lease).await?;
+    write_catalog(&repository, survey, named, &plan, written.moved, &request.lease).await?;
     progress.phase(Phase::Deleting);
     report.deleted_bytes = doomed.sweep(&repository, going, &request.lease, &*progress, &cancel).await?;
     report.freed_bytes = report.deleted_bytes.saturating_sub(report.written_bytes);

@@ -1,14 +1,16 @@
 //! What to do with each pack.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
+use tokio_util::sync::CancellationToken;
 
 use super::PruneError;
 use super::survey::Survey;
-use crate::object::{Hash, ObjectKind};
-use crate::pack::footer_size;
-use crate::reach::Reach;
+use crate::object::{Hash, ObjectKind, ObjectRef};
+use crate::pack::{Catalog, Location, footer_size};
+use crate::reach::{NeededInPacks, Reach};
 use crate::repository::Repository;
 use crate::store::StoreError;
 
@@ -18,6 +20,9 @@ pub(super) struct Limits {
     pub(super) max_waste_percent: u8,
     pub(super) max_repack_bytes: Option<u64>,
 }
+
+/// Packs that are to be rewritten whatever their waste.
+type Forced = BTreeSet<Hash>;
 
 /// A pack and what of it is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +52,25 @@ pub(super) struct Plan {
     pub(super) unused_bytes: u64,
 }
 
+impl Plan {
+    /// Whether a pack is deleted, for whatever reason.
+    pub(super) fn removes(&self, pack: &Hash) -> bool {
+        self.dead.binary_search(pack).is_ok() || self.rewritten.binary_search(pack).is_ok()
+    }
+
+    /// What is in rewritten packs that does not go into packs again.
+    fn find_unpacked(&mut self, catalog: &Catalog) {
+        let is_rewritten = |location: &Location| self.rewritten.binary_search(&location.pack).is_ok();
+        let numbers = 0..catalog.count(ObjectKind::Snapshot) as u32;
+        let located = numbers.filter_map(|number| Some((number, catalog.location_at(ObjectKind::Snapshot, number)?)));
+        self.unpacked = located
+            .filter(|(_, location)| is_rewritten(location))
+            .map(|(number, location)| (number, location.length))
+            .collect();
+        self.unpacks_latest = catalog.pointers().values().any(is_rewritten);
+    }
+}
+
 impl Facts {
     /// Bytes of members that nobody needs. A rewrite would not make the footer smaller.
     fn waste(&self) -> u64 {
@@ -60,9 +84,10 @@ impl Facts {
 }
 
 /// Decides.
-pub(super) fn plan(packs: &[Facts], limits: Limits) -> Plan {
+pub(super) fn plan(packs: &[Facts], limits: Limits, forced: &Forced) -> Plan {
     let mut plan = Plan::default();
-    let mut wasteful: Vec<&Facts> = packs.iter().filter(|facts| facts.is_wasteful(limits)).collect();
+    let goes = |facts: &&Facts| facts.is_wasteful(limits) || (facts.needed > 0 && forced.contains(&facts.pack));
+    let mut wasteful: Vec<&Facts> = packs.iter().filter(goes).collect();
     // By waste for each byte that must be copied for it: the products compare the quotients.
     wasteful.sort_by(|a, b| {
         let [ab, ba] = [(a, b), (b, a)].map(|(x, y)| u128::from(x.waste()) * u128::from(y.needed_bytes));
@@ -88,15 +113,65 @@ pub(super) fn plan(packs: &[Facts], limits: Limits) -> Plan {
 }
 
 /// Looks at all packs, and decides.
+///
+/// A content that nobody needs, in a pack that stays, must not lose its chunks: whoever finds it would take it for whole.
+/// So its pack is rewritten, too; and where there is no room for that, the content and its chunks stay.
 pub(super) async fn make(
-    repository: &Repository,
+    repository: &Arc<Repository>,
     survey: &Survey,
-    reach: &Reach,
+    reach: Reach,
     limits: Limits,
-) -> Result<Plan, PruneError> {
-    let mut packs = facts(survey, reach);
+    cancel: &CancellationToken,
+) -> Result<(Plan, Reach), PruneError> {
+    let (mut reach, mut forced) = (reach, Forced::new());
+    loop {
+        let mut packs = facts(survey, &reach);
+        measure_footers(repository, &mut packs, limits).await?;
+        let mut decided = plan(&packs, limits, &forced);
+        let held;
+        (reach, held) = holding(repository, &decided, reach, cancel).await?;
+        forced.extend(held.iter().map(|(_, pack)| *pack));
+        if !held.is_empty() {
+            decided = plan(&packs, limits, &forced);
+        }
+        let stays = |pack: &Hash| !decided.removes(pack);
+        let kept: Vec<ObjectRef> = held.iter().filter(|(_, pack)| stays(pack)).map(|(content, _)| *content).collect();
+        if kept.is_empty() {
+            decided.find_unpacked(&survey.whole.catalog);
+            return Ok((decided, reach));
+        }
+        // What they keep may be all that a pack has, so everything is looked at once more.
+        let reader = repository.known_reader(Arc::clone(&survey.whole.catalog));
+        let keeping = tokio::task::spawn_blocking(move || {
+            reach.keep(&reader, &kept);
+            reach
+        });
+        reach = keeping.await?;
+    }
+}
+
+/// The contents that hold chunks that are going, in packs that stay, and those packs.
+async fn holding(
+    repository: &Arc<Repository>,
+    plan: &Plan,
+    reach: Reach,
+    cancel: &CancellationToken,
+) -> Result<(Reach, Vec<(ObjectRef, Hash)>), PruneError> {
+    let reader = repository.known_reader(Arc::clone(reach.catalog()));
+    let (dead, rewritten, cancel) = (plan.dead.clone(), plan.rewritten.clone(), cancel.clone());
+    let looking = tokio::task::spawn_blocking(move || {
+        let stays = |pack: &Hash| dead.binary_search(pack).is_err() && rewritten.binary_search(pack).is_err();
+        let held = reach.holding(&reader, stays, &cancel)?;
+        let with_pack = |content: ObjectRef| Some((content, reach.catalog().find(&content)?.pack));
+        let held = held.into_iter().filter_map(with_pack).collect();
+        Ok((reach, held))
+    });
+    looking.await?
+}
+
+/// With its footer counted as waste, a pack has more of it than without: so only those that look wasteful are asked.
+async fn measure_footers(repository: &Repository, packs: &mut [Facts], limits: Limits) -> Result<(), PruneError> {
     let store = &**repository.store();
-    // With its footer counted as waste, a pack has more of it than without.
     let unsure = packs.iter_mut().filter(|facts| facts.is_wasteful(limits));
     let looking = stream::iter(unsure).map(Ok::<_, StoreError>).try_for_each_concurrent(
         store.capabilities().concurrency,
@@ -109,19 +184,7 @@ pub(super) async fn make(
             Ok(())
         },
     );
-    looking.await?;
-    let mut plan = plan(&packs, limits);
-    let catalog = &survey.whole.catalog;
-    let rewritten: BTreeSet<Hash> = plan.rewritten.iter().copied().collect();
-    for number in 0..catalog.count(ObjectKind::Snapshot) as u32 {
-        if let Some(location) = catalog.location_at(ObjectKind::Snapshot, number)
-            && rewritten.contains(&location.pack)
-        {
-            plan.unpacked.push((number, location.length));
-        }
-    }
-    plan.unpacks_latest = catalog.pointers().values().any(|location| rewritten.contains(&location.pack));
-    Ok(plan)
+    Ok(looking.await?)
 }
 
 /// What is needed of each pack.
@@ -143,6 +206,18 @@ fn facts(survey: &Survey, reach: &Reach) -> Vec<Facts> {
     }
     catalog.pointers().values().for_each(|location| need(&location.pack, location.length));
     packs
+}
+
+/// What the new catalog names: what is needed, and the contents that stay in their packs, so that the next prune knows of
+/// them.
+pub(super) fn naming(survey: &Survey, needed: NeededInPacks, plan: &Plan) -> NeededInPacks {
+    let (catalog, kind) = (&survey.whole.catalog, ObjectKind::Content);
+    for number in 0..catalog.count(kind) as u32 {
+        if catalog.location_at(kind, number).is_some_and(|location| !plan.removes(&location.pack)) {
+            needed.insert(kind, number);
+        }
+    }
+    needed
 }
 
 #[cfg(test)]
@@ -171,7 +246,7 @@ mod tests {
             facts(5, 100, 0, 0),
             facts(6, 100, 0, 20),
         ];
-        let plan = plan(&packs, LIMITS);
+        let plan = plan(&packs, LIMITS, &Forced::new());
         assert_eq!((names(&plan.dead), names(&plan.rewritten)), (vec![5, 6], vec![2, 4]));
         assert_eq!(plan.unused_bytes, 30 + 130);
     }
@@ -181,7 +256,7 @@ mod tests {
         let packs = [facts(1, 100, 60, 0), facts(2, 100, 10, 0), facts(3, 100, 30, 0), facts(4, 100, 20, 0)];
         for (room, expected) in [(9, vec![]), (10, vec![2]), (29, vec![2]), (30, vec![2, 4]), (60, vec![2, 3, 4])] {
             let limits = Limits { max_repack_bytes: Some(room), ..LIMITS };
-            assert_eq!(names(&plan(&packs, limits).rewritten), expected, "{room}");
+            assert_eq!(names(&plan(&packs, limits, &Forced::new()).rewritten), expected, "{room}");
         }
     }
 
@@ -197,14 +272,18 @@ mod tests {
                 .map(|(name, (size, needed, footer))| facts(name, size + needed + footer, needed, footer))
                 .collect();
             let limits = Limits { max_waste_percent, max_repack_bytes: room };
-            let plan = plan(&packs, limits);
+            let forced: Forced = packs.iter().step_by(3).map(|facts| facts.pack).collect();
+            let plan = plan(&packs, limits, &forced);
             let rewritten = |facts: &&Facts| plan.rewritten.contains(&facts.pack);
             prop_assert!(packs.iter().all(|facts| (facts.needed == 0) == plan.dead.contains(&facts.pack)));
-            prop_assert!(packs.iter().filter(rewritten).all(|facts| facts.needed > 0 && facts.waste() > 0));
+            let has_cause = |facts: &Facts| facts.needed > 0 && (facts.waste() > 0 || forced.contains(&facts.pack));
+            prop_assert!(packs.iter().filter(rewritten).all(has_cause));
             let copied: u64 = packs.iter().filter(rewritten).map(|facts| facts.needed_bytes).sum();
             prop_assert!(room.is_none_or(|room| copied <= room));
             if room.is_none() {
-                prop_assert!(packs.iter().filter(|facts| !rewritten(facts)).all(|facts| !facts.is_wasteful(limits)));
+                let stays = |facts: &&Facts| !plan.removes(&facts.pack);
+                let may_stay = |facts: &Facts| !facts.is_wasteful(limits) && !forced.contains(&facts.pack);
+                prop_assert!(packs.iter().filter(stays).all(may_stay));
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use futures::future::ready;
 use futures::stream::TryStreamExt;
@@ -17,6 +18,8 @@ use crate::store::{ObjectStore, StoreResult};
 pub(super) struct Survey {
     /// Every pack and its size, sorted.
     pub(super) packs: Vec<(Hash, u64)>,
+    /// When each was written.
+    modified: Vec<SystemTime>,
     /// Where everything in them lies.
     pub(super) whole: WholeCatalog,
     /// The snapshots that lie by themselves, and their sizes.
@@ -29,11 +32,12 @@ impl Survey {
     pub(super) async fn take(repository: &Arc<Repository>) -> Result<Self, PruneError> {
         let store = &**repository.store();
         // Footers after the list: what is in no list is not deleted.
-        let (packs, alone, plain_snapshots) =
+        let (listed, alone, plain_snapshots) =
             futures::try_join!(list_packs(store), Alone::list(store), list_snapshots(store))
                 .map_err(RepositoryError::from)?;
         let whole = repository.whole_catalog().await?;
-        Ok(Self { packs, whole, plain_snapshots, alone: Some(alone).into() })
+        let (packs, modified) = listed.into_iter().map(|(name, size, modified)| ((name, size), modified)).unzip();
+        Ok(Self { packs, modified, whole, plain_snapshots, alone: Some(alone).into() })
     }
 
     /// All snapshots, in packs or by themselves.
@@ -47,14 +51,23 @@ impl Survey {
 
     /// The size of a pack.
     pub(super) fn size(&self, pack: &Hash) -> u64 {
-        self.packs.binary_search_by(|(name, _)| name.cmp(pack)).map_or(0, |at| self.packs[at].1)
+        self.number(pack).map_or(0, |at| self.packs[at].1)
+    }
+
+    /// When a pack was written.
+    pub(super) fn modified(&self, pack: &Hash) -> SystemTime {
+        self.number(pack).map_or(SystemTime::UNIX_EPOCH, |at| self.modified[at])
+    }
+
+    fn number(&self, pack: &Hash) -> Option<usize> {
+        self.packs.binary_search_by(|(name, _)| name.cmp(pack)).ok()
     }
 }
 
-async fn list_packs(store: &dyn ObjectStore) -> StoreResult<Vec<(Hash, u64)>> {
+async fn list_packs(store: &dyn ObjectStore) -> StoreResult<Vec<(Hash, u64, SystemTime)>> {
     let packs = store.list("packs/").try_filter_map(|stat| {
         let name = stat.key.strip_prefix("packs/").and_then(|name| name.parse().ok());
-        ready(Ok(name.map(|name| (name, stat.size))))
+        ready(Ok(name.map(|name| (name, stat.size, stat.modified))))
     });
     let mut packs: Vec<_> = packs.try_collect().await?;
     packs.sort_unstable();

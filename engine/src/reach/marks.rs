@@ -14,6 +14,12 @@ pub(super) struct Place(u32);
 
 const OTHER: u32 = 1 << 31;
 
+impl Place {
+    pub(super) const fn in_pack(number: u32) -> Self {
+        Self(number)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Marks {
     pub(super) catalog: Arc<Catalog>,

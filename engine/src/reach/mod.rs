@@ -11,6 +11,7 @@ mod alone;
 mod bits;
 mod blame;
 mod error;
+mod holding;
 mod links;
 mod marks;
 mod walk;

@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backup::{BackupRequest, backup};
 use crate::lock::LeaseWatch;
-use crate::object::{ObjectKind, ObjectRef};
-use crate::pack::{CATALOG_KEY, Catalog, stored};
+use crate::object::{Content, ObjectKind, ObjectRef};
+use crate::pack::{CATALOG_KEY, Catalog, heal_all, stored};
 use crate::progress::Silent;
 use crate::prune::{MAX_WASTE_PERCENT, PruneError, PruneReport, PruneRequest, prune};
 use crate::reach::{Alone, Reach};
@@ -182,13 +182,44 @@ impl Bench {
         reading.await.unwrap()
     }
 
+    /// Every content that is anywhere, needed or not, has its chunks.
+    pub(super) async fn assert_contents_have_their_chunks(&self) {
+        let repository = self.open().await;
+        let footers = heal_all(&**repository.store(), repository.sealer(), Default::default()).await.unwrap().catalog;
+        let alone = Alone::list(&**repository.store()).await.unwrap();
+        let mut catalog = Catalog::default();
+        if let Some(bytes) = self.object(CATALOG_KEY) {
+            let exists = self.keys("packs/");
+            catalog = stored::parse(&bytes).unwrap();
+            catalog = catalog.retain_packs(|pack| exists.contains(&format!("packs/{pack}"))).0;
+        }
+        let has =
+            |object: &ObjectRef| catalog.contains(object) || footers.contains(object) || alone.number(object).is_some();
+        let kind = ObjectKind::Content;
+        let mut contents: BTreeSet<ObjectRef> = catalog.objects(kind).chain(footers.objects(kind)).collect();
+        contents.extend(alone.objects(kind).map(|(content, _)| content));
+        let known = repository.known_reader(footers.clone());
+        let named = repository.known_reader(catalog.clone().into());
+        let reading = tokio::task::spawn_blocking(move || {
+            let read = |content: &ObjectRef| {
+                let read = named.read_json::<Content>(content).or_else(|_| known.read_json::<Content>(content));
+                (*content, read.unwrap().chunks)
+            };
+            contents.iter().map(read).collect::<Vec<_>>()
+        });
+        for (content, chunks) in reading.await.unwrap() {
+            assert!(chunks.iter().all(has), "{content} lacks a chunk");
+        }
+    }
+
     /// Nothing is there that nobody needs, but for the waste that may be in packs.
     pub(super) async fn assert_nothing_is_left_over(&self) {
         let (repository, reach) = self.reach().await;
         let catalog = reach.catalog();
-        for kind in ObjectKind::ALL {
+        for kind in ObjectKind::ALL.into_iter().filter(|kind| *kind != ObjectKind::Content) {
             assert!(catalog.objects(kind).all(|object| reach.needs(&object)), "{kind:?}");
         }
+        self.assert_contents_have_their_chunks().await;
         let alone = Alone::list(&**repository.store()).await.unwrap();
         for kind in ObjectKind::ALL {
             assert!(alone.objects(kind).all(|(object, _)| reach.needs(&object) && !catalog.contains(&object)));

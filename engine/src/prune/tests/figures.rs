@@ -1,5 +1,7 @@
 //! A report says what was done, and a dry run what would be.
 
+use cloudstic_e2e::random;
+
 use super::bench::{Bench, request};
 use crate::prune::{PruneReport, PruneRequest};
 use crate::store::MemoryStore;
@@ -76,4 +78,44 @@ async fn snapshots_and_the_pointer_leave_the_packs_of_the_cli() {
     assert_eq!(repository.find_snapshot("latest").await.unwrap().0, snapshots[0]);
     let names = bench.object("index/packs").unwrap();
     assert!(!String::from_utf8_lossy(&names).contains("latest"));
+}
+
+/// Two snapshots, of which the older one is removed; its pack of data stays, but for a few bytes: the content of a large
+/// file that only it needs.
+async fn with_a_large_file_gone() -> Bench {
+    let bench = Bench::new(MemoryStore::default(), true).await;
+    for n in 0..12u64 {
+        bench.write(&format!("small-{n}"), &random::bytes(n, 3000));
+    }
+    bench.write("large", &random::bytes(50, 1_300_000));
+    let first = bench.backup().await;
+    std::fs::remove_file(bench.tree.path().join("large")).unwrap();
+    bench.backup().await;
+    bench.forget(first).await;
+    bench
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_content_that_nobody_needs_does_not_outlive_its_chunks() {
+    let bench = with_a_large_file_gone().await;
+    let request = PruneRequest { max_waste_percent: 100, ..request() };
+    let done = prune_as_told(&bench, request).await;
+    assert!(done.freed_bytes > 1_300_000 && done.packs_rewritten == 1, "{done:?}");
+    bench.assert_nothing_is_left_over().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_no_room_to_rewrite_its_pack_a_content_keeps_its_chunks_until_there_is() {
+    let bench = with_a_large_file_gone().await;
+    let chunks = bench.keys("chunk/");
+    let tight = PruneRequest { max_repack_bytes: Some(0), ..request() };
+    for _ in 0..2 {
+        let done = prune_as_told(&bench, tight.clone()).await;
+        assert_eq!(done.packs_rewritten, 0);
+        assert_eq!(bench.keys("chunk/"), chunks);
+        bench.assert_contents_have_their_chunks().await;
+    }
+    prune_as_told(&bench, request()).await;
+    assert!(bench.keys("chunk/").is_empty());
+    bench.assert_nothing_is_left_over().await;
 }

@@ -69,13 +69,13 @@ async fn where_the_store_can_what_was_written_again_is_not_deleted() {
     let mut deletes = store.deletes.subscribe();
     let pruning = tokio::spawn(prune_as(Arc::clone(&store) as Arc<dyn ObjectStore>, request()));
     deletes.wait_for(|deletes| !deletes.is_empty()).await.unwrap();
-    let chunk = deletes.borrow().iter().find(|key| key.starts_with("chunk/")).cloned().unwrap();
+    let first = deletes.borrow()[0].clone();
     // Another program knows nothing of lists. Encrypted anew, its bytes are others.
-    bench.store.objects().insert(chunk.clone(), "others".into());
+    bench.store.objects().insert(first.clone(), "others".into());
     store.gate.send_replace(true);
     pruning.await.unwrap().unwrap();
-    assert!(bench.object(&chunk).is_some());
-    assert!(deletes.borrow().iter().all(|key| *key == chunk || bench.object(key).is_none()));
+    assert!(bench.object(&first).is_some());
+    assert!(deletes.borrow().iter().all(|key| *key == first || bench.object(key).is_none()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
