@@ -94,8 +94,15 @@ pub(crate) enum Command {
     /// Show one object of a repository
     Cat(Cat),
     /// Remove snapshots: named ones, or those that a policy does not keep
+    ///
+    /// With --keep options those go that none of these keeps; each group of snapshots is looked at on its own. An hour, a
+    /// day, a week (ISO), a month or a year counts if it has a snapshot, in the daemon's local time, and its newest one
+    /// stays. A snapshot that cannot be read, or whose time lies in the future, always stays unless it is named. What they
+    /// held takes room until a prune.
     Forget(Forget),
     /// Change the tags of snapshots
+    ///
+    /// A snapshot is named by what is in it, so one with other tags gets another name. Its time, number and files stay.
     #[command(subcommand)]
     Tag(Tag),
     /// Remove from a repository what no snapshot needs

@@ -110,7 +110,7 @@ pub enum ForgetError {
     )]
     LastOfGroup {
         /// The group.
-        group: GroupKey,
+        group: Box<GroupKey>,
         /// Its newest snapshot.
         snapshot: ObjectRef,
     },

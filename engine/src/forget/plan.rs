@@ -75,7 +75,7 @@ impl Plan {
         for (key, (verdicts, is_left)) in groups {
             let Some(Verdict { snapshot, .. }) = verdicts.first() else { continue };
             if !is_left && !request.remove_last {
-                return Err(ForgetError::LastOfGroup { group: key, snapshot: snapshot.reference });
+                return Err(ForgetError::LastOfGroup { group: key.into(), snapshot: snapshot.reference });
             }
             touched.push(ForgetGroup { key, verdicts });
         }

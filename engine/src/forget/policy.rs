@@ -101,6 +101,9 @@ impl Verdict {
 /// An hour, a day, a week, …: what tells it from others of its kind.
 type Period = (i32, u32, u32, i32);
 
+/// Why it keeps, how many periods, and in which one a moment is.
+type Rule = (Reason, u32, fn(&DateTime<FixedOffset>) -> Period);
+
 impl Policy {
     /// Whether it would keep nothing at all.
     pub fn is_empty(&self) -> bool {
@@ -149,7 +152,7 @@ impl Policy {
     }
 
     /// The rules by time, and what they divide it into. The hour that comes twice when clocks are put back is two hours.
-    fn counts(&self) -> [(Reason, u32, fn(&DateTime<FixedOffset>) -> Period); 5] {
+    fn counts(&self) -> [Rule; 5] {
         [
             (Reason::Hourly, self.hourly, |at| (at.year(), at.ordinal(), at.hour(), at.offset().local_minus_utc())),
             (Reason::Daily, self.daily, |at| (at.year(), at.ordinal(), 0, 0)),
