@@ -27,6 +27,30 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
+    /// All of them, by their numbers.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Success,
+        Self::Failure,
+        Self::Partial,
+        Self::NotInitialised,
+        Self::Locked,
+        Self::Credential,
+        Self::Interrupted,
+    ];
+
+    /// What it tells a script.
+    pub(crate) const fn meaning(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "error",
+            Self::Partial => "partial: it was done, with warnings that say what is missing, damaged or uncertain",
+            Self::NotInitialised => "the store has no repository",
+            Self::Locked => "the repository is locked by another operation",
+            Self::Credential => "wrong or missing credential",
+            Self::Interrupted => "interrupted or cancelled",
+        }
+    }
+
     /// The number.
     pub(crate) const fn code(self) -> u8 {
         match self {
@@ -64,6 +88,20 @@ impl Exit {
     }
 }
 
+/// Every code of the program and its meaning, wrong usage among them: for `--help` and the manual page.
+pub(crate) fn codes() -> Vec<(u8, &'static str)> {
+    let mut codes: Vec<_> = Exit::ALL.iter().map(|exit| (exit.code(), exit.meaning())).collect();
+    codes.push((2, "wrong usage"));
+    codes.sort_unstable_by_key(|(code, _)| *code);
+    codes
+}
+
+/// The codes as `--help` shows them.
+pub(crate) fn help() -> String {
+    let line = |(code, meaning)| format!("\n  {code:>3}  {meaning}");
+    format!("Exit codes:{}", codes().into_iter().map(line).collect::<String>())
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
@@ -98,6 +136,17 @@ mod tests {
         for (exit, code) in all {
             assert_eq!(exit.code(), code);
         }
+        let document = include_str!("../../docs/json.md");
+        for (code, _) in codes() {
+            assert!(document.contains(&format!("\n| {code} | ")), "docs/json.md does not have {code}");
+        }
+    }
+
+    #[test]
+    fn help_lists_every_code_in_order() {
+        let numbers: Vec<_> = codes().into_iter().map(|(code, _)| code).collect();
+        assert_eq!(numbers, [0, 1, 2, 3, 10, 11, 12, 130]);
+        assert!(help().starts_with("Exit codes:\n    0  success\n    1  error\n    2  wrong usage\n"), "{}", help());
     }
 
     #[test]

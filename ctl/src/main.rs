@@ -5,9 +5,11 @@
 
 mod cli;
 mod commands;
+mod completion;
 mod connect;
 mod error;
 mod exit;
+mod manual;
 mod output;
 mod progress;
 mod signals;
@@ -25,6 +27,9 @@ use crate::exit::Exit;
 use crate::output::Output;
 
 fn main() -> ExitCode {
+    if let Some(code) = completion::answer() {
+        return code;
+    }
     let cli = Cli::parse();
     let json = cli.global.json;
     match start(cli) {

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+use cloudstic_man::Section;
 use cloudsticd::config::{Config, DEFAULT_PATH};
 use cloudsticd::{daemon, logging};
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,6 +29,10 @@ struct Arguments {
     /// Check the configuration file, say what is wrong with it, and exit.
     #[arg(long)]
     check_config: bool,
+
+    /// Print the manual page, with this date at its foot, and exit.
+    #[arg(long, value_name = "DATE", hide = true)]
+    man: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -43,6 +48,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if let Some(date) = &arguments.man {
+        return Ok(std::io::stdout().write_all(&manual(date)?)?);
+    }
     // The daemon tells this path to people who are elsewhere.
     let config = Config::load(&std::path::absolute(&arguments.config)?)?;
     if arguments.check_config {
@@ -63,6 +71,25 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     // What still blocks then (a job past its grace period, say) must not keep the process.
     runtime.shutdown_background();
     result
+}
+
+/// The manual page.
+fn manual(date: &str) -> std::io::Result<Vec<u8>> {
+    let mut command = Arguments::command();
+    command.build();
+    let more = [
+        Section::new("EXIT STATUS")
+            .term("0", "It was told to stop, and has; or the configuration is valid.")
+            .term("1", "It could not start or go on, or the configuration is not valid: standard error says why.")
+            .term("2", "Wrong usage."),
+        Section::new("FILES")
+            .term(DEFAULT_PATH, "The configuration, unless --config names another one.")
+            .term(cloudstic_proto::DEFAULT_SOCKET, "The socket, unless the configuration names another one.")
+            .term("state.redb", "In the state directory of the configuration: the jobs and what they logged.")
+            .term("cache.redb", "Beside it: what makes the next backup quick; it may be deleted while no daemon runs."),
+        cloudstic_man::see_also(&["cloudsticctl(1)".to_owned()]),
+    ];
+    cloudstic_man::page(&command, "8", date, &more)
 }
 
 /// Is ready after the `times`th SIGTERM or SIGINT from now on.

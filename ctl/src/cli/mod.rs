@@ -3,6 +3,7 @@
 mod backup;
 mod diff;
 mod find;
+mod completions;
 mod flags;
 mod forget;
 mod init;
@@ -10,7 +11,9 @@ mod job;
 mod list;
 mod lock;
 mod prune;
-mod read;
+mod man;
+#[cfg(feature = "mount")]
+mod mount;
 mod restore;
 mod tag;
 
@@ -21,6 +24,7 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use backup::Backup;
 pub(crate) use diff::Diff;
 pub(crate) use find::Find;
+pub(crate) use completions::{Completions, Shell};
 pub(crate) use flags::{LockWait, Waiting};
 pub(crate) use forget::{Filter, Forget, GroupBy};
 pub(crate) use init::Init;
@@ -28,24 +32,17 @@ pub(crate) use job::{Job, JobId, JobList, JobLogs};
 pub(crate) use list::{List, Ls};
 pub(crate) use lock::{BreakLock, Lock, LockList};
 pub(crate) use prune::Prune;
-pub(crate) use read::{Cat, Dump};
+pub(crate) use man::Man;
+#[cfg(feature = "mount")]
+pub(crate) use mount::Mount;
 pub(crate) use restore::{Overwrite, Restore};
 pub(crate) use tag::{Tag, TagArgs};
 
-const AFTER_HELP: &str = "\
-Exit codes:
-    0  success
-    1  error
-    2  wrong usage
-    3  partial: it was done, with warnings that say what is missing, damaged or uncertain
-   10  the store has no repository
-   11  the repository is locked by another operation
-   12  wrong or missing credential
-  130  interrupted or cancelled";
+use crate::exit;
 
 /// Talks to the Cloudstic backup daemon.
 #[derive(Debug, Parser)]
-#[command(name = "cloudsticctl", version, after_help = AFTER_HELP, propagate_version = true)]
+#[command(name = "cloudsticctl", version, after_help = exit::help(), propagate_version = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -115,6 +112,14 @@ pub(crate) enum Command {
     Lock(Lock),
     /// Remove all locks of a repository, whoever holds them
     BreakLock(BreakLock),
+    /// Show snapshots as a file system, read-only
+    #[cfg(feature = "mount")]
+    Mount(Mount),
+    /// Print the completion script of a shell
+    Completions(Completions),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man(Man),
 }
 
 #[cfg(test)]

@@ -8,11 +8,15 @@ mod diff;
 mod dump;
 mod find;
 mod forget;
+mod completions;
 mod init;
 mod job;
 mod list;
 mod lock;
 mod ls;
+mod man;
+#[cfg(feature = "mount")]
+mod mount;
 mod path;
 mod prune;
 mod restore;
@@ -47,5 +51,9 @@ pub(crate) async fn run(cli: Cli, out: &mut Output) -> Result<Exit, Error> {
         Command::Job(args) => job::run(global, out, args).await,
         Command::Lock(cli::Lock::List(args)) => lock::list(global, out, args).await,
         Command::BreakLock(args) => break_lock::run(global, out, args).await,
+        #[cfg(feature = "mount")]
+        Command::Mount(args) => mount::run(global, out, args).await,
+        Command::Completions(args) => completions::run(out, args),
+        Command::Man(args) => man::run(&args),
     }
 }
