@@ -7,7 +7,11 @@ PREFIX ?= /usr/local
 # Where cargo puts the programs of this profile.
 BUILT = $(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: help build install quickstart test model stress lint fmt bench
+# The date in manual pages: that of the last commit, or what packagers set.
+DATE = $(or $(and $(SOURCE_DATE_EPOCH),$(shell date -u -d @$(SOURCE_DATE_EPOCH) +%F)),$(shell git log -1 --format=%cs 2>/dev/null))
+SHARE = $(DESTDIR)$(PREFIX)/share
+
+.PHONY: help build man install quickstart test model stress lint fmt bench
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -16,10 +20,25 @@ build: ## Build the daemon and the client (PROFILE=release or dev)
 	@scripts/needs.sh cc
 	$(CARGO) build --locked --profile $(PROFILE) -p cloudsticd -p cloudsticctl
 
-install: ## Install what was built to PREFIX (/usr/local); DESTDIR is put before it
-	@[ -x $(BUILT)/cloudsticd ] && [ -x $(BUILT)/cloudsticctl ] || { echo "no programs in $(BUILT): make build first" >&2; exit 1; }
-	install -d "$(DESTDIR)$(PREFIX)/bin"
+# Stops where nothing was built.
+built = [ -x $(BUILT)/cloudsticd ] && [ -x $(BUILT)/cloudsticctl ] || { echo "no programs in $(BUILT): make build first" >&2; exit 1; }
+
+man: ## Write the manual pages of what was built to target/man
+	@$(built)
+	@mkdir -p target/man && rm -f target/man/cloudstic*
+	$(BUILT)/cloudsticctl man --to target/man --date "$(DATE)"
+	$(BUILT)/cloudsticd --man "$(DATE)" >target/man/cloudsticd.8
+
+install: ## Install programs, manual pages and completions to PREFIX (/usr/local); DESTDIR is put before it
+	@$(built)
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(SHARE)"/man/man{1,8}
+	install -d "$(SHARE)"/{bash-completion/completions,zsh/site-functions,fish/vendor_completions.d}
 	install -m 755 $(BUILT)/cloudsticd $(BUILT)/cloudsticctl "$(DESTDIR)$(PREFIX)/bin/"
+	umask 022; $(BUILT)/cloudsticctl man --to "$(SHARE)/man/man1" --date "$(DATE)"
+	umask 022; $(BUILT)/cloudsticd --man "$(DATE)" >"$(SHARE)/man/man8/cloudsticd.8"
+	umask 022; $(BUILT)/cloudsticctl completions bash >"$(SHARE)/bash-completion/completions/cloudsticctl"
+	umask 022; $(BUILT)/cloudsticctl completions zsh >"$(SHARE)/zsh/site-functions/_cloudsticctl"
+	umask 022; $(BUILT)/cloudsticctl completions fish >"$(SHARE)/fish/vendor_completions.d/cloudsticctl.fish"
 
 quickstart: ## Build, back up a folder (SRC=…), restore it, compare every file
 	@scripts/needs.sh cc

@@ -127,6 +127,10 @@ mod tests {
         for command in commands {
             let page = pages.iter().find(|page| page.file == format!("{}.1", name(command))).map(text).unwrap();
             assert!(command.get_about().is_some(), "{} says nothing of itself", name(command));
+            if let Some(more) = command.get_long_about().map(ToString::to_string) {
+                let (first, _) = more.split_once('\n').unwrap_or((&more, ""));
+                assert_eq!(first, command.get_about().unwrap().to_string(), "{}", name(command));
+            }
             for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
                 let described = argument.get_help().is_some_and(|help| !help.to_string().trim().is_empty());
                 assert!(described, "{}: {} is not described", name(command), argument.get_id());

@@ -48,7 +48,7 @@ fn the_configuration_in_the_readme_is_valid() {
 }
 
 #[test]
-fn make_install_puts_both_programs_where_it_is_told() {
+fn make_install_puts_programs_pages_and_completions_where_it_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let install = |built: &Path| {
         let mut command: Command = limited("make");
@@ -62,5 +62,17 @@ fn make_install_puts_both_programs_where_it_is_told() {
         let mut command = limited(folder.path().join("opt/x/bin").join(program));
         command.arg("--version");
         assert!(Ran::run(command).ok().text().starts_with(program));
+    }
+    let shared = [
+        "man/man1/cloudsticctl.1",
+        "man/man1/cloudsticctl-backup.1",
+        "man/man8/cloudsticd.8",
+        "bash-completion/completions/cloudsticctl",
+        "zsh/site-functions/_cloudsticctl",
+        "fish/vendor_completions.d/cloudsticctl.fish",
+    ];
+    for file in shared {
+        let file = folder.path().join("opt/x/share").join(file);
+        assert!(fs::metadata(&file).is_ok_and(|file| file.len() > 0), "{} was not installed", file.display());
     }
 }

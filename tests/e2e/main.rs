@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod client;
+mod completions;
 mod damage;
 mod documents;
 mod fixtures;
@@ -12,6 +13,7 @@ mod forget;
 mod interruptions;
 mod locks;
 mod looking;
+mod manual;
 mod mistakes;
 mod prune;
 mod replaced;

@@ -2,6 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
+/// Print the completion script of a shell
+///
 /// The script lets the shell ask this program, which asks the daemon for the names of repositories, profiles and
 /// snapshots; without a daemon only commands and options are completed. `make install` and packages put it where the
 /// shell looks; by hand:

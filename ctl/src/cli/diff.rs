@@ -4,6 +4,8 @@ use std::ffi::OsString;
 
 use clap::Args;
 
+/// Show what changed from one snapshot to another
+///
 /// Each line is a change: A added, D removed, M modified, R moved (or renamed), known by its content. Brackets say what
 /// of an entry differs: [content] for its bytes; anything else alone ([mode], [owner], [mtime], [xattrs], …) means that
 /// the bytes are the same. A directory that moved with all that is in it is one line. Names are printed as `ls` does.

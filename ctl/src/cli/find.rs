@@ -5,6 +5,8 @@ use std::time::SystemTime;
 use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
 use clap::{Args, ValueEnum};
 
+/// Find files in snapshots by name, size, time, type or content
+///
 /// Each entry is shown once, with the newest and the oldest snapshot that has it just so, and how many do. An entry must
 /// match one of the patterns and every other condition. Names are printed as `ls` does.
 #[derive(Debug, Args)]

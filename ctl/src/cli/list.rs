@@ -22,6 +22,8 @@ pub(crate) struct List {
     pub(crate) path: Option<OsString>,
 }
 
+/// List the entries of a snapshot
+///
 /// Everything below the given paths is listed, a folder before its children. Names are printed safely: control
 /// characters, backslashes and bytes that are not UTF-8 become escapes like \n, \\ and \xff, so a line is always one
 /// entry, on a terminal and in a pipe.

@@ -14,6 +14,8 @@ pub(crate) struct LockList {
     pub(crate) repository: String,
 }
 
+/// Remove all locks of a repository, whoever holds them
+///
 /// Removes all locks, whoever holds them; a job of this daemon that holds one is cancelled first. A lock of a program
 /// that died goes away by itself within a minute, so this is for what does not. Whoever still works under a lock that is
 /// removed may lose data to a prune: see `cloudsticctl lock list` first.

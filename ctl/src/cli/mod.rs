@@ -68,6 +68,7 @@ pub(crate) struct Global {
     pub(crate) no_progress: bool,
 }
 
+/// A command's summary is here, or on its arguments if these say more: a comment here would hide that one.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show the daemon, its active jobs, and each repository's last backup
@@ -80,15 +81,10 @@ pub(crate) enum Command {
     Restore(Restore),
     /// List the snapshots of a repository
     List(List),
-    /// List the entries of a snapshot
     Ls(Ls),
-    /// Show what changed from one snapshot to another
     Diff(Diff),
-    /// Find files in snapshots by name, size, time, type or content
     Find(Find),
-    /// Write the bytes of one file of a snapshot
     Dump(Dump),
-    /// Show one object of a repository
     Cat(Cat),
     /// Remove snapshots: named ones, or those that a policy does not keep
     ///
@@ -110,12 +106,9 @@ pub(crate) enum Command {
     /// Look at the locks of a repository
     #[command(subcommand)]
     Lock(Lock),
-    /// Remove all locks of a repository, whoever holds them
     BreakLock(BreakLock),
-    /// Show snapshots as a file system, read-only
     #[cfg(feature = "mount")]
     Mount(Mount),
-    /// Print the completion script of a shell
     Completions(Completions),
     /// Write the manual pages
     #[command(hide = true)]
@@ -138,6 +131,36 @@ mod tests {
     #[test]
     fn definitions_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_comment_on_a_command_hides_a_longer_one_on_its_arguments() {
+        let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/cli")).unwrap();
+        let sources: Vec<_> = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+        // The name behind `start`, where a comment is above it and its attributes.
+        let commented = |source: &str, start: &str, name: fn(&str) -> &str| {
+            let mut comment = false;
+            let mut names = Vec::new();
+            for line in source.lines().map(str::trim) {
+                match line.strip_prefix(start) {
+                    Some(rest) if comment && !name(rest).is_empty() => names.push(name(rest).to_owned()),
+                    _ if line.starts_with("#[") => continue,
+                    _ => {}
+                }
+                comment = line.starts_with("///");
+            }
+            names
+        };
+        let structs: Vec<_> = sources
+            .iter()
+            .flat_map(|source| commented(source, "pub(crate) struct ", |rest| rest.split([' ', ';']).next().unwrap()))
+            .collect();
+        let variant = |rest: &str| rest.strip_suffix("),").and_then(|rest| rest.split_once('(')).map_or("", |(_, of)| of);
+        let variants: Vec<_> = sources.iter().flat_map(|source| commented(source, "", variant)).collect();
+        assert!(structs.contains(&"Ls".to_owned()) && variants.contains(&"Init".to_owned()));
+        for of in variants {
+            assert!(!structs.contains(&of), "only the comment on the variant of {of} is shown: put it above the other one");
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+/// Show snapshots as a file system, read-only
+///
 /// Without --snapshot DIR holds snapshots/TIME_HASH for each snapshot (the time in UTC), tags/TAG with links to them, and
 /// the link latest; with it DIR holds the files of that snapshot. A snapshot that is made later appears by itself.
 ///

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+/// Write the bytes of one file of a snapshot
+///
 /// A whole file is held against its hash at the end: if it is not right, that is an error, and FILE does not appear. A
 /// directory has no bytes: use `restore --zip -`.
 #[derive(Debug, Args)]
@@ -29,6 +31,8 @@ pub(crate) struct Dump {
     pub(crate) length: Option<u64>,
 }
 
+/// Show one object of a repository
+///
 /// JSON is printed with line breaks and indentation. Every object is proven by its name where the format allows that. The
 /// wrapped key of a key slot is hidden from all but root and the daemon's own user.
 #[derive(Debug, Args)]

@@ -15,7 +15,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::process::ExitCode;
 
-use clap::{Command, CommandFactory};
+use clap::{Command, CommandFactory, ValueHint};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::ArgValueCompleter;
 use clap_complete::env::{EnvCompleter, Fish, Shells, Zsh};
@@ -67,7 +67,8 @@ fn definitions(files: bool) -> Command {
 /// An argument is known by its name, so that a new command need not think of this.
 fn completed(command: Command, files: bool) -> Command {
     let command = command.mut_args(|argument| {
-        let argument = if files { argument } else { argument.value_hint(clap::ValueHint::Other) };
+        let is_file = argument.get_value_hint() != ValueHint::Unknown;
+        let argument = if is_file && !files { argument.value_hint(ValueHint::Other) } else { argument };
         match Kind::of(argument.get_id().as_str()) {
             Some(kind) => argument.add(ArgValueCompleter::new(move |current: &OsStr| names::candidates(kind, current, files))),
             None => argument,
@@ -98,6 +99,12 @@ mod tests {
         let mut seen = Vec::new();
         look(&definitions(true), &mut seen);
         assert!(seen.contains(&"snapshot".to_owned()) && seen.len() > 5, "{seen:?}");
+    }
+
+    #[test]
+    fn definitions_are_consistent_for_every_shell() {
+        definitions(true).debug_assert();
+        definitions(false).debug_assert();
     }
 
     #[test]
