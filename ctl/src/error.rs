@@ -68,6 +68,17 @@ pub(crate) enum Error {
     /// A file is in the way.
     #[error("{} exists already: give --force to replace it, or another name", .0.display())]
     FileExists(PathBuf),
+    /// A file system cannot be mounted, or not be served any more.
+    #[cfg(feature = "mount")]
+    #[error("cannot mount at {}: {source}; {advice}", .dir.display())]
+    Mount {
+        /// Where.
+        dir: PathBuf,
+        /// What to do.
+        advice: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A stream ended without its last message; of what.
     #[error(
         "{0} is not complete: the daemon ended the stream early; see `cloudsticctl job list` or its log for the reason"
@@ -97,6 +108,8 @@ impl Error {
             Self::Arguments(_) => Reason::BadRequest.as_str(),
             Self::Output(_) | Self::File { .. } => "WRITE_FAILED",
             Self::FileExists(_) => "FILE_EXISTS",
+            #[cfg(feature = "mount")]
+            Self::Mount { .. } => "MOUNT_FAILED",
             Self::Incomplete(_) => "INCOMPLETE",
             Self::Interrupted(_) => Reason::Cancelled.as_str(),
             Self::System { .. } => Reason::Internal.as_str(),

@@ -10,6 +10,8 @@ mod connect;
 mod error;
 mod exit;
 mod manual;
+#[cfg(feature = "mount")]
+mod mount;
 mod output;
 mod progress;
 mod signals;

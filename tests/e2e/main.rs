@@ -16,6 +16,7 @@ mod looking;
 mod manual;
 mod mistakes;
 mod prune;
+mod mount;
 mod replaced;
 mod roundtrip;
 mod together;

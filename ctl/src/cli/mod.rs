@@ -133,6 +133,11 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// `Ls` of `Ls(Ls),`.
+    fn variant(line: &str) -> &str {
+        line.strip_suffix("),").and_then(|line| line.split_once('(')).map_or("", |(_, of)| of)
+    }
+
     #[test]
     fn no_comment_on_a_command_hides_a_longer_one_on_its_arguments() {
         let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/cli")).unwrap();
@@ -142,11 +147,11 @@ mod tests {
             let mut comment = false;
             let mut names = Vec::new();
             for line in source.lines().map(str::trim) {
-                match line.strip_prefix(start) {
-                    Some(rest) if comment && !name(rest).is_empty() => names.push(name(rest).to_owned()),
-                    _ if line.starts_with("#[") => continue,
-                    _ => {}
+                if line.starts_with("#[") {
+                    continue;
                 }
+                let named = line.strip_prefix(start).map(name).filter(|name| comment && !name.is_empty());
+                names.extend(named.map(str::to_owned));
                 comment = line.starts_with("///");
             }
             names
@@ -155,7 +160,6 @@ mod tests {
             .iter()
             .flat_map(|source| commented(source, "pub(crate) struct ", |rest| rest.split([' ', ';']).next().unwrap()))
             .collect();
-        let variant = |rest: &str| rest.strip_suffix("),").and_then(|rest| rest.split_once('(')).map_or("", |(_, of)| of);
         let variants: Vec<_> = sources.iter().flat_map(|source| commented(source, "", variant)).collect();
         assert!(structs.contains(&"Ls".to_owned()) && variants.contains(&"Init".to_owned()));
         for of in variants {

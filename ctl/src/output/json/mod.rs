@@ -6,6 +6,8 @@
 mod daemon;
 mod job;
 mod lock;
+#[cfg(feature = "mount")]
+mod mount;
 mod query;
 mod snapshot;
 
@@ -18,6 +20,8 @@ use serde::{Serialize, Serializer};
 pub(crate) use self::daemon::{Init, Status};
 pub(crate) use self::job::{Archive, Job, Jobs, LogLine, state};
 pub(crate) use self::lock::{BrokenLocks, Locks};
+#[cfg(feature = "mount")]
+pub(crate) use self::mount::Mounted;
 pub(crate) use self::query::{DiffLine, Dump, FindLine, Object};
 pub(crate) use self::snapshot::{Entry, ListingLine, Snapshot, Snapshots, Warning};
 use super::human;
