@@ -90,14 +90,22 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
     ("cloudsticctl-backup", "A path, with a tag:", "cloudsticctl backup --repository home /etc --tag manual"),
     ("cloudsticctl-backup", "Only see what it would do:", "cloudsticctl backup documents --dry-run"),
     ("cloudsticctl-restore", "One folder:", "cloudsticctl restore home latest letters --to /tmp/restored"),
-    ("cloudsticctl-restore", "To another host:", "cloudsticctl restore home latest --zip - | ssh other 'cat >home.zip'"),
+    (
+        "cloudsticctl-restore",
+        "To another host:",
+        "cloudsticctl restore home latest --zip - | ssh other 'cat >home.zip'",
+    ),
     ("cloudsticctl-list", "For a script:", "cloudsticctl list home --tag nightly --json"),
     ("cloudsticctl-ls", "A folder, with details:", "cloudsticctl ls home latest letters --shallow --long"),
     ("cloudsticctl-job-watch", "Follow a job:", "cloudsticctl job watch 0199f5d0a3c41b2e"),
     #[cfg(feature = "mount")]
     ("cloudsticctl-mount", "All snapshots, until Ctrl-C:", "cloudsticctl mount home /mnt/home"),
     #[cfg(feature = "mount")]
-    ("cloudsticctl-mount", "One, as a service:", "systemd-run --unit home-mount cloudsticctl mount home /mnt/home --snapshot latest"),
+    (
+        "cloudsticctl-mount",
+        "One, as a service:",
+        "systemd-run --unit home-mount cloudsticctl mount home /mnt/home --snapshot latest",
+    ),
 ];
 
 #[cfg(test)]
@@ -135,7 +143,11 @@ mod tests {
                 let described = argument.get_help().is_some_and(|help| !help.to_string().trim().is_empty());
                 assert!(described, "{}: {} is not described", name(command), argument.get_id());
                 if let Some(long) = argument.get_long() {
-                    assert!(page.contains(&format!("\\-\\-{}", long.replace('-', "\\-"))), "{}: --{long}", name(command));
+                    assert!(
+                        page.contains(&format!("\\-\\-{}", long.replace('-', "\\-"))),
+                        "{}: --{long}",
+                        name(command)
+                    );
                 }
             }
         }

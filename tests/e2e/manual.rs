@@ -60,7 +60,9 @@ fn mandoc_has_nothing_to_warn_of_in_any_page() {
 fn the_daemons_page_has_what_its_help_has() {
     let pages = pages();
     let page = fs::read_to_string(pages.path().join("cloudsticd.8")).unwrap();
-    for expected in [".TH CLOUDSTICD 8 2000-01-01", "\\-\\-config", "\\-\\-check\\-config", "EXIT STATUS", "cloudsticctl(1)"] {
+    for expected in
+        [".TH CLOUDSTICD 8 2000-01-01", "\\-\\-config", "\\-\\-check\\-config", "EXIT STATUS", "cloudsticctl(1)"]
+    {
         assert!(page.contains(expected), "no {expected} in {page}");
     }
     assert!(!page.contains("\\-\\-man"), "what is hidden is not for the manual");

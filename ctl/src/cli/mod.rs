@@ -1,9 +1,9 @@
 //! The command line: what can be asked, and how `--help` explains it; a file for each command or group of them.
 
 mod backup;
+mod completions;
 mod diff;
 mod find;
-mod completions;
 mod flags;
 mod forget;
 mod init;
@@ -14,6 +14,7 @@ mod prune;
 mod man;
 #[cfg(feature = "mount")]
 mod mount;
+mod read;
 mod restore;
 mod tag;
 
@@ -22,9 +23,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use backup::Backup;
+pub(crate) use completions::{Completions, Shell};
 pub(crate) use diff::Diff;
 pub(crate) use find::Find;
-pub(crate) use completions::{Completions, Shell};
 pub(crate) use flags::{LockWait, Waiting};
 pub(crate) use forget::{Filter, Forget, GroupBy};
 pub(crate) use init::Init;
@@ -35,6 +36,7 @@ pub(crate) use prune::Prune;
 pub(crate) use man::Man;
 #[cfg(feature = "mount")]
 pub(crate) use mount::Mount;
+pub(crate) use read::{Cat, Dump};
 pub(crate) use restore::{Overwrite, Restore};
 pub(crate) use tag::{Tag, TagArgs};
 
@@ -163,7 +165,10 @@ mod tests {
         let variants: Vec<_> = sources.iter().flat_map(|source| commented(source, "", variant)).collect();
         assert!(structs.contains(&"Ls".to_owned()) && variants.contains(&"Init".to_owned()));
         for of in variants {
-            assert!(!structs.contains(&of), "only the comment on the variant of {of} is shown: put it above the other one");
+            assert!(
+                !structs.contains(&of),
+                "only the comment on the variant of {of} is shown: put it above the other one"
+            );
         }
     }
 

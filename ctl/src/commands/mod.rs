@@ -4,6 +4,7 @@ mod archive;
 mod backup;
 mod break_lock;
 mod cat;
+mod completions;
 mod diff;
 mod dump;
 mod find;

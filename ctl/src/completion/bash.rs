@@ -73,7 +73,9 @@ fn joined(words: Vec<OsString>) -> Vec<OsString> {
     let mut out: Vec<OsString> = Vec::with_capacity(words.len());
     for word in words {
         match out.last_mut() {
-            Some(option) if option.as_bytes().starts_with(b"--") && (word == "=" || option.as_bytes().ends_with(b"=")) => {
+            Some(option)
+                if option.as_bytes().starts_with(b"--") && (word == "=" || option.as_bytes().ends_with(b"=")) =>
+            {
                 option.push(word);
             }
             _ => out.push(word),

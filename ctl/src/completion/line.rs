@@ -71,7 +71,9 @@ mod tests {
 
     #[test]
     fn the_socket_may_stand_anywhere() {
-        for words in [["cloudsticctl", "--socket", "/s", "ls", "home"], ["cloudsticctl", "ls", "home", "--socket", "/s"]] {
+        for words in
+            [["cloudsticctl", "--socket", "/s", "ls", "home"], ["cloudsticctl", "ls", "home", "--socket", "/s"]]
+        {
             let line = Line::read(words.iter().map(OsString::from)).unwrap();
             assert_eq!((line.socket, line.repository.as_deref()), (PathBuf::from("/s"), Some("home")));
         }

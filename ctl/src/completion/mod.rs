@@ -70,7 +70,9 @@ fn completed(command: Command, files: bool) -> Command {
         let is_file = argument.get_value_hint() != ValueHint::Unknown;
         let argument = if is_file && !files { argument.value_hint(ValueHint::Other) } else { argument };
         match Kind::of(argument.get_id().as_str()) {
-            Some(kind) => argument.add(ArgValueCompleter::new(move |current: &OsStr| names::candidates(kind, current, files))),
+            Some(kind) => {
+                argument.add(ArgValueCompleter::new(move |current: &OsStr| names::candidates(kind, current, files)))
+            }
             None => argument,
         }
     });

@@ -38,7 +38,7 @@ impl Kind {
             "repository" => Some(Self::Repository),
             "profile" => Some(Self::Profile),
             "what" => Some(Self::Source),
-            "snapshot" | "snapshots" => Some(Self::Snapshot),
+            "snapshot" | "snapshots" | "before" | "after" => Some(Self::Snapshot),
             _ => None,
         }
     }

@@ -67,7 +67,8 @@ impl<K: Clone + Eq + Hash, V> Slots<K, V> {
     fn used(&mut self, key: &K) -> Arc<OnceCell<V>> {
         self.now += 1;
         let now = self.now;
-        let slot = self.by_key.entry(key.clone()).or_insert_with(|| Slot { used: now, value: Arc::default(), weight: 0 });
+        let slot =
+            self.by_key.entry(key.clone()).or_insert_with(|| Slot { used: now, value: Arc::default(), weight: 0 });
         self.order.remove(&slot.used);
         slot.used = now;
         self.order.insert(now, key.clone());

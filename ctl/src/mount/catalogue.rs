@@ -63,7 +63,8 @@ impl Catalogue {
         };
         let roots = snapshots.known.iter().zip(&named).map(of_snapshot).collect();
         let tags = by_tag.keys().map(|tag| folder(tag, What::Tag)).collect();
-        let links = |(tag, links): (String, Vec<Child>)| (tag.into_bytes().into(), Arc::new(Listing::new(links, complete)));
+        let links =
+            |(tag, links): (String, Vec<Child>)| (tag.into_bytes().into(), Arc::new(Listing::new(links, complete)));
         Self {
             top: Arc::new(Listing::new(top, true)),
             snapshots: Arc::new(Listing::new(roots, complete)),
@@ -80,9 +81,7 @@ impl Catalogue {
 
 /// A name for each snapshot: with a short hash, unless that is another one's name, too.
 fn named(snapshots: &Snapshots) -> Vec<String> {
-    let name = |digits: usize| {
-        move |snapshot: &Snapshot| names::of_snapshot(snapshot.created, &snapshot.hash, digits)
-    };
+    let name = |digits: usize| move |snapshot: &Snapshot| names::of_snapshot(snapshot.created, &snapshot.hash, digits);
     let mut times: HashMap<String, usize> = HashMap::new();
     for short in snapshots.known.iter().map(name(12)) {
         *times.entry(short).or_default() += 1;

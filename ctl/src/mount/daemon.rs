@@ -87,7 +87,11 @@ impl Remote for Repository {
         }
         let mut known = Vec::with_capacity(list.snapshots.len());
         for snapshot in list.snapshots {
-            match snapshot.r#ref.strip_prefix("snapshot/").filter(|hash| hash.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+            match snapshot
+                .r#ref
+                .strip_prefix("snapshot/")
+                .filter(|hash| hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
+            {
                 Some(hash) => known.push(Snapshot {
                     hash: hash.into(),
                     created: snapshot.created.as_ref().map(moment),
@@ -216,7 +220,8 @@ fn identity(reference: &str) -> Option<[u8; 32]> {
 /// A time as the system has it; one beyond all calendars is the epoch.
 fn moment(time: &Timestamp) -> SystemTime {
     let seconds = Some(time.seconds.unsigned_abs()).filter(|seconds| *seconds < 1 << 56).map(Duration::from_secs);
-    let sum = |seconds| if time.seconds < 0 { UNIX_EPOCH.checked_sub(seconds) } else { UNIX_EPOCH.checked_add(seconds) };
+    let sum =
+        |seconds| if time.seconds < 0 { UNIX_EPOCH.checked_sub(seconds) } else { UNIX_EPOCH.checked_add(seconds) };
     let whole = seconds.and_then(sum);
     let nanos = Duration::from_nanos(u64::try_from(time.nanos).unwrap_or_default());
     whole.and_then(|whole| whole.checked_add(nanos)).unwrap_or(UNIX_EPOCH)

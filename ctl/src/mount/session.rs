@@ -44,8 +44,11 @@ pub(crate) async fn serve<R: Remote>(
     let kernel = Kernel::new(Tree::new(remote, root, say), Handle::current(), getuid().as_raw(), getgid().as_raw());
     let Mount { dir, name, allow_other } = mount;
     let mut config = Config::default();
-    config.mount_options =
-        vec![MountOption::RO, MountOption::FSName(format!("cloudstic:{name}")), MountOption::Subtype("cloudstic".to_owned())];
+    config.mount_options = vec![
+        MountOption::RO,
+        MountOption::FSName(format!("cloudstic:{name}")),
+        MountOption::Subtype("cloudstic".to_owned()),
+    ];
     if allow_other {
         config.acl = SessionACL::All;
         // The kernel holds others to the modes. Alone, one may read what one may restore: all of it.
@@ -91,7 +94,9 @@ fn advice(error: &io::Error) -> &'static str {
         return "add the line user_allow_other to /etc/fuse.conf, or leave out --allow-other";
     }
     match error.kind() {
-        io::ErrorKind::NotFound => "it needs /dev/fuse (`modprobe fuse`) and, unless you are root, fusermount3 (package fuse3)",
+        io::ErrorKind::NotFound => {
+            "it needs /dev/fuse (`modprobe fuse`) and, unless you are root, fusermount3 (package fuse3)"
+        }
         io::ErrorKind::PermissionDenied => "the directory must be yours to write, and /dev/fuse must let you in",
         _ => "see whether the directory is yours and /dev/fuse is there",
     }

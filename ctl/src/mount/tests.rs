@@ -209,7 +209,8 @@ async fn any_range_of_a_file_is_what_was_stored() {
     let node = world.walk(&[b"f"]).await.unwrap();
     let file = Arc::new(world.tree.open_file(node.number).unwrap());
     let block = BLOCK as usize;
-    let ranges = [(0, 1), (0, size), (block - 1, 2), (block, block), (5, 2 * block), (size - 1, 10), (size, 5), (size + 9, 5)];
+    let ranges =
+        [(0, 1), (0, size), (block - 1, 2), (block, block), (5, 2 * block), (size - 1, 10), (size, 5), (size + 9, 5)];
     for (offset, length) in ranges {
         let read = world.tree.read(&file, offset as u64, length as u64).await.unwrap();
         let end = size.min(offset + length);
