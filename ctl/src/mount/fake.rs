@@ -1,4 +1,5 @@
 //! A repository in memory, which counts what it is asked and fails when it is told to.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

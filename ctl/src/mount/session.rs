@@ -7,6 +7,7 @@ use fuser::{Config, MountOption, Session, SessionACL};
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{getgid, getuid};
 use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::kernel::Kernel;
@@ -29,9 +30,9 @@ pub(crate) struct Mount {
     pub(crate) allow_other: bool,
 }
 
-/// Serves a file system until somebody unmounts it, or an interrupt does. `mounted` runs as soon as it can be used.
+/// Serves a file system until somebody unmounts it, or a signal ends it. `mounted` runs as soon as it can be used.
 ///
-/// At an interrupt it is taken out of sight even if programs still use it; then it is served until the last one leaves,
+/// At a signal it is taken out of sight even if programs still use it; then it is served until the last one leaves,
 /// or until the next interrupt.
 pub(crate) async fn serve<R: Remote>(
     remote: R,
@@ -41,6 +42,8 @@ pub(crate) async fn serve<R: Remote>(
     mut interrupts: Interrupts,
     mounted: impl FnOnce() -> Result<(), Error>,
 ) -> Result<(), Error> {
+    let hangups = signal(SignalKind::hangup());
+    let mut hangups = hangups.map_err(|source| Error::System { action: "listen for signals", source })?;
     let kernel = Kernel::new(Tree::new(remote, root, say), Handle::current(), getuid().as_raw(), getgid().as_raw());
     let Mount { dir, name, allow_other } = mount;
     let mut config = Config::default();
@@ -56,15 +59,21 @@ pub(crate) async fn serve<R: Remote>(
     }
     let place = dir.clone();
     let session = blocking(move || Session::new(kernel, &place, &config)).await;
+    // What fusermount says ends with a newline.
+    let session = session.map_err(|error| io::Error::new(error.kind(), error.to_string().trim().to_owned()));
     let mut session = session.map_err(|source| Error::Mount { dir: dir.clone(), advice: advice(&source), source })?;
     let mut unmounter = session.unmount_callable();
     let (tell, mut ended) = oneshot::channel();
     // A thread of its own, as it waits for the kernel as long as the mount lasts.
     std::thread::spawn(move || tell.send(session.run()));
-    mounted()?;
-    tokio::select! {
-        result = &mut ended => return over(result, &dir),
-        () = interrupts.next() => {}
+    let told = mounted();
+    if told.is_ok() {
+        tokio::select! {
+            result = &mut ended => return over(result, &dir),
+            () = interrupts.next() => {}
+            // The terminal is gone.
+            _ = hangups.recv() => {}
+        }
     }
     let place = dir.clone();
     let unmounted = blocking(move || {
@@ -72,6 +81,7 @@ pub(crate) async fn serve<R: Remote>(
         unmounter.unmount().or_else(|_| Ok(unmount(&place, UnmountFlags::DETACH)?))
     });
     unmounted.await.map_err(|source| Error::Mount { dir: dir.clone(), advice: "unmount it yourself", source })?;
+    told?;
     tokio::select! {
         result = &mut ended => over(result, &dir),
         () = interrupts.next() => Err(Error::Interrupted(format!("programs still used {}", dir.display()))),

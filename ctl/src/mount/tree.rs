@@ -36,6 +36,9 @@ pub(crate) enum Refusal {
 /// Where a line goes that says why something cannot be read.
 pub(crate) type Say = Box<dyn Fn(&str) + Send + Sync>;
 
+/// A snapshot, and a path in it.
+type Place = (Arc<str>, Arc<[u8]>);
+
 /// A folder that somebody has opened: it does not change until it is closed.
 #[derive(Debug)]
 pub(crate) struct Folder {
@@ -47,7 +50,7 @@ pub(crate) struct Folder {
 pub(crate) struct Tree<R> {
     remote: R,
     pub(crate) nodes: Nodes,
-    listings: Cache<(Arc<str>, Arc<[u8]>), Arc<Listing>>,
+    listings: Cache<Place, Arc<Listing>>,
     pub(crate) blocks: Blocks,
     catalogue: tokio::sync::Mutex<Option<(Instant, Arc<Catalogue>)>>,
     say: Say,
