@@ -97,6 +97,14 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
     ),
     ("cloudsticctl-list", "For a script:", "cloudsticctl list home --tag nightly --json"),
     ("cloudsticctl-ls", "A folder, with details:", "cloudsticctl ls home latest letters --shallow --long"),
+    ("cloudsticctl-diff", "What changed since a snapshot:", "cloudsticctl diff home 3fb7 latest"),
+    ("cloudsticctl-find", "Documents of the last month:", "cloudsticctl find home *.odt --newer 30d"),
+    ("cloudsticctl-dump", "Look into a file:", "cloudsticctl dump home latest letters/a.txt | less"),
+    (
+        "cloudsticctl-forget",
+        "See what a policy would remove:",
+        "cloudsticctl forget home --keep-daily 7 --keep-weekly 5 --dry-run",
+    ),
     ("cloudsticctl-job-watch", "Follow a job:", "cloudsticctl job watch 0199f5d0a3c41b2e"),
     #[cfg(feature = "mount")]
     ("cloudsticctl-mount", "All snapshots, until Ctrl-C:", "cloudsticctl mount home /mnt/home"),

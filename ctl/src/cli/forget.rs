@@ -6,6 +6,12 @@ use clap::{ArgGroup, Args};
 
 use super::{LockWait, Waiting};
 
+/// Remove snapshots: named ones, or those that a policy does not keep
+///
+/// Removes the snapshots that are named, or with --keep options those that none of these keeps. Each group of snapshots
+/// is looked at on its own. An hour, a day, a week (ISO), a month or a year counts if it has a snapshot, in the daemon's
+/// local time, and its newest one stays. A snapshot that cannot be read, or whose time lies in the future, always stays
+/// unless it is named. What takes room is only freed by a prune.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "cloudsticctl forget [OPTIONS] REPOSITORY SNAPSHOT...\n       cloudsticctl forget [OPTIONS] --keep-... REPOSITORY",

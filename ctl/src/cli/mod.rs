@@ -88,16 +88,7 @@ pub(crate) enum Command {
     Find(Find),
     Dump(Dump),
     Cat(Cat),
-    /// Remove snapshots: named ones, or those that a policy does not keep
-    ///
-    /// With --keep options those go that none of these keeps; each group of snapshots is looked at on its own. An hour, a
-    /// day, a week (ISO), a month or a year counts if it has a snapshot, in the daemon's local time, and its newest one
-    /// stays. A snapshot that cannot be read, or whose time lies in the future, always stays unless it is named. What they
-    /// held takes room until a prune.
     Forget(Forget),
-    /// Change the tags of snapshots
-    ///
-    /// A snapshot is named by what is in it, so one with other tags gets another name. Its time, number and files stay.
     #[command(subcommand)]
     Tag(Tag),
     /// Remove from a repository what no snapshot needs
@@ -146,10 +137,12 @@ mod tests {
         let sources: Vec<_> = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
         // The name behind `start`, where a comment is above it and its attributes.
         let commented = |source: &str, start: &str, name: fn(&str) -> &str| {
-            let mut comment = false;
+            let (mut comment, mut attribute) = (false, false);
             let mut names = Vec::new();
             for line in source.lines().map(str::trim) {
-                if line.starts_with("#[") {
+                attribute |= line.starts_with("#[");
+                if attribute {
+                    attribute = !line.ends_with(']');
                     continue;
                 }
                 let named = line.strip_prefix(start).map(name).filter(|name| comment && !name.is_empty());
@@ -158,12 +151,14 @@ mod tests {
             }
             names
         };
-        let structs: Vec<_> = sources
-            .iter()
-            .flat_map(|source| commented(source, "pub(crate) struct ", |rest| rest.split([' ', ';']).next().unwrap()))
-            .collect();
+        let word = |rest: &str| rest.split([' ', ';']).next().unwrap();
+        let types = |source: &String| {
+            ["pub(crate) struct ", "pub(crate) enum "].map(|start| commented(source, start, word)).concat()
+        };
+        let structs: Vec<_> = sources.iter().flat_map(types).collect();
         let variants: Vec<_> = sources.iter().flat_map(|source| commented(source, "", variant)).collect();
-        assert!(structs.contains(&"Ls".to_owned()) && variants.contains(&"Init".to_owned()));
+        assert!(["Ls", "Forget", "Tag"].iter().all(|name| structs.contains(&(*name).to_owned())));
+        assert!(variants.contains(&"Init".to_owned()));
         for of in variants {
             assert!(
                 !structs.contains(&of),

@@ -5,6 +5,9 @@ use clap::{ArgGroup, Args, Subcommand};
 use super::forget::Filter;
 use super::{LockWait, Waiting};
 
+/// Change the tags of snapshots
+///
+/// A snapshot is named by what is in it, so one with other tags gets another name; its time, number and files stay.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Tag {
     /// Give snapshots more tags
