@@ -10,10 +10,10 @@ mod init;
 mod job;
 mod list;
 mod lock;
-mod prune;
 mod man;
 #[cfg(feature = "mount")]
 mod mount;
+mod prune;
 mod read;
 mod restore;
 mod tag;
@@ -32,10 +32,10 @@ pub(crate) use init::Init;
 pub(crate) use job::{Job, JobId, JobList, JobLogs};
 pub(crate) use list::{List, Ls};
 pub(crate) use lock::{BreakLock, Lock, LockList};
-pub(crate) use prune::Prune;
 pub(crate) use man::Man;
 #[cfg(feature = "mount")]
 pub(crate) use mount::Mount;
+pub(crate) use prune::Prune;
 pub(crate) use read::{Cat, Dump};
 pub(crate) use restore::{Overwrite, Restore};
 pub(crate) use tag::{Tag, TagArgs};
@@ -91,7 +91,6 @@ pub(crate) enum Command {
     Forget(Forget),
     #[command(subcommand)]
     Tag(Tag),
-    /// Remove from a repository what no snapshot needs
     Prune(Prune),
     /// Look at jobs, follow and cancel them
     #[command(subcommand)]
@@ -131,6 +130,11 @@ mod tests {
         line.strip_suffix("),").and_then(|line| line.split_once('(')).map_or("", |(_, of)| of)
     }
 
+    /// `Ls` of `Ls {`.
+    fn word(line: &str) -> &str {
+        line.split([' ', ';']).next().unwrap()
+    }
+
     #[test]
     fn no_comment_on_a_command_hides_a_longer_one_on_its_arguments() {
         let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/cli")).unwrap();
@@ -151,7 +155,6 @@ mod tests {
             }
             names
         };
-        let word = |rest: &str| rest.split([' ', ';']).next().unwrap();
         let types = |source: &String| {
             ["pub(crate) struct ", "pub(crate) enum "].map(|start| commented(source, start, word)).concat()
         };

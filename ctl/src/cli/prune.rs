@@ -4,6 +4,8 @@ use clap::Args;
 
 use super::{LockWait, Waiting, flags};
 
+/// Remove from a repository what no snapshot needs
+///
 /// Data that no snapshot needs any more, after snapshots were forgotten or backups were cut off, is deleted. Packs of
 /// which a small part is still needed are rewritten without the rest. Nobody else can work on the repository meanwhile.
 ///

@@ -5,7 +5,6 @@ mod backup;
 mod break_lock;
 mod cat;
 mod completions;
-mod completions;
 mod diff;
 mod dump;
 mod find;
