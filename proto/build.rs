@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .bytes(".cloudstic.v1.ArchivePart.data")
         .bytes(".cloudstic.v1.FilePart.data")
         .bytes(".cloudstic.v1.ObjectPart.data")
+        .skip_debug([".cloudstic.v1.Secret"])
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use cloudstic_proto::MAX_MESSAGE_BYTES;
 use cloudstic_proto::v1::daemon_client::DaemonClient;
 use cloudstic_proto::v1::jobs_client::JobsClient;
+use cloudstic_proto::v1::keys_client::KeysClient;
 use cloudstic_proto::v1::locks_client::LocksClient;
 use cloudstic_proto::v1::repositories_client::RepositoriesClient;
 use hyper_util::rt::TokioIo;
@@ -50,6 +51,13 @@ impl Daemon {
     /// Its jobs.
     pub(crate) fn jobs(&self) -> JobsClient<Channel> {
         JobsClient::new(self.channel.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// The keys of its repositories.
+    pub(crate) fn keys(&self) -> KeysClient<Channel> {
+        KeysClient::new(self.channel.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }

@@ -5,13 +5,16 @@
 
 use cloudstic_engine::backup::BackupError;
 use cloudstic_engine::cat::CatError;
+use cloudstic_engine::copy::CopyError;
 use cloudstic_engine::crypto::SlotError;
 use cloudstic_engine::forget::ForgetError;
+use cloudstic_engine::keys::KeyError;
 use cloudstic_engine::lock::{LockError, LockLost};
 use cloudstic_engine::prune::PruneError;
 use cloudstic_engine::repository::{ReadError, RepositoryError};
 use cloudstic_engine::restore::RestoreError;
 use cloudstic_engine::source::SourceError;
+use cloudstic_engine::stats::StatsError;
 use cloudstic_engine::store::{StoreError, StoreErrorKind};
 use cloudstic_engine::tag::TagError;
 use cloudstic_engine::tree;
@@ -158,6 +161,51 @@ impl From<SlotError> for Failure {
             SlotError::BadCredential(_) => Reason::WrongCredential,
             SlotError::Malformed { .. } => Reason::Damaged,
             SlotError::System(_) => Reason::Internal,
+        };
+        Self::new(reason, error.to_string())
+    }
+}
+
+impl From<CopyError> for Failure {
+    fn from(error: CopyError) -> Self {
+        let reason = match error {
+            CopyError::Repository(repository) => return repository.into(),
+            CopyError::LockLost(lost) => return lost.into(),
+            CopyError::Same { .. } => Reason::BadRequest,
+            CopyError::AllDamaged { .. } => Reason::Damaged,
+            CopyError::System(_) => Reason::Internal,
+            CopyError::Cancelled => Reason::Cancelled,
+        };
+        Self::new(reason, error.to_string())
+    }
+}
+
+impl From<StatsError> for Failure {
+    fn from(error: StatsError) -> Self {
+        let reason = match error {
+            StatsError::Repository(repository) => return repository.into(),
+            StatsError::LockLost(lost) => return lost.into(),
+            StatsError::System(_) => Reason::Internal,
+            StatsError::Cancelled => Reason::Cancelled,
+        };
+        Self::new(reason, error.to_string())
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        let reason = match error {
+            KeyError::Repository(repository) => return repository.into(),
+            KeyError::LockLost(lost) => return lost.into(),
+            KeyError::NotEncrypted { .. } | KeyError::NoSuchSlot { .. } | KeyError::Ambiguous { .. } => {
+                Reason::BadRequest
+            }
+            KeyError::SlotExists { .. } | KeyError::BadLabel { .. } | KeyError::BadSecret(_) => Reason::BadRequest,
+            KeyError::Foreign { .. } | KeyError::LastSlot { .. } | KeyError::LastConfigured { .. } => {
+                Reason::BadRequest
+            }
+            KeyError::Changed { .. } | KeyError::NotProven { .. } | KeyError::Unknown { .. } => Reason::StoreFailed,
+            KeyError::Cancelled => Reason::Cancelled,
         };
         Self::new(reason, error.to_string())
     }

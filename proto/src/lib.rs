@@ -3,6 +3,7 @@
 //! It speaks gRPC over a Unix socket. Errors carry a stable reason in the metadata entry [`REASON_KEY`].
 
 mod operation;
+mod secret;
 
 /// Version 1 of the API.
 #[allow(missing_docs, clippy::all, clippy::pedantic)]

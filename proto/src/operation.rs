@@ -12,6 +12,8 @@ impl v1::JobSpec {
             Operation::Forget(_) => "forget",
             Operation::Tag(_) => "tag",
             Operation::Prune(_) => "prune",
+            Operation::Copy(_) => "copy",
+            Operation::Stats(_) => "stats",
         })
     }
 }
@@ -25,6 +27,8 @@ impl Report {
             Self::Forget(report) => (&report.warnings, report.warning_count),
             Self::Tag(report) => (&report.warnings, report.warning_count),
             Self::Prune(report) => (&report.warnings, report.warning_count),
+            Self::Copy(report) => (&report.warnings, report.warning_count),
+            Self::Stats(report) => (&report.warnings, report.warning_count),
         }
     }
 
@@ -43,6 +47,14 @@ impl Report {
                 report.warnings.clear();
             }
             Self::Prune(report) => report.warnings.clear(),
+            Self::Copy(report) => {
+                report.snapshots.clear();
+                report.warnings.clear();
+            }
+            Self::Stats(report) => {
+                report.snapshots.clear();
+                report.warnings.clear();
+            }
         }
     }
 }

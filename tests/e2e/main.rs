@@ -5,12 +5,14 @@
 
 mod client;
 mod completions;
+mod copies;
 mod damage;
 mod documents;
 mod fixtures;
 mod foreign;
 mod forget;
 mod interruptions;
+mod keys;
 mod locks;
 mod looking;
 mod manual;

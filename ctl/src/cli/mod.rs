@@ -2,12 +2,14 @@
 
 mod backup;
 mod completions;
+mod copy;
 mod diff;
 mod find;
 mod flags;
 mod forget;
 mod init;
 mod job;
+mod key;
 mod list;
 mod lock;
 mod man;
@@ -24,12 +26,14 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use backup::Backup;
 pub(crate) use completions::{Completions, Shell};
+pub(crate) use copy::{Copy, Stats};
 pub(crate) use diff::Diff;
 pub(crate) use find::Find;
 pub(crate) use flags::{LockWait, Waiting};
 pub(crate) use forget::{Filter, Forget, GroupBy};
 pub(crate) use init::Init;
 pub(crate) use job::{Job, JobId, JobList, JobLogs};
+pub(crate) use key::{Changing, Key, KeyAddPlatform, KeyAddRecovery, KeyList, KeyPasswd, KeyRemove};
 pub(crate) use list::{List, Ls};
 pub(crate) use lock::{BreakLock, Lock, LockList};
 pub(crate) use man::Man;
@@ -92,9 +96,16 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Tag(Tag),
     Prune(Prune),
+    /// Copy snapshots from one repository to another, with other keys and on another store
+    Copy(Copy),
+    /// Count what snapshots hold, and what they take in the store
+    Stats(Stats),
     /// Look at jobs, follow and cancel them
     #[command(subcommand)]
     Job(Job),
+    /// Look at and change what opens a repository: passwords, platform keys, recovery words
+    #[command(subcommand)]
+    Key(Key),
     /// Look at the locks of a repository
     #[command(subcommand)]
     Lock(Lock),

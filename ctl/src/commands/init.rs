@@ -30,9 +30,9 @@ pub(crate) async fn run(global: &Global, out: &mut Output, args: cli::Init) -> R
     let written = if out.json {
         out.document(&json::Init::new(&args.repository, &made))
     } else if out.quiet {
-        out.text(words(&made))
+        out.text(words(&made.recovery_words))
     } else {
-        out.text(text(&args.repository, &made) + &words(&made))
+        out.text(text(&args.repository, &made) + &words(&made.recovery_words))
     };
     match written.and_then(|()| out.flush()) {
         Err(_) if !made.recovery_words.is_empty() => Err(Error::Api {
@@ -55,12 +55,13 @@ fn text(repository: &str, made: &InitResponse) -> String {
     escape::text(&text).into_owned() + "\n"
 }
 
-fn words(made: &InitResponse) -> String {
-    if made.recovery_words.is_empty() {
+/// Recovery words for the only time that they are shown; nothing if there are none.
+pub(super) fn words(words: &str) -> String {
+    if words.is_empty() {
         return String::new();
     }
     let mut text = "\nRecovery words. They open the repository when every other credential is lost:\n\n".to_owned();
-    let words: Vec<_> = made.recovery_words.split_whitespace().collect();
+    let words: Vec<_> = words.split_whitespace().collect();
     for (row, line) in words.chunks(6).enumerate() {
         let cells = line.iter().enumerate().map(|(column, word)| format!("{:>2}. {word:<9}", row * 6 + column + 1));
         text += &format!("    {}\n", cells.collect::<Vec<_>>().join(" ").trim_end());
@@ -76,15 +77,10 @@ mod tests {
 
     #[test]
     fn words_are_numbered_and_come_with_advice() {
-        let made = InitResponse {
-            encrypted: true,
-            slots: vec!["password-default".to_owned(), "recovery-default".to_owned()],
-            recovery_words: (1..=24).map(|n| format!("word{n}")).collect::<Vec<_>>().join(" "),
-        };
-        let text = words(&made);
+        let text = words(&(1..=24).map(|n| format!("word{n}")).collect::<Vec<_>>().join(" "));
         assert!(text.contains(" 1. word1"), "{text}");
         assert!(text.contains("24. word24\n"), "{text}");
         assert!(text.contains("will not be shown again"), "{text}");
-        assert_eq!(words(&InitResponse::default()), "");
+        assert_eq!(words(""), "");
     }
 }

@@ -5,12 +5,14 @@ mod backup;
 mod break_lock;
 mod cat;
 mod completions;
+mod copy;
 mod diff;
 mod dump;
 mod find;
 mod forget;
 mod init;
 mod job;
+mod key;
 mod list;
 mod lock;
 mod ls;
@@ -21,6 +23,7 @@ mod path;
 mod prune;
 mod restore;
 mod sink;
+mod stats;
 mod status;
 mod tag;
 
@@ -48,7 +51,10 @@ pub(crate) async fn run(cli: Cli, out: &mut Output) -> Result<Exit, Error> {
         Command::Cat(args) => cat::run(global, out, args).await,
         Command::Forget(args) => forget::run(global, out, args).await,
         Command::Tag(args) => tag::run(global, out, args).await,
+        Command::Copy(args) => copy::run(global, out, args).await,
+        Command::Stats(args) => stats::run(global, out, args).await,
         Command::Job(args) => job::run(global, out, args).await,
+        Command::Key(args) => key::run(global, out, args).await,
         Command::Lock(cli::Lock::List(args)) => lock::list(global, out, args).await,
         Command::BreakLock(args) => break_lock::run(global, out, args).await,
         #[cfg(feature = "mount")]

@@ -23,6 +23,12 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
+/// How many times more the one is than the other; none where there is nothing.
+#[allow(clippy::cast_precision_loss, reason = "two digits after the point are shown")]
+pub(crate) fn ratio(more: u64, less: u64) -> Option<f64> {
+    (less > 0).then(|| more as f64 / less as f64)
+}
+
 /// `1 file`, `2 files`.
 pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })

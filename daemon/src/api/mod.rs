@@ -7,6 +7,7 @@ mod admit;
 mod daemon;
 mod guard;
 mod jobs;
+mod keys;
 mod locks;
 mod repositories;
 mod socket;
@@ -19,6 +20,7 @@ use std::time::{Duration, SystemTime};
 
 use cloudstic_proto::v1::daemon_server::DaemonServer;
 use cloudstic_proto::v1::jobs_server::JobsServer;
+use cloudstic_proto::v1::keys_server::KeysServer;
 use cloudstic_proto::v1::locks_server::LocksServer;
 use cloudstic_proto::v1::repositories_server::RepositoriesServer;
 use cloudstic_proto::{DESCRIPTORS, MAX_MESSAGE_BYTES};
@@ -71,12 +73,16 @@ pub async fn serve(
     let locks = LocksServer::new(locks::LocksService(services.clone()))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let keys = KeysServer::new(keys::KeysService(services.clone()))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let daemon = DaemonServer::new(daemon::DaemonService(services))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
 
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<JobsServer<jobs::JobsService>>().await;
+    reporter.set_serving::<KeysServer<keys::KeysService>>().await;
     reporter.set_serving::<LocksServer<locks::LocksService>>().await;
     reporter.set_serving::<RepositoriesServer<repositories::RepositoriesService>>().await;
     reporter.set_serving::<DaemonServer<daemon::DaemonService>>().await;
@@ -90,6 +96,7 @@ pub async fn serve(
         .add_service(health)
         .add_service(reflection)
         .add_service(jobs)
+        .add_service(keys)
         .add_service(locks)
         .add_service(repositories)
         .add_service(daemon)

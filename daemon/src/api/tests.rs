@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::result_large_err)]
 
 use cloudstic_proto::v1::{
-    self, JobState, daemon_client::DaemonClient, jobs_client::JobsClient, locks_client::LocksClient,
-    repositories_client::RepositoriesClient,
+    self, JobState, daemon_client::DaemonClient, jobs_client::JobsClient, keys_client::KeysClient,
+    locks_client::LocksClient, repositories_client::RepositoriesClient,
 };
 use cloudstic_proto::{REASON_KEY, Reason};
 use tempfile::TempDir;
@@ -139,6 +139,23 @@ async fn every_listed_caller_sees_locks_and_only_who_has_the_daemons_rights_brea
     assert_eq!(reason(&locks(&adas).r#break(request()).await.unwrap_err()), Some(Reason::PermissionDenied));
     let own = bench_of(ADA, as_ada, false).await;
     assert!(locks(&own).r#break(request()).await.is_ok());
+}
+
+#[tokio::test]
+async fn only_who_has_the_daemons_rights_sees_and_changes_keys() {
+    let keys = |bench: &Bench| KeysClient::new(bench.channel.clone());
+    let remove = v1::RemoveKey { slot: "password-default".into(), force: false };
+    let change = Some(v1::change_keys_request::Change::Remove(remove));
+    let request = || v1::ChangeKeysRequest { repository: "main".into(), change: change.clone(), ..Default::default() };
+    let adas = bench(as_ada, true).await;
+    let listed = keys(&adas).list(v1::ListKeysRequest::default()).await;
+    assert_eq!(reason(&listed.unwrap_err()), Some(Reason::PermissionDenied));
+    assert_eq!(reason(&keys(&adas).change(request()).await.unwrap_err()), Some(Reason::PermissionDenied));
+    let own = bench_of(ADA, as_ada, false).await;
+    assert!(keys(&own).list(v1::ListKeysRequest::default()).await.is_ok());
+    assert!(keys(&own).change(request()).await.is_ok());
+    let nothing = v1::ChangeKeysRequest::default();
+    assert_eq!(reason(&keys(&own).change(nothing).await.unwrap_err()), Some(Reason::BadRequest));
 }
 
 #[tokio::test]

@@ -44,6 +44,14 @@ impl Queries for FakeQueries {
         Ok(std::mem::take(&mut *self.locks.lock().await))
     }
 
+    async fn keys(&self, _: &str) -> Result<v1::ListKeysResponse, Failure> {
+        Ok(v1::ListKeysResponse::default())
+    }
+
+    async fn change_keys(&self, _: v1::ChangeKeysRequest, _: Option<Hold>) -> Result<v1::ChangeKeysResponse, Failure> {
+        Ok(v1::ChangeKeysResponse::default())
+    }
+
     async fn entries(&self, _: v1::ListEntriesRequest) -> Result<Listing, Failure> {
         self.listing.lock().await.take().ok_or_else(|| Failure::internal("asked twice"))
     }

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::Engine;
 use crate::config::RepositoryConfig;
 use crate::failure::Failure;
+use crate::metrics::Metrics;
 use crate::supervisor::{JobContext, JobError, JobId, LogLevel};
 
 /// What lock a job takes.
@@ -35,37 +36,45 @@ pub(super) struct Wanted<'a> {
     pub(super) only_reads: bool,
 }
 
-/// Which job holds which lock. A lease knows its locks, which change when it is renewed.
+/// Which job holds which lock of which repository. A lease knows its locks, which change when it is renewed.
 #[derive(Debug, Default)]
-pub(super) struct Held(Mutex<BTreeMap<JobId, LeaseWatch>>);
+pub(super) struct Held(Mutex<BTreeMap<(JobId, String), LeaseWatch>>);
 
 impl Held {
     fn job(&self, lock: &LockRecord) -> Option<JobId> {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.iter().find(|(_, lease)| lease.owns(lock)).map(|(job, _)| *job)
+        held.iter().find(|(_, lease)| lease.owns(lock)).map(|((job, _), _)| *job)
     }
 }
 
-/// A job has a lock for as long as this lives, however the job ends.
-struct Holding<'a> {
-    engine: &'a Engine,
-    repository: &'a str,
+/// A job, or a call that is none, has a lock for as long as this lives, however it ends.
+struct Holding {
+    held: Arc<Held>,
+    metrics: Arc<Metrics>,
+    repository: String,
     kind: Kind,
-    job: JobId,
+    job: Option<JobId>,
 }
 
-impl<'a> Holding<'a> {
-    fn new(engine: &'a Engine, wanted: &Wanted<'a>, job: JobId, lease: &Lease) -> Self {
+impl Holding {
+    fn new(engine: &Engine, wanted: &Wanted<'_>, job: Option<JobId>, lease: &Lease) -> Self {
         engine.metrics.lock_taken(wanted.name, wanted.kind);
-        engine.held.0.lock().unwrap_or_else(PoisonError::into_inner).insert(job, lease.watch());
-        Self { engine, repository: wanted.name, kind: wanted.kind, job }
+        if let Some(job) = job {
+            let mut held = engine.held.0.lock().unwrap_or_else(PoisonError::into_inner);
+            held.insert((job, wanted.name.to_owned()), lease.watch());
+        }
+        let (held, metrics) = (Arc::clone(&engine.held), Arc::clone(&engine.metrics));
+        Self { held, metrics, repository: wanted.name.to_owned(), kind: wanted.kind, job }
     }
 }
 
-impl Drop for Holding<'_> {
+impl Drop for Holding {
     fn drop(&mut self) {
-        self.engine.held.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.job);
-        self.engine.metrics.lock_given_back(self.repository, self.kind);
+        self.metrics.lock_given_back(&self.repository, self.kind);
+        if let Some(job) = self.job {
+            let key = (job, std::mem::take(&mut self.repository));
+            self.held.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        }
     }
 }
 
@@ -82,45 +91,116 @@ impl Engine {
         E: Into<Failure> + From<LockLost>,
         F: Future<Output = Result<T, E>>,
     {
-        let Wanted { name, repository, only_reads, .. } = wanted;
+        let taken = self.take(&wanted, context).await?;
+        let done = self.during(taken, &wanted, context.id, &context.cancel, work).await;
+        self.judged(wanted.name, wanted.repository, done)
+    }
+
+    /// The same under the locks of two repositories. What fails may be the fault of either.
+    pub(super) async fn under_two_locks<T, E, F>(
+        &self,
+        [first, second]: [Wanted<'_>; 2],
+        context: &JobContext,
+        work: impl FnOnce([LeaseWatch; 2], CancellationToken) -> F,
+    ) -> Result<T, JobError>
+    where
+        E: Into<Failure> + From<LockLost>,
+        F: Future<Output = Result<T, E>>,
+    {
+        let of_first = self.take(&first, context).await?;
+        let of_second = match self.take(&second, context).await {
+            Ok(taken) => taken,
+            Err(refused) => {
+                if let Some(lease) = of_first {
+                    // Before the job is told to have ended. If it fails, the lock expires by itself.
+                    let _ = lease.release().await;
+                }
+                return Err(refused);
+            }
+        };
+        let done = self.during(of_first, &first, context.id, &context.cancel, async |one: LeaseWatch, cancel| {
+            self.during(of_second, &second, context.id, &cancel, |two, cancel| work([one, two], cancel)).await
+        });
+        let done = done.await.map_err(Into::<Failure>::into);
+        if let Err(failure) = &done {
+            self.open.failed(second.name, second.repository, failure);
+        }
+        self.judged(first.name, first.repository, done)
+    }
+
+    /// Takes a lock for a call that is no job. It holds until what this gives is dropped.
+    pub(super) async fn lease_for_call(&self, wanted: &Wanted<'_>) -> Result<(Lease, impl Send + use<>), Failure> {
+        let configured = self.open.configured(wanted.name)?;
+        match self.acquire(wanted, configured, |_| {}).await {
+            Ok(lease) => {
+                let holding = Holding::new(self, wanted, None, &lease);
+                Ok((lease, holding))
+            }
+            Err(refused) => {
+                let failure = Failure::from(refused);
+                self.metrics.lock_refused(wanted.name, failure.reason);
+                Err(failure)
+            }
+        }
+    }
+
+    /// Takes the lock of a job; nothing where it can do without.
+    async fn take(&self, wanted: &Wanted<'_>, context: &JobContext) -> Result<Option<Lease>, JobError> {
+        let Wanted { name, repository, only_reads, .. } = *wanted;
         let configured = self.open.configured(name)?;
         context.progress.phase(Phase::Locking);
         let begun = tokio::time::Instant::now();
         let taken = tokio::select! {
             biased;
             () = context.cancel.cancelled() => return Err(JobError::Cancelled),
-            taken = self.acquire(&wanted, configured, context) => taken,
+            taken = self.acquire(wanted, configured, |waits| context.log.add(LogLevel::Info, waits)) => taken,
         };
-        let done = match taken {
+        match taken {
             Ok(lease) => {
                 self.metrics.lock_waited(name, begun.elapsed());
-                let _holding = Holding::new(self, &wanted, context.id, &lease);
-                let watch = lease.watch();
-                let done = lease.during(&context.cancel, work).await;
-                if watch.reason().is_some_and(|lost| !matches!(lost.reason, LostReason::Released)) {
-                    self.metrics.lock_lost(name);
-                }
-                done
+                Ok(Some(lease))
             }
             Err(LockError::Store(error)) if only_reads && is_read_only(error.kind) => {
                 let without = format!("goes on without a lock, so a prune may interfere: {error}");
                 context.log.add(LogLevel::Warning, without);
-                work(LeaseWatch::not_needed(), context.cancel.clone()).await
+                Ok(None)
             }
             Err(refused) => {
                 let failure = Failure::from(refused);
                 self.metrics.lock_refused(name, failure.reason);
-                return self.judged(name, repository, Err(failure));
+                self.judged(name, repository, Err(failure))
             }
-        };
-        self.judged(name, repository, done)
+        }
+    }
+
+    /// Works under a lock that was taken, if one was, and gives it back.
+    async fn during<T, E, F>(
+        &self,
+        taken: Option<Lease>,
+        wanted: &Wanted<'_>,
+        job: JobId,
+        cancel: &CancellationToken,
+        work: impl FnOnce(LeaseWatch, CancellationToken) -> F,
+    ) -> Result<T, E>
+    where
+        E: From<LockLost>,
+        F: Future<Output = Result<T, E>>,
+    {
+        let Some(lease) = taken else { return work(LeaseWatch::not_needed(), cancel.clone()).await };
+        let _holding = Holding::new(self, wanted, Some(job), &lease);
+        let watch = lease.watch();
+        let done = lease.during(cancel, work).await;
+        if watch.reason().is_some_and(|lost| !matches!(lost.reason, LostReason::Released)) {
+            self.metrics.lock_lost(wanted.name);
+        }
+        done
     }
 
     async fn acquire(
         &self,
         wanted: &Wanted<'_>,
         configured: &RepositoryConfig,
-        context: &JobContext,
+        waits: impl FnOnce(String),
     ) -> Result<Lease, LockError> {
         let Wanted { name, repository, kind, operation, wait, .. } = wanted;
         let wait = match wait {
@@ -131,7 +211,7 @@ impl Engine {
         let locks = self.locks(name, configured, repository);
         let taken = match locks.acquire(*kind, operation).await {
             Err(LockError::Held(refusal)) if !wait.is_zero() => {
-                context.log.add(LogLevel::Info, format!("waits for a lock: {refusal}"));
+                waits(format!("waits for a lock: {refusal}"));
                 locks.acquire_with(*kind, operation, wait).await
             }
             at_once => at_once,

@@ -7,6 +7,7 @@ mod convert;
 #[cfg(test)]
 pub(crate) mod fake;
 mod jobs;
+mod keys;
 mod leases;
 mod listing;
 mod open;
@@ -27,7 +28,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::metrics::Metrics;
-use crate::supervisor::Tasks;
+use crate::supervisor::{Hold, Tasks};
 pub(crate) use jobs::{parse_change, parse_policy};
 use leases::Held;
 use open::OpenRepositories;
@@ -51,6 +52,16 @@ pub trait Queries: Reading {
 
     /// Removes all locks of a repository, whoever holds them.
     async fn break_locks(&self, repository: &str) -> Result<Vec<v1::Lock>, Failure>;
+
+    /// The key slots of a repository.
+    async fn keys(&self, repository: &str) -> Result<v1::ListKeysResponse, Failure>;
+
+    /// Changes the key slots of a repository. Nobody may take a lock of it while `hold` is kept.
+    async fn change_keys(
+        &self,
+        request: v1::ChangeKeysRequest,
+        hold: Option<Hold>,
+    ) -> Result<v1::ChangeKeysResponse, Failure>;
 
     /// The entries of a snapshot. What fails before the first entry is an error of the call.
     async fn entries(&self, request: v1::ListEntriesRequest) -> Result<Listing, Failure>;
@@ -80,7 +91,7 @@ pub struct Engine {
     config: Arc<Config>,
     open: OpenRepositories,
     views: Views,
-    held: Held,
+    held: Arc<Held>,
     cache_path: PathBuf,
     cache: OnceCell<Option<Arc<StatCache>>>,
     metrics: Arc<Metrics>,
@@ -94,7 +105,7 @@ impl Engine {
         Self {
             open: OpenRepositories::new(config.clone(), metrics.clone()),
             views: Views::new(tasks.clone(), stop.clone()),
-            held: Held::default(),
+            held: Arc::default(),
             cache_path: config.daemon.state_dir.join("cache.redb"),
             cache: OnceCell::new(),
             config,

@@ -14,7 +14,7 @@ use super::listing::{self, Selection};
 use super::{Engine, Listing, Queries, convert, open};
 use crate::config::RepositoryConfig;
 use crate::failure::Failure;
-use crate::supervisor::{TaskKind, panic_text};
+use crate::supervisor::{Hold, TaskKind, panic_text};
 
 /// How many unreadable snapshots are told one by one.
 const WARNINGS_TOLD: usize = 1000;
@@ -58,6 +58,18 @@ impl Queries for Engine {
 
     async fn break_locks(&self, repository: &str) -> Result<Vec<v1::Lock>, Failure> {
         self.break_locks_of(repository).await
+    }
+
+    async fn keys(&self, repository: &str) -> Result<v1::ListKeysResponse, Failure> {
+        self.keys_of(repository).await
+    }
+
+    async fn change_keys(
+        &self,
+        request: v1::ChangeKeysRequest,
+        hold: Option<Hold>,
+    ) -> Result<v1::ChangeKeysResponse, Failure> {
+        self.change_keys_of(request, hold).await
     }
 
     async fn entries(&self, request: v1::ListEntriesRequest) -> Result<Listing, Failure> {

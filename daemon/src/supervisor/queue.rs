@@ -28,6 +28,8 @@ pub struct Needs {
     pub repository: String,
     /// The lock that it is going to take there, if any. Two jobs of one daemon never fight over one: one waits here.
     pub lock: Option<Kind>,
+    /// Another repository that it reads, under a lock of its own that others may share.
+    pub second: Option<String>,
     /// Whether it is an archive, which goes as fast as its reader.
     pub streams: bool,
 }
@@ -65,7 +67,7 @@ impl Queue {
         let mut reserved = BTreeSet::new();
         let ready = self.waiting.iter().position(|place| {
             let needs = &place.needs;
-            let ready = self.may_start(needs) && !(needs.lock.is_some() && reserved.contains(&needs.repository));
+            let ready = self.may_start(needs) && !needs.locks().any(|(repository, _)| reserved.contains(repository));
             if !ready && needs.lock == Some(Kind::Exclusive) {
                 reserved.insert(needs.repository.clone());
             }
@@ -105,22 +107,35 @@ impl Queue {
 
     fn may_start(&self, needs: &Needs) -> bool {
         let alike = || self.running.iter().map(|place| &place.needs).filter(|other| other.streams == needs.streams);
-        let with_it = || alike().filter(|other| other.repository == needs.repository);
-        let most = self.limits.repositories.get(&needs.repository).copied().unwrap_or(usize::MAX);
-        let is_held = needs.lock.is_some() && self.held.contains(&needs.repository);
+        let has_room = |repository: &String| {
+            let most = self.limits.repositories.get(repository).copied().unwrap_or(usize::MAX);
+            alike().filter(|other| other.repositories().any(|used| used == repository)).count() < most
+        };
+        let is_held = needs.locks().any(|(repository, _)| self.held.contains(repository));
         !is_held
             && alike().count() < self.limits.jobs
-            && with_it().count() < most
+            && needs.repositories().all(has_room)
             && self.running.iter().all(|place| !place.needs.excludes(needs))
     }
 }
 
 impl Needs {
+    fn repositories(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.repository).chain(&self.second)
+    }
+
+    /// The locks that it is going to take.
+    fn locks(&self) -> impl Iterator<Item = (&String, Kind)> {
+        let first = self.lock.map(|kind| (&self.repository, kind));
+        let second = self.second.as_ref().filter(|_| self.lock.is_some()).map(|repository| (repository, Kind::Shared));
+        first.into_iter().chain(second)
+    }
+
     fn excludes(&self, other: &Self) -> bool {
-        let alone = match (self.lock, other.lock) {
-            (None, _) | (_, None) | (Some(Kind::Shared), Some(Kind::Shared)) => false,
-            (Some(Kind::Exclusive), _) | (_, Some(Kind::Exclusive)) => self.repository == other.repository,
-        };
+        let alone = self.locks().any(|(repository, kind)| {
+            let of_it = other.locks().filter(|(theirs, _)| *theirs == repository);
+            of_it.into_iter().any(|(_, theirs)| [kind, theirs].contains(&Kind::Exclusive))
+        });
         alone || self.profiles.iter().any(|name| other.profiles.contains(name))
     }
 }
@@ -131,7 +146,7 @@ mod tests {
 
     fn backup(profile: &str) -> Needs {
         let profiles = if profile.is_empty() { Vec::new() } else { vec![profile.to_owned()] };
-        Needs { profiles, repository: "main".to_owned(), lock: Some(Kind::Shared), streams: false }
+        Needs { profiles, repository: "main".to_owned(), lock: Some(Kind::Shared), ..Needs::default() }
     }
 
     fn of(repository: &str, lock: Option<Kind>) -> Needs {
@@ -185,6 +200,23 @@ mod tests {
         assert_eq!(start_all(&mut queue), [1, 3]);
         queue.remove(JobId(1));
         assert_eq!(start_all(&mut queue), [2]);
+    }
+
+    #[test]
+    fn a_copy_uses_two_repositories() {
+        let copy = || Needs { second: Some("slow".to_owned()), ..backup("") };
+        let exclusive = |repository| of(repository, Some(Kind::Exclusive));
+        let mut alone = queue(9, [copy(), exclusive("slow"), exclusive("main"), copy()]);
+        assert_eq!(start_all(&mut alone), [1], "neither is free, and who waits for one is not overtaken");
+        alone.remove(JobId(1));
+        assert_eq!(start_all(&mut alone), [2, 3]);
+        let mut limited = queue(9, [of("slow", None), copy(), backup("")]);
+        assert_eq!(start_all(&mut limited), [1, 3], "one job at a time uses the slow one");
+        let mut held = queue(9, [copy()]);
+        held.hold("slow");
+        assert!(start_all(&mut held).is_empty());
+        held.release("slow");
+        assert_eq!(start_all(&mut held), [1]);
     }
 
     #[test]

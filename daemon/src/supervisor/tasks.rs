@@ -24,6 +24,8 @@ pub enum TaskKind {
     Job,
     /// Reads something for a caller of the API.
     Query,
+    /// Changes something for a caller of the API, to its end even if the caller goes away.
+    Change,
 }
 
 impl TaskKind {

@@ -36,8 +36,12 @@ fn backup_of(profile: &str) -> Submission {
     let spec = v1::JobSpec { operation: Some(v1::job_spec::Operation::Backup(backup)) };
     let description = Description { spec, repository: "main".into(), profile: profile.to_owned(), uid: 7 };
     let profiles = if profile.is_empty() { Vec::new() } else { vec![profile.to_owned()] };
-    let needs =
-        Needs { profiles, repository: "main".into(), lock: Some(cloudstic_engine::lock::Kind::Shared), streams: false };
+    let needs = Needs {
+        profiles,
+        repository: "main".into(),
+        lock: Some(cloudstic_engine::lock::Kind::Shared),
+        ..Needs::default()
+    };
     Submission { description, needs, skip_if_busy: false, identity: None, output: None }
 }
 

@@ -149,6 +149,7 @@ async fn commit(
         source: request.source.info().clone(),
         tags: request.tags.clone(),
         exclude_hash: request.source.exclude_hash(),
+        ..NewSnapshot::default()
     };
     let may_commit = || if cancel.is_cancelled() { Err(BackupError::Cancelled) } else { Ok(()) };
     let (reference, snapshot) = repository.commit(written, new, &request.lease, may_commit).await?;

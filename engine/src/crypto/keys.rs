@@ -26,6 +26,11 @@ impl MasterKey {
         &self.0
     }
 
+    /// Whether another one is the same.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+
     /// The keys that a repository works with.
     pub fn derive(&self) -> RepositoryKeys {
         let encryption = derive(self.0.as_slice(), b"cloudstic-backup-v1");
@@ -48,6 +53,11 @@ pub struct RepositoryKeys {
 }
 
 impl RepositoryKeys {
+    /// Whether others are the same.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.encryption == other.encryption
+    }
+
     pub(super) fn encryption(&self) -> &[u8; 32] {
         &self.encryption
     }

@@ -11,4 +11,4 @@ mod slot;
 
 pub use keys::{MasterKey, RepositoryKeys};
 pub use seal::{OpenError, Sealer};
-pub use slot::{Credential, SlotError, make_recovery_slot, make_slot, open_slot};
+pub use slot::{Credential, SlotError, check_slot, make_recovery_slot, make_slot, open_slot};

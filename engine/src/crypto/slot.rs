@@ -109,9 +109,7 @@ pub fn open_slot(slot: &KeySlot, credential: &Credential) -> Result<Option<Maste
     if slot.slot_type != credential.slot_type() {
         return Ok(None);
     }
-    let wrapped = BASE64_STANDARD
-        .decode(&slot.wrapped_key)
-        .map_err(|cause| malformed(&slot.key(), &format!("wrapped_key is not base64 ({cause})")))?;
+    let wrapped = wrapped_key(slot)?;
     if !aead::is_encrypted(&wrapped) {
         return Err(malformed(&slot.key(), "wrapped_key has not the layout of a wrapped key"));
     }
@@ -125,7 +123,41 @@ pub fn open_slot(slot: &KeySlot, credential: &Credential) -> Result<Option<Maste
     }
 }
 
+/// Whether a slot can open at all, as far as that can be told without its credential.
+pub fn check_slot(slot: &KeySlot) -> Result<(), SlotError> {
+    let key = slot.key();
+    let wrapped = wrapped_key(slot)?;
+    match slot.slot_type {
+        // What AWS makes of it is its own business.
+        SlotType::KmsPlatform => return Ok(()),
+        SlotType::Password => {
+            let kdf = slot.kdf_params.as_ref().ok_or_else(|| malformed(&key, "it has no kdf_params"))?;
+            kdf_of(kdf, &key)?;
+        }
+        SlotType::Platform | SlotType::Recovery => {}
+    }
+    match aead::is_encrypted(&wrapped) && wrapped.len() == aead::HEADER + 32 + aead::TAG {
+        true => Ok(()),
+        false => Err(malformed(&key, "wrapped_key has not the layout of a wrapped key")),
+    }
+}
+
+fn wrapped_key(slot: &KeySlot) -> Result<Vec<u8>, SlotError> {
+    let decoded = BASE64_STANDARD.decode(&slot.wrapped_key);
+    decoded.map_err(|cause| malformed(&slot.key(), &format!("wrapped_key is not base64 ({cause})")))
+}
+
 fn password_key(password: &str, kdf: &KdfParams, slot: &str) -> Result<Zeroizing<[u8; 32]>, SlotError> {
+    let (argon2, salt) = kdf_of(kdf, slot)?;
+    let mut key = Zeroizing::new([0; 32]);
+    argon2
+        .hash_password_into(password.as_bytes(), &salt, key.as_mut_slice())
+        .map_err(|cause| malformed(slot, &format!("its key derivation cannot be done ({cause})")))?;
+    Ok(key)
+}
+
+/// The key derivation that a slot asks for, and its salt.
+fn kdf_of(kdf: &KdfParams, slot: &str) -> Result<(Argon2<'static>, Vec<u8>), SlotError> {
     if kdf.algorithm != "argon2id" {
         return Err(malformed(slot, &format!("its key derivation {:?} is not known", kdf.algorithm)));
     }
@@ -135,12 +167,9 @@ fn password_key(password: &str, kdf: &KdfParams, slot: &str) -> Result<Zeroizing
     let salt = BASE64_STANDARD
         .decode(&kdf.salt)
         .map_err(|cause| malformed(slot, &format!("its salt is not base64 ({cause})")))?;
-    let mut key = Zeroizing::new([0; 32]);
-    Params::new(kdf.memory, kdf.time, kdf.threads, Some(32))
-        .map(|params| Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
-        .and_then(|argon2| argon2.hash_password_into(password.as_bytes(), &salt, key.as_mut_slice()))
-        .map_err(|cause| malformed(slot, &format!("its key derivation cannot be done ({cause})")))?;
-    Ok(key)
+    let params = Params::new(kdf.memory, kdf.time, kdf.threads, Some(32));
+    let params = params.map_err(|cause| malformed(slot, &format!("its key derivation cannot be done ({cause})")))?;
+    Ok((Argon2::new(Algorithm::Argon2id, Version::V0x13, params), salt))
 }
 
 fn platform_key(digits: &str) -> Result<Zeroizing<[u8; 32]>, SlotError> {

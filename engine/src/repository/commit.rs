@@ -31,7 +31,7 @@ pub(super) const TRIES: usize = 10;
 const REMOVAL_PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(10)];
 
 /// A snapshot that is to be.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct NewSnapshot {
     /// When the backup was made.
     pub created: DateTime<Utc>,
@@ -43,6 +43,10 @@ pub struct NewSnapshot {
     pub tags: Vec<String>,
     /// The hash of the exclude patterns, if any.
     pub exclude_hash: Option<Hash>,
+    /// Where the next incremental backup of a cloud source goes on.
+    pub change_token: String,
+    /// Free facts, beside the one that names this program.
+    pub meta: BTreeMap<String, String>,
 }
 
 impl Repository {
@@ -63,15 +67,17 @@ impl Repository {
         self.extend_catalog(written.packs, &BTreeSet::new(), lease).await?;
         let known = self.listed().await?.readable;
         let seq = known.iter().map(|entry| entry.seq).max().unwrap_or(0) + 1;
+        let mut meta = new.meta;
+        meta.insert("generator".to_owned(), GENERATOR.to_owned());
         let snapshot = Snapshot {
             version: 1,
             created: Timestamp::seconds(new.created),
             root: new.root,
             seq,
             source: new.source,
-            meta: BTreeMap::from([("generator".to_owned(), GENERATOR.to_owned())]),
+            meta,
             tags: new.tags,
-            change_token: String::new(),
+            change_token: new.change_token,
             exclude_hash: new.exclude_hash.map(|hash| hash.to_string()).unwrap_or_default(),
         };
         let (snapshot, reference, sealed) = self.seal_snapshot(snapshot).await?;
@@ -204,13 +210,7 @@ mod tests {
         }
 
         async fn commit(&self, lease: &LeaseWatch) -> Result<(ObjectRef, Snapshot), RepositoryError> {
-            let new = NewSnapshot {
-                created: Utc::now(),
-                root: None,
-                source: SourceInfo::default(),
-                tags: Vec::new(),
-                exclude_hash: None,
-            };
+            let new = NewSnapshot { created: Utc::now(), ..NewSnapshot::default() };
             self.repository.commit(Written::default(), new, lease, || Ok(())).await
         }
 

@@ -69,6 +69,11 @@ impl Repository {
         self
     }
 
+    /// Whether these are its keys.
+    pub(crate) fn has_keys(&self, keys: &RepositoryKeys) -> bool {
+        self.keys.as_ref().is_some_and(|own| own.is_same(keys))
+    }
+
     /// The store it lies on.
     pub fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store

@@ -3,13 +3,16 @@
 
 mod apply;
 mod backup;
+mod breaking;
 mod changing;
+mod copy;
 mod damage;
 mod fake;
 mod forget;
 mod golden;
 mod identity;
 mod indexes;
+mod keys;
 mod locks;
 mod memory;
 mod properties;
@@ -17,5 +20,6 @@ mod queries;
 mod requests;
 mod several;
 mod state;
+mod stats;
 mod steps;
 mod support;

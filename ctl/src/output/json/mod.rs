@@ -5,6 +5,7 @@
 
 mod daemon;
 mod job;
+mod key;
 mod lock;
 #[cfg(feature = "mount")]
 mod mount;
@@ -19,6 +20,7 @@ use serde::{Serialize, Serializer};
 
 pub(crate) use self::daemon::{Init, Status};
 pub(crate) use self::job::{Archive, Job, Jobs, LogLine, state};
+pub(crate) use self::key::{ChangedKey, Keys};
 pub(crate) use self::lock::{BrokenLocks, Locks};
 #[cfg(feature = "mount")]
 pub(crate) use self::mount::Mounted;

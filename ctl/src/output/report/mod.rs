@@ -1,9 +1,11 @@
 //! What a job did, in a few lines for people; a file for each operation.
 
 mod backup;
+mod copy;
 mod forget;
 mod prune;
 mod restore;
+mod stats;
 mod tag;
 
 use std::fmt::Write;
@@ -53,6 +55,8 @@ pub(crate) fn ended(job: &Job) -> String {
         Some(job::Report::Forget(report)) => text + &forget::did(report),
         Some(job::Report::Tag(report)) => text + &tag::did(report),
         Some(job::Report::Prune(report)) => text + &prune::did(report),
+        Some(job::Report::Copy(report)) => text + &copy::did(report),
+        Some(job::Report::Stats(report)) => text + &stats::did(report),
         None => text,
     }
 }

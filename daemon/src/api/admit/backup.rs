@@ -44,7 +44,7 @@ pub(super) fn admit(
         profiles: vec![name.clone()],
         repository: profile.repository.clone(),
         lock: lock(&spec),
-        streams: false,
+        ..Needs::default()
     };
     let skip_if_busy = spec.skip_if_busy;
     let mut submission = submission(Operation::Backup(spec), needs, caller);

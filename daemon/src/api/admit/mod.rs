@@ -6,14 +6,17 @@
 //! - A restore to a folder writes with the caller's rights, never with more. A daemon that cannot take these on refuses.
 //! - Whoever breaks locks can harm what others do, so only who has the daemon's rights may.
 //! - A prune deletes, so only who has the daemon's rights may, even if only to see what it would do.
+//! - Whoever adds a key can read everything, and whoever removes one can lock others out: the same.
 //! - An archive goes to the caller's own stream.
 //! - Whoever forgets snapshots takes backups away from everybody, also those of others, and whoever tags them decides what
 //!   a policy keeps. So only who has the daemon's rights may; a dry run shows no more than `list`.
 
 mod backup;
+mod copy;
 mod forget;
 mod prune;
 mod restore;
+mod stats;
 mod tag;
 
 use cloudstic_proto::{Reason, v1};
@@ -40,6 +43,8 @@ pub(super) fn job(
         Operation::Forget(spec) => forget::admit(spec, caller, access, config),
         Operation::Tag(spec) => tag::admit(spec, caller, access, config),
         Operation::Prune(spec) => prune::admit(spec, caller, access, config),
+        Operation::Copy(spec) => copy::admit(spec, caller, access, config),
+        Operation::Stats(spec) => stats::admit(spec, caller, config),
         Operation::Archive(_) => {
             Err(Failure::bad_request("an archive needs a stream for its output: call Repositories.RestoreArchive"))
         }
@@ -51,6 +56,14 @@ pub(super) fn break_locks(caller: &Caller, access: &Access) -> Result<(), Failur
     match access.is_master(caller) {
         true => Ok(()),
         false => Err(denied("only root and the daemon's own user may break locks")),
+    }
+}
+
+/// Who may see and change the keys of repositories.
+pub(super) fn keys(caller: &Caller, access: &Access) -> Result<(), Failure> {
+    match access.is_master(caller) {
+        true => Ok(()),
+        false => Err(denied("only root and the daemon's own user may see and change keys")),
     }
 }
 

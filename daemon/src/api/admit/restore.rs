@@ -57,7 +57,7 @@ pub(super) fn admit(
         profiles: if spec.dry_run { Vec::new() } else { profiles_at(&spec.target, config) },
         repository,
         lock: Some(Kind::Shared),
-        streams: false,
+        ..Needs::default()
     };
     Ok(Submission { identity, ..submission(Operation::Restore(spec), needs, caller) })
 }

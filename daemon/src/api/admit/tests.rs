@@ -10,8 +10,7 @@ const DAEMON: u32 = 500;
 const ADA: u32 = 1000;
 
 fn submit(operation: Operation, uid: u32, own_uid: u32) -> Result<Submission, Reason> {
-    let text =
-        "[repositories.main]\nstore = \"local:/srv\"\n[profiles.home]\nrepository = \"main\"\nsource = \"/home\"";
+    let text = "[repositories.main]\nstore = \"local:/srv\"\n[repositories.other]\nstore = \"local:/other\"\n[profiles.home]\nrepository = \"main\"\nsource = \"/home\"";
     let config = Config::parse("x".as_ref(), text, &Accounts::default()).unwrap();
     let caller = Caller { uid, gid: 7, groups: [7, 8].into() };
     let access = Access::new(AccessConfig::default(), own_uid);
@@ -158,4 +157,26 @@ fn what_to_forget_or_tag_must_be_said_in_one_way() {
         assert_eq!(reason(wrong), Reason::BadRequest);
     }
     assert!(submit(tag(v1::TagSpec { filter: Some(filter), ..Default::default() }), ROOT, ROOT).is_ok());
+}
+
+#[test]
+fn only_who_has_the_daemons_rights_copies_and_everybody_counts() {
+    let copy = |to: &str, tag: &str, name: &[&str]| {
+        let snapshots = name.iter().map(|name| (*name).to_owned()).collect();
+        Operation::Copy(v1::CopySpec {
+            from: "main".into(),
+            to: to.into(),
+            tag: tag.into(),
+            snapshots,
+            ..Default::default()
+        })
+    };
+    assert_eq!(submit(copy("main", "", &[]), ADA, ROOT).unwrap_err(), Reason::PermissionDenied);
+    assert_eq!(submit(copy("main", "", &[]), ROOT, ROOT).unwrap_err(), Reason::BadRequest);
+    assert_eq!(submit(copy("other", "x", &["latest"]), ROOT, ROOT).unwrap_err(), Reason::BadRequest);
+    assert_eq!(submit(copy("othre", "", &[]), ROOT, ROOT).unwrap_err(), Reason::NoSuchRepository);
+    let needs = submit(copy("other", "", &["latest"]), ROOT, ROOT).unwrap().needs;
+    assert_eq!((needs.repository.as_str(), needs.second.as_deref()), ("other", Some("main")));
+    let stats = Operation::Stats(v1::StatsSpec { repository: "main".into(), ..Default::default() });
+    assert!(submit(stats, ADA, ROOT).is_ok());
 }

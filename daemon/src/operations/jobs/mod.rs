@@ -2,9 +2,11 @@
 //! to the API's.
 
 mod backup;
+mod copy;
 mod forget;
 mod prune;
 mod restore;
+mod stats;
 mod tag;
 
 use std::sync::Arc;
@@ -36,6 +38,8 @@ impl JobRunner for Engine {
             Some(Operation::Forget(spec)) => self.forget(spec, context).await,
             Some(Operation::Tag(spec)) => self.tag(spec, context).await,
             Some(Operation::Prune(spec)) => self.prune(spec, context).await,
+            Some(Operation::Copy(spec)) => self.copy(spec, context).await,
+            Some(Operation::Stats(spec)) => self.stats(spec, context).await,
             None => Err(Failure::internal("a job without an operation").into()),
         }
     }

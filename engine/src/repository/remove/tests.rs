@@ -54,10 +54,8 @@ async fn repository(writer: Writer) -> (Objects, Vec<ObjectRef>) {
     for n in 1..=5 {
         let new = NewSnapshot {
             created: DateTime::<Utc>::UNIX_EPOCH + Duration::from_secs(n * 86_400),
-            root: None,
             source: SourceInfo { source_type: "local".to_owned(), ..SourceInfo::default() },
-            tags: Vec::new(),
-            exclude_hash: None,
+            ..NewSnapshot::default()
         };
         names.push(ours.commit::<RepositoryError>(Written::default(), new, &lease(), || Ok(())).await.unwrap().0);
     }

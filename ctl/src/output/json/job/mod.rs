@@ -1,9 +1,11 @@
 //! Documents about jobs: the job itself, a file for what is special to each operation, and log lines.
 
 mod backup;
+mod copy;
 mod forget;
 mod prune;
 mod restore;
+mod stats;
 mod tag;
 
 use cloudstic_proto::v1::{self, JobState, job, job_spec};
@@ -51,6 +53,8 @@ impl<'a> From<&'a v1::Job> for Job<'a> {
                 job::Report::Forget(report) => Report::Forget(report.into()),
                 job::Report::Tag(report) => Report::Tag(report.into()),
                 job::Report::Prune(report) => Report::Prune(report.into()),
+                job::Report::Copy(report) => Report::Copy(report.into()),
+                job::Report::Stats(report) => Report::Stats(report.into()),
             }),
         }
     }
@@ -92,6 +96,8 @@ enum Spec<'a> {
     Forget(forget::Spec<'a>),
     Tag(tag::Spec<'a>),
     Prune(prune::Spec<'a>),
+    Copy(copy::Spec<'a>),
+    Stats(stats::Spec<'a>),
 }
 
 impl<'a> From<&'a job_spec::Operation> for Spec<'a> {
@@ -103,6 +109,8 @@ impl<'a> From<&'a job_spec::Operation> for Spec<'a> {
             job_spec::Operation::Forget(spec) => Self::Forget(spec.into()),
             job_spec::Operation::Tag(spec) => Self::Tag(spec.into()),
             job_spec::Operation::Prune(spec) => Self::Prune(spec.into()),
+            job_spec::Operation::Copy(spec) => Self::Copy(spec.into()),
+            job_spec::Operation::Stats(spec) => Self::Stats(spec.into()),
         }
     }
 }
@@ -153,6 +161,8 @@ enum Report<'a> {
     Forget(forget::Report<'a>),
     Tag(tag::Report<'a>),
     Prune(prune::Report<'a>),
+    Copy(copy::Report<'a>),
+    Stats(stats::Report<'a>),
 }
 
 /// One line of `job logs`.
