@@ -6,6 +6,8 @@ use clap::Args;
 
 use super::{LockWait, Waiting};
 
+/// Copy snapshots from one repository to another, with other keys and on another store
+///
 /// Snapshots that the target has already, from whatever repository they came, are left alone, so this can be run again
 /// and again; one that was cut off goes on. Times, tags and sources stay. What is read is proven, and a snapshot with
 /// damaged files is not copied, unless with --partial. The target numbers copies as they come, and "latest" is the highest
@@ -44,6 +46,8 @@ pub(crate) struct Copy {
     pub(crate) waiting: Waiting,
 }
 
+/// Count what snapshots hold, and what they take in the store
+///
 /// For each snapshot: its files, their sizes, what all it needs takes in the store, and the part of that which no other
 /// snapshot needs. Then the same together, and the whole repository. No file data are read, so where files share some of
 /// their chunks, the size of all different data is estimated.

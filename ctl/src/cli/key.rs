@@ -6,6 +6,8 @@ use clap::{Args, Subcommand};
 
 use super::LockWait;
 
+/// Look at and change what opens a repository: passwords, platform keys, recovery words
+///
 /// A repository is encrypted with one master key. Each key slot holds it, locked by a password, by a platform key (64 hex
 /// digits), or by recovery words. Changing slots changes no data, and whoever has copied a slot before can still open
 /// that copy with its old credential. Only root and the daemon's own user may look at keys and change them.
@@ -13,11 +15,8 @@ use super::LockWait;
 pub(crate) enum Key {
     /// List the key slots: what opens the repository
     List(KeyList),
-    /// Change a password
     Passwd(KeyPasswd),
-    /// Make recovery words and show them, this once
     AddRecovery(KeyAddRecovery),
-    /// Add a platform key: 64 hex digits
     AddPlatform(KeyAddPlatform),
     /// Remove a key slot; never the last one
     Remove(KeyRemove),
@@ -31,6 +30,8 @@ pub(crate) struct KeyList {
     pub(crate) repository: String,
 }
 
+/// Change a password
+///
 /// The old password opens nothing any more when this has succeeded. Put the new one where the daemon's configuration
 /// has the password of this repository: the daemon goes on with what it has open, but needs it to open the repository
 /// again. Without --new-password-file it is asked for on the terminal, twice.
@@ -51,6 +52,8 @@ pub(crate) struct KeyPasswd {
     pub(crate) change: Changing,
 }
 
+/// Make recovery words and show them, this once
+///
 /// The words are shown once, on a terminal or with --json, and stored nowhere.
 #[derive(Debug, Args)]
 pub(crate) struct KeyAddRecovery {
@@ -63,6 +66,8 @@ pub(crate) struct KeyAddRecovery {
     pub(crate) change: Changing,
 }
 
+/// Add a platform key: 64 hex digits
+///
 /// Without --key-file and --generate the key is asked for on the terminal.
 #[derive(Debug, Args)]
 pub(crate) struct KeyAddPlatform {

@@ -96,14 +96,11 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Tag(Tag),
     Prune(Prune),
-    /// Copy snapshots from one repository to another, with other keys and on another store
     Copy(Copy),
-    /// Count what snapshots hold, and what they take in the store
     Stats(Stats),
     /// Look at jobs, follow and cancel them
     #[command(subcommand)]
     Job(Job),
-    /// Look at and change what opens a repository: passwords, platform keys, recovery words
     #[command(subcommand)]
     Key(Key),
     /// Look at the locks of a repository
