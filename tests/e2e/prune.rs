@@ -29,7 +29,7 @@ fn back_up_thrice(site: &Site, daemon: &Daemon<'_>) {
     daemon.ctl(&["init", "main"]).ok();
     tree::write(&source, "large", &random::bytes(2, 3_000_000));
     for n in 0..30 {
-        tree::write(&source, &format!("old-{n}"), &random::bytes(10 + n, 2000));
+        tree::write(&source, format!("old-{n}"), &random::bytes(10 + n, 2000));
     }
     backup(daemon, &["tree"], 0);
     fs::remove_file(source.join("large")).unwrap();

@@ -82,7 +82,7 @@ impl Reach {
             Err(walk::Stop::Cancelled) => Err(ReachError::Cancelled),
             Err(walk::Stop::Store(error)) => Err(ReachError::Repository(error.into())),
             Err(walk::Stop::Fault(fault)) => {
-                Err(ReachError::Unreadable(Box::new(blame::blame(objects, &marks, snapshots, fault, cancel))))
+                Err(ReachError::Unreadable(Box::new(blame::blame(objects, &marks, snapshots, *fault, cancel))))
             }
         }
     }

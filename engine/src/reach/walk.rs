@@ -19,7 +19,7 @@ use crate::workers;
 pub(super) enum Stop {
     Cancelled,
     Store(StoreError),
-    Fault(Fault),
+    Fault(Box<Fault>),
 }
 
 /// An object that cannot be read or is nowhere.
@@ -65,7 +65,7 @@ pub(super) fn walk(
 fn mark(marks: &Marks, parent: &ObjectRef, object: ObjectRef, now: ObjectKind) -> Result<Option<Place>, Stop> {
     let Some(place) = marks.find(&object) else {
         let problem = ReadError::Missing(object);
-        return Err(Stop::Fault(Fault { object, problem, parent: Some(*parent) }));
+        return Err(Stop::Fault(Box::new(Fault { object, problem, parent: Some(*parent) })));
     };
     let is_new = marks.mark(object.kind, place);
     Ok((is_new && object.kind == now).then_some(place))
@@ -103,7 +103,7 @@ impl Walk<'_> {
 fn fault(object: &ObjectRef, problem: ReadError) -> Stop {
     match problem {
         ReadError::Store(error) => Stop::Store(error),
-        problem => Stop::Fault(Fault { object: *object, problem, parent: None }),
+        problem => Stop::Fault(Box::new(Fault { object: *object, problem, parent: None })),
     }
 }
 
