@@ -7,6 +7,7 @@
 pub mod backup;
 pub mod cache;
 pub mod cat;
+pub mod check;
 pub mod chunker;
 pub mod clock;
 pub mod copy;
@@ -25,6 +26,7 @@ mod parallel;
 pub mod progress;
 pub mod prune;
 pub mod reach;
+pub mod repair;
 pub mod repository;
 pub mod restore;
 pub mod source;

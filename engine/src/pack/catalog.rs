@@ -75,6 +75,11 @@ impl Catalog {
         self.entry(object).map(|entry| self.location(entry))
     }
 
+    /// This catalog with these pointers, and no others.
+    pub(crate) fn with_pointers(self, pointers: BTreeMap<String, Location>) -> Self {
+        Self { pointers, ..self }
+    }
+
     /// Whether an object is in a pack.
     pub fn contains(&self, object: &ObjectRef) -> bool {
         self.entry(object).is_some()
@@ -96,7 +101,7 @@ impl Catalog {
     }
 
     /// All objects and where they lie, sorted by key.
-    pub(super) fn located(&self) -> impl Iterator<Item = (ObjectRef, Location)> + '_ {
+    pub(crate) fn located(&self) -> impl Iterator<Item = (ObjectRef, Location)> + '_ {
         self.kinds().flat_map(move |(kind, entries)| {
             entries.iter().map(move |entry| (ObjectRef::new(kind, entry.hash), self.location(entry)))
         })

@@ -7,7 +7,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::catalog::{Catalog, PackMembers};
 use super::doomed::Doomed;
-use super::footer;
+use super::footer::{self, FooterError};
 use crate::crypto::Sealer;
 use crate::object::Hash;
 use crate::store::{ObjectStore, StoreError, StoreErrorKind};
@@ -26,7 +26,18 @@ pub struct Healed {
 }
 
 /// Bytes of a pack's end that are read at first: enough for the footer of most.
-const FIRST_READ: u64 = 64 << 10;
+pub(crate) const FIRST_READ: u64 = 64 << 10;
+
+/// What the end of a pack says.
+#[derive(Debug)]
+pub(crate) enum Footer {
+    /// There is none.
+    None,
+    /// It cannot be believed, and why.
+    Bad(FooterError),
+    /// What is in the pack.
+    Members(PackMembers),
+}
 
 /// Adds what the footers of packs say that `catalog` does not name at all, and drops what points into packs that do not
 /// exist. A writer that clobbers the catalog loses the entries of whole packs, so no other pack needs a look. Packs that
@@ -69,14 +80,20 @@ async fn heal_with(
         let (doomed, _) = Doomed::read(store, sealer).await?;
         packs.retain(|(name, _)| !doomed.has_pack(name));
     }
-    let found: Vec<Result<PackMembers, Hash>> =
-        stream::iter(packs)
-            .map(|(name, size)| async move {
-                Ok::<_, StoreError>(read_footer(store, sealer, name, size).await?.ok_or(name))
+    let found: Vec<Result<PackMembers, Hash>> = stream::iter(packs)
+        .map(|(name, size)| async move {
+            Ok::<_, StoreError>(match read_footer(store, sealer, (name, size), FIRST_READ).await? {
+                Footer::Members(members) => Ok(members),
+                Footer::None => Err(name),
+                Footer::Bad(problem) => {
+                    tracing::warn!(pack = %name, %problem, "a pack that the catalog does not name is ignored");
+                    Err(name)
+                }
             })
-            .buffer_unordered(store.capabilities().concurrency)
-            .try_collect()
-            .await?;
+        })
+        .buffer_unordered(store.capabilities().concurrency)
+        .try_collect()
+        .await?;
     let before = catalog.len();
     let unknown = found.iter().filter_map(|found| found.as_ref().err().copied()).collect();
     let found: Vec<PackMembers> = found.into_iter().flatten().collect();
@@ -92,17 +109,17 @@ pub async fn footer_size(store: &dyn ObjectStore, pack: &Hash, size: u64) -> Res
     Ok(footer::length(&end, size).map_or(0, |length| length + footer::TAIL as u64))
 }
 
-/// What the footer of a pack lists; `None` if there is no footer that can be believed.
-async fn read_footer(
+/// What the footer of a pack of a size lists. At first, `first` bytes of the pack's end are read.
+pub(crate) async fn read_footer(
     store: &dyn ObjectStore,
     sealer: &Sealer,
-    pack: Hash,
-    size: u64,
-) -> Result<Option<PackMembers>, StoreError> {
+    (pack, size): (Hash, u64),
+    first: u64,
+) -> Result<Footer, StoreError> {
     let key = format!("packs/{pack}");
-    let mut end = store.get_range(&key, size.saturating_sub(FIRST_READ)..size).await?;
+    let mut end = store.get_range(&key, size.saturating_sub(first)..size).await?;
     let tail = end.len().saturating_sub(footer::TAIL);
-    let Some(length) = footer::length(&end[tail..], size) else { return Ok(None) };
+    let Some(length) = footer::length(&end[tail..], size) else { return Ok(Footer::None) };
     let start = size - footer::TAIL as u64 - length;
     if length + footer::TAIL as u64 > end.len() as u64 {
         end = store.get_range(&key, start..size).await?;
@@ -117,13 +134,10 @@ async fn read_footer(
         backend: store.describe(),
         detail: cause.to_string(),
     })?;
-    match decoded {
-        Ok(members) => Ok(Some(PackMembers { pack, members })),
-        Err(problem) => {
-            tracing::warn!(pack = %key, %problem, "a pack that the catalog does not name is ignored");
-            Ok(None)
-        }
-    }
+    Ok(match decoded {
+        Ok(members) => Footer::Members(PackMembers { pack, members }),
+        Err(problem) => Footer::Bad(problem),
+    })
 }
 
 #[cfg(test)]

@@ -112,6 +112,17 @@ pub fn parse(bytes: &[u8]) -> Result<Catalog, CatalogError> {
     Ok(builder.build())
 }
 
+/// What can still be read of a damaged catalog in canonical form: each entry by itself. Of an entry that was hit nothing
+/// is left, or something that is not so: hold what comes of this against the packs.
+pub(crate) fn salvage(bytes: &[u8]) -> Catalog {
+    let mut builder = Builder::default();
+    for piece in bytes.split(|byte| *byte == b'}') {
+        let entry = str::from_utf8(piece).ok().and_then(|piece| piece.get(piece.find('"')?..));
+        let _ = entry.and_then(|entry| read_entry(&mut builder, entry));
+    }
+    builder.build()
+}
+
 #[derive(Deserialize)]
 struct Place<'a> {
     #[serde(borrow)]
@@ -184,6 +195,19 @@ mod tests {
         }
         assert!(read(format!("{whole}}}").as_bytes(), 100).is_err());
         assert!(parse(b"{\"chunk/x\":{\"p\":\"elsewhere\",\"o\":0,\"l\":1}}").is_err());
+    }
+
+    #[test]
+    fn of_a_damaged_catalog_all_entries_are_left_but_those_that_were_hit() {
+        let members: Vec<_> = ["a", "b", "c", "d"].map(|name| (name, ObjectKind::Chunk, 0)).to_vec();
+        let whole = text(&Catalog::default().with(vec![pack("p", &members)]));
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone().into_bytes();
+            damaged[at] ^= 0x80;
+            assert!(salvage(&damaged).len() >= 2, "byte {at}");
+            assert!(salvage(&whole.as_bytes()[..at]).len() >= at * 4 / (whole.len() + 4) / 2, "cut at {at}");
+        }
+        assert_eq!(text(&salvage(whole.as_bytes())), whole);
     }
 
     #[test]

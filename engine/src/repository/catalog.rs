@@ -243,6 +243,20 @@ impl Repository {
         Ok(LoadedCatalog { version, catalog, differs, lost: dropped > 0 })
     }
 
+    /// The catalog just as it is stored, if there is one; with what is wrong with it, and then only what can still be
+    /// read of it.
+    pub(crate) async fn stored_catalog(&self) -> Result<Option<(Catalog, Option<CatalogError>)>, RepositoryError> {
+        let Some((size, _)) = self.catalog_version().await? else { return Ok(None) };
+        match self.read_stored(size).await? {
+            Ok(catalog) => Ok(Some((catalog, None))),
+            Err(problem) => {
+                let bytes = self.store.get(CATALOG_KEY).await?;
+                let salvaged = tokio::task::spawn_blocking(move || stored::salvage(&bytes)).await?;
+                Ok(Some((salvaged, Some(problem))))
+            }
+        }
+    }
+
     /// Reads the stored catalog piece by piece; in one piece where it is not in canonical form, or changes meanwhile.
     async fn read_stored(&self, size: u64) -> Result<Result<Catalog, CatalogError>, RepositoryError> {
         let mut reader = CatalogReader::default();
@@ -287,6 +301,7 @@ fn write_out(catalog: &Catalog) -> io::Result<File> {
     out.into_inner().map_err(io::IntoInnerError::into_error)
 }
 
+mod replace;
 mod sweep;
 #[cfg(test)]
 mod tests;

@@ -22,7 +22,8 @@ use super::{Repository, RepositoryError};
 use crate::lock::{LeaseWatch, LockLost};
 use crate::object::{Hash, Latest, ObjectKind, ObjectRef, Snapshot, SnapshotEntry, SourceInfo, Timestamp, json};
 
-const GENERATOR: &str = concat!("cloudsticd/", env!("CARGO_PKG_VERSION"));
+/// What `meta` of a snapshot says of who has made it.
+pub(crate) const GENERATOR: &str = concat!("cloudsticd/", env!("CARGO_PKG_VERSION"));
 
 /// How often an index is written again because somebody else wrote at the same time. Whoever comes last makes it right.
 pub(super) const TRIES: usize = 10;

@@ -12,12 +12,12 @@ use crate::pack::Location;
 use crate::source::Warning;
 
 /// The key of the snapshot catalog.
-pub(super) const SNAPSHOTS_KEY: &str = "index/snapshots";
+pub(crate) const SNAPSHOTS_KEY: &str = "index/snapshots";
 /// The key of the pointer to the latest snapshot.
-pub(super) const LATEST_KEY: &str = "index/latest";
+pub(crate) const LATEST_KEY: &str = "index/latest";
 
 /// The most bytes that an index may decode to: some 100,000 snapshots.
-const INDEX_MAX: usize = 64 << 20;
+pub(crate) const INDEX_MAX: usize = 64 << 20;
 
 impl Repository {
     /// What `index/snapshots` says; nothing if it is missing or damaged.
@@ -91,12 +91,12 @@ impl Repository {
         self.damage.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
-    pub(super) fn forget_damage_except(&self, is_damaged: impl Fn(&str) -> bool) {
+    pub(crate) fn forget_damage_except(&self, is_damaged: impl Fn(&str) -> bool) {
         self.damage.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| is_damaged(key));
     }
 
     /// What is damaged as far as it is known, and has cost nothing.
-    pub(super) fn damage(&self) -> Vec<Warning> {
+    pub(crate) fn damage(&self) -> Vec<Warning> {
         let damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
         damage.iter().map(|(path, problem)| Warning { path: path.clone(), problem: problem.clone() }).collect()
     }

@@ -15,6 +15,7 @@ mod open;
 mod pack_cache;
 mod reader;
 mod remove;
+mod restate;
 mod snapshots;
 mod writer;
 
@@ -23,9 +24,11 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 pub(crate) use catalog::WholeCatalog;
+pub(crate) use commit::GENERATOR;
 pub use commit::NewSnapshot;
 pub use error::{ReadError, RepositoryError};
 pub use existing::Existing;
+pub(crate) use index::{INDEX_MAX, LATEST_KEY, SNAPSHOTS_KEY};
 pub use init::{InitOptions, InitReport};
 pub use reader::ObjectReader;
 pub use remove::Replacement;

@@ -100,8 +100,13 @@ impl ObjectReader {
     /// What was found only on a second try: damage of the repository that has cost nothing yet.
     pub fn detours(&self) -> Vec<Warning> {
         let mut detours = self.0.repository.damage();
-        detours.extend_from_slice(&self.0.detours.lock().unwrap_or_else(PoisonError::into_inner));
+        detours.extend(self.own_detours());
         detours
+    }
+
+    /// The same, but only objects that this reader has found only on a second try.
+    pub(crate) fn own_detours(&self) -> Vec<Warning> {
+        self.0.detours.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -178,7 +183,10 @@ impl Repository {
                 let is_right = |data: &[u8]| self.dedup_name(data) == object.hash;
                 sealer.open_proven(sealed, limit, is_right)
             }
-            ObjectKind::Content => sealer.open(sealed, limit).map(Some),
+            // That proves nothing, but what is no content at all may be found elsewhere.
+            ObjectKind::Content => sealer
+                .open(sealed, limit)
+                .map(|plain| Some(plain).filter(|plain| plain.starts_with(b"{\"type\":\"content\""))),
             ObjectKind::Filemeta | ObjectKind::Node | ObjectKind::Snapshot => {
                 sealer.open(sealed, limit).map(|plain| Some(plain).filter(|plain| Hash::of(plain) == object.hash))
             }

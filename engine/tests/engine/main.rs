@@ -6,6 +6,7 @@ mod backup;
 mod breaking;
 mod changing;
 mod copy;
+mod check;
 mod damage;
 mod fake;
 mod forget;

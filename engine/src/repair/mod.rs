@@ -1,0 +1,216 @@
+//! Repairing a repository: what can be read is put where it is found, and what is lost is named.
+//!
+//! In this order, so that whatever is cut off, nothing is worse than it was: good objects are copied out of damaged packs;
+//! the catalog is written anew; each damaged snapshot gets a new one of what is left of it, with its number and time; the
+//! indexes are made to agree. Only then, and only if that was asked for, what is damaged is removed: the old snapshots, and
+//! the packs and objects that nothing good is left in. As long as those stay, a backup may take a lost object for present,
+//! because it is there, if damaged; so they should go before the next one.
+//!
+//! The lock must be exclusive: the caller's.
+
+mod carve;
+mod damage;
+mod places;
+mod report;
+mod salvage;
+mod snapshots;
+mod tree;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use damage::Damage;
+use places::{Places, find_places};
+
+use crate::check::{CheckError, CheckRequest, Examined, Findings, ReadData, examine, examine_survey};
+use crate::lock::{LeaseWatch, LockLost};
+use crate::object::ObjectRef;
+use crate::pack::{CATALOG_KEY, Catalog, heal};
+use crate::progress::{Phase, Progress};
+use crate::repository::{LATEST_KEY, MARKER_KEY, Repository, RepositoryError, SNAPSHOTS_KEY};
+use crate::store::StoreError;
+
+pub use report::{CatalogRepair, KEPT, LostPath, RepairReport, SnapshotRepair};
+
+/// What to repair, and how.
+#[derive(Debug, Clone)]
+pub struct RepairRequest {
+    /// Prove all data first. Without it, damage inside small files is only found where a pack is known to be damaged.
+    pub read_data: bool,
+    /// Remove damaged snapshots when others are in their place, and packs and objects that only damage is left in.
+    pub forget_damaged: bool,
+    /// Say what would be done.
+    pub dry_run: bool,
+    /// An exclusive lock; a shared one is enough for a dry run.
+    pub lease: LeaseWatch,
+}
+
+/// Why a repository could not be repaired.
+#[derive(Debug, thiserror::Error)]
+pub enum RepairError {
+    /// It could not be looked at, or not be written.
+    #[error(transparent)]
+    Check(CheckError),
+    /// Cancelled.
+    #[error("the repair was cancelled; nothing good was removed, and it can be run again")]
+    Cancelled,
+}
+
+impl From<CheckError> for RepairError {
+    fn from(error: CheckError) -> Self {
+        match error {
+            CheckError::Cancelled => Self::Cancelled,
+            other => Self::Check(other),
+        }
+    }
+}
+
+impl From<RepositoryError> for RepairError {
+    fn from(error: RepositoryError) -> Self {
+        Self::Check(error.into())
+    }
+}
+
+impl From<LockLost> for RepairError {
+    fn from(lost: LockLost) -> Self {
+        Self::Check(lost.into())
+    }
+}
+
+impl From<StoreError> for RepairError {
+    fn from(error: StoreError) -> Self {
+        RepositoryError::from(error).into()
+    }
+}
+
+/// Repairs a repository. A sound one stays as it is.
+pub async fn repair(
+    repository: Arc<Repository>,
+    request: RepairRequest,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+) -> Result<RepairReport, RepairError> {
+    let cancel = cancel.child_token();
+    let _guard = cancel.clone().drop_guard();
+    let data = if request.read_data { ReadData::All } else { ReadData::No };
+    let checking = CheckRequest { snapshot: None, data, lease: request.lease.clone() };
+    let first = examine(&repository, &checking, Arc::clone(&progress), cancel).await?;
+    let mut report =
+        RepairReport { dry_run: request.dry_run, fault_count: first.findings.count(), ..Default::default() };
+    let is_own = |object: &str| object == MARKER_KEY || object.starts_with("keys/");
+    let own = first.findings.faults.iter().filter(|fault| is_own(&fault.object));
+    report.beyond_repair = own.cloned().collect();
+    let concerns = |key| first.findings.concerns(key);
+    let indexes = concerns(LATEST_KEY) || concerns(SNAPSHOTS_KEY);
+    let nothing = report.fault_count == report.beyond_repair.len() as u64;
+    if nothing && !indexes && !concerns(CATALOG_KEY) {
+        return Ok(report);
+    }
+    let rewrites_catalog = concerns(CATALOG_KEY);
+    let (second, places) = look_again(&repository, first, &checking, &progress).await?;
+    report.catalog.recovered = places.recovered;
+    report.catalog.dropped = places.dropped;
+    let forget = request.forget_damaged;
+    let (examined, damage) = blocking(move || {
+        let mut second = second;
+        let damage = Damage::find(&mut second)?;
+        Ok((Arc::new(second), damage))
+    })
+    .await?;
+    let plans = snapshots::plan(Arc::clone(&examined), &damage).await?;
+    report.snapshots = plans.iter().map(snapshots::Plan::report).collect();
+    report.damaged_objects = damage.count();
+    report.indexes = indexes || plans.iter().any(|plan| plan.snapshot.is_some());
+    let catalog = damage.catalog_without_bad(&examined);
+    report.catalog.rewritten = rewrites_catalog || damage.differs_from_stored(&examined, &catalog);
+    if request.dry_run {
+        return Ok(report);
+    }
+    progress.phase(Phase::Writing);
+    let work = Work { repository: &repository, examined: &examined, damage: &damage, lease: &request.lease };
+    work.write(catalog, plans, forget, &mut report).await?;
+    Ok(report)
+}
+
+/// Finds the places of all objects, and looks again where they are others than it was thought.
+async fn look_again(
+    repository: &Arc<Repository>,
+    first: Examined,
+    checking: &CheckRequest,
+    progress: &Arc<dyn Progress>,
+) -> Result<(Examined, Places), RepairError> {
+    let footers = heal(&**repository.store(), repository.sealer(), Arc::default()).await?.catalog;
+    let (first, places) = blocking(move || {
+        let places = find_places(&first, &footers)?;
+        Ok((first, places))
+    })
+    .await?;
+    let known = snapshots::remembered(repository, &first).await?;
+    let is_hit = first.findings.concerns(CATALOG_KEY);
+    let survey =
+        first.survey.with_catalog(Arc::clone(&places.catalog), |snapshot| !is_hit || known.contains_key(snapshot));
+    let context = (Arc::clone(progress), first.stop.clone());
+    let second = examine_survey(repository, survey, Findings::default(), known, checking, context).await?;
+    Ok((second, places))
+}
+
+/// What a repair writes.
+struct Work<'a> {
+    repository: &'a Arc<Repository>,
+    examined: &'a Arc<Examined>,
+    damage: &'a Damage,
+    lease: &'a LeaseWatch,
+}
+
+impl Work<'_> {
+    async fn write(
+        &self,
+        catalog: Catalog,
+        plans: Vec<snapshots::Plan>,
+        forget: bool,
+        report: &mut RepairReport,
+    ) -> Result<(), RepairError> {
+        let Self { repository, examined, damage, lease } = self;
+        let (mut catalog, mut rewritten) = (catalog, Vec::new());
+        if forget && !damage.packs.is_empty() {
+            let salvaged = salvage::salvage(repository, examined, damage, &catalog, lease).await?;
+            report.catalog.salvaged = salvaged.objects;
+            report.catalog.rewritten = true;
+            catalog = salvaged.catalog;
+            rewritten = salvaged.packs;
+        }
+        if report.catalog.rewritten {
+            repository.replace_catalog(catalog, lease).await?;
+        }
+        let is_unreadable =
+            |old: &&ObjectRef| !examined.snapshots.contains_key(old) || examined.remembered.contains(old);
+        let unreadable: Vec<ObjectRef> = examined.chosen.iter().filter(is_unreadable).copied().collect();
+        let removed: BTreeSet<ObjectRef> = plans.iter().filter(|plan| plan.is_to_go()).map(|plan| plan.old).collect();
+        if report.indexes || !plans.is_empty() {
+            let (written, snapshots, places) = snapshots::write(repository, examined, (plans, damage), lease).await?;
+            let names = repository.put_snapshots(written, snapshots, &unreadable, lease).await?;
+            for (place, name) in places.into_iter().zip(names) {
+                report.snapshots[place].new = Some(name);
+            }
+            report.indexes = true;
+        }
+        if forget {
+            repository.remove_snapshots(&removed, lease).await?;
+            for repaired in report.snapshots.iter_mut().filter(|repaired| removed.contains(&repaired.old)) {
+                repaired.removed = true;
+            }
+            report.removed_objects = damage.remove(repository, &rewritten, lease).await?;
+            report.damaged_objects = 0;
+        }
+        repository.settle(lease).await?;
+        Ok(())
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, RepairError> + Send + 'static,
+) -> Result<T, RepairError> {
+    tokio::task::spawn_blocking(work).await.map_err(RepositoryError::from)?
+}

@@ -1,0 +1,73 @@
+//! What a repair did.
+
+use crate::check::Fault;
+use crate::object::ObjectRef;
+
+/// Lost paths of one snapshot that a report keeps.
+pub const KEPT: usize = 1000;
+
+/// What a repair did; on a dry run, what it would do.
+#[derive(Debug, Clone, Default)]
+pub struct RepairReport {
+    /// Whether nothing was written.
+    pub dry_run: bool,
+    /// Faults that were found.
+    pub fault_count: u64,
+    /// The pack catalog.
+    pub catalog: CatalogRepair,
+    /// Whether `index/latest` and `index/snapshots` were written anew.
+    pub indexes: bool,
+    /// Snapshots that were damaged, and what became of them.
+    pub snapshots: Vec<SnapshotRepair>,
+    /// Damaged packs and objects that were removed, after everything good in them was copied.
+    pub removed_objects: u64,
+    /// Damaged packs and objects that are still there, because they may only be removed if that was asked for.
+    pub damaged_objects: u64,
+    /// What is wrong and cannot be repaired: the marker, key slots.
+    pub beyond_repair: Vec<Fault>,
+}
+
+/// What became of the pack catalog.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CatalogRepair {
+    /// Whether it was written anew.
+    pub rewritten: bool,
+    /// Entries that pointed nowhere, or at something else than they said.
+    pub dropped: u64,
+    /// Objects that it did not know, or looked for elsewhere.
+    pub recovered: u64,
+    /// Good objects that were copied out of damaged packs.
+    pub salvaged: u64,
+}
+
+/// What became of a damaged snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotRepair {
+    /// The damaged one.
+    pub old: ObjectRef,
+    /// What is in its place; `None` if nothing could be kept, and on a dry run.
+    pub new: Option<ObjectRef>,
+    /// Entries that the new one has.
+    pub kept: u64,
+    /// The first [`KEPT`] paths that are lost, and why.
+    pub lost: Vec<LostPath>,
+    /// How many those are.
+    pub lost_count: u64,
+    /// Whether there were more, of which nothing is known.
+    pub unknown: bool,
+    /// Folders whose own metadata were lost, and that were made anew or taken from another snapshot.
+    pub remade_folders: u64,
+    /// Whether the damaged one was removed.
+    pub removed: bool,
+    /// What is wrong with it as a whole, if it could not be read.
+    pub problem: Option<String>,
+}
+
+/// A path that is lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostPath {
+    /// The path, fit to be shown.
+    pub path: String,
+    /// What it is lost by.
+    pub object: String,
+}
