@@ -3,6 +3,7 @@
 //! The invariant: a job is only told to have ended when the daemon said so. A lost connection is an error, never an
 //! outcome.
 
+use cloudstic_proto::v1::job::Report;
 use cloudstic_proto::v1::{CancelJobRequest, Job, JobEvent, JobSpec, JobState, SubmitRequest, WatchJobRequest};
 use tonic::{Status, Streaming};
 
@@ -118,7 +119,10 @@ pub(crate) fn outcome(out: &mut Output, job: &Job, exit: Exit) -> Result<Exit, E
     out.last(exit, |out| {
         if out.json {
             out.document(&json::Job::from(job))
-        } else if out.quiet || matches!(job.state(), JobState::Failed) {
+        } else if let (true, Some(Report::Check(report))) = (out.quiet, &job.report) {
+            // What was asked for, and no summary.
+            out.text(report::check::faults(report))
+        } else if out.quiet || (matches!(job.state(), JobState::Failed) && job.report.is_none()) {
             Ok(())
         } else {
             out.text(report::ended(job))
@@ -137,6 +141,7 @@ fn tell(out: &Output, job: &Job) {
         out.note(format!("warning: and {more} more: see `cloudsticctl job logs {}`", job.id));
     }
     match job.state() {
+        JobState::Partial if matches!(job.report, Some(Report::Repair(_))) => out.note(report::repair::PARTIAL),
         JobState::Partial => out.note(report::partial(count)),
         JobState::Cancelled => out.failure("CANCELLED", &format!("job {} was cancelled", job.id)),
         JobState::Interrupted => out.failure(

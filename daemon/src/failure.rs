@@ -5,12 +5,14 @@
 
 use cloudstic_engine::backup::BackupError;
 use cloudstic_engine::cat::CatError;
+use cloudstic_engine::check::CheckError;
 use cloudstic_engine::copy::CopyError;
 use cloudstic_engine::crypto::SlotError;
 use cloudstic_engine::forget::ForgetError;
 use cloudstic_engine::keys::KeyError;
 use cloudstic_engine::lock::{LockError, LockLost};
 use cloudstic_engine::prune::PruneError;
+use cloudstic_engine::repair::RepairError;
 use cloudstic_engine::repository::{ReadError, RepositoryError};
 use cloudstic_engine::restore::RestoreError;
 use cloudstic_engine::source::SourceError;
@@ -340,6 +342,25 @@ impl From<PruneError> for Failure {
             PruneError::Cancelled => Reason::Cancelled,
         };
         Self::new(reason, error.to_string())
+    }
+}
+
+impl From<CheckError> for Failure {
+    fn from(error: CheckError) -> Self {
+        match error {
+            CheckError::Repository(repository) => repository.into(),
+            CheckError::LockLost(lost) => lost.into(),
+            CheckError::Cancelled => Self::new(Reason::Cancelled, error.to_string()),
+        }
+    }
+}
+
+impl From<RepairError> for Failure {
+    fn from(error: RepairError) -> Self {
+        match error {
+            RepairError::Check(check) => check.into(),
+            RepairError::Cancelled => Self::new(Reason::Cancelled, error.to_string()),
+        }
     }
 }
 

@@ -53,6 +53,9 @@ pub struct Metrics {
     forget_last_removed: Family<Of, Gauge>,
     prune_reclaimed: Family<Of, Gauge>,
     prune_deleted: Family<Of, Gauge>,
+    check_errors: Family<Of, Gauge>,
+    check_verified: Family<Of, Counter>,
+    check_full_success: Family<Of, Seconds>,
     heals: Vec<(Of, Arc<AtomicU64>)>,
 }
 
@@ -72,6 +75,9 @@ impl Metrics {
             forget_last_removed: Family::default(),
             prune_reclaimed: Family::default(),
             prune_deleted: Family::default(),
+            check_errors: Family::default(),
+            check_verified: Family::default(),
+            check_full_success: Family::default(),
             heals: Vec::new(),
             registry,
         };
@@ -91,6 +97,9 @@ impl Metrics {
             drop(metrics.forget_last_removed.get_or_create(&of));
             drop(metrics.prune_reclaimed.get_or_create(&of));
             drop(metrics.prune_deleted.get_or_create(&of));
+            drop(metrics.check_errors.get_or_create(&of));
+            drop(metrics.check_verified.get_or_create(&of));
+            drop(metrics.check_full_success.get_or_create(&of));
             metrics.heals.push((of, Arc::default()));
         }
         metrics
@@ -118,6 +127,16 @@ impl Metrics {
         registry.register_with_unit("prune_last_reclaimed", help, Unit::Bytes, self.prune_reclaimed.clone());
         let help = "Objects that the last prune removed";
         registry.register("prune_last_deleted_objects", help, self.prune_deleted.clone());
+        registry.register("check_last_errors", "Faults that the last check found", self.check_errors.clone());
+        let help = "Bytes of files that checks have read and proven";
+        registry.register_with_unit("check_verified", help, Unit::Bytes, self.check_verified.clone());
+        let help = "When a check has last read all data of all snapshots and found no fault";
+        registry.register_with_unit(
+            "check_last_full_success_timestamp",
+            help,
+            Unit::Seconds,
+            self.check_full_success.clone(),
+        );
     }
 
     /// A job has taken a lock.
@@ -160,6 +179,18 @@ impl Metrics {
         let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.prune_reclaimed.get_or_create(&of(repository)).set(gauge(freed_bytes));
         self.prune_deleted.get_or_create(&of(repository)).set(gauge(removed_objects));
+    }
+
+    /// A check has ended, with so many faults and so many bytes of files proven. `full`: it was of all data of all
+    /// snapshots.
+    pub fn checked(&self, repository: &str, faults: u64, verified: u64, full: bool) {
+        self.check_errors.get_or_create(&of(repository)).set(i64::try_from(faults).unwrap_or(i64::MAX));
+        self.check_verified.get_or_create(&of(repository)).inc_by(verified);
+        if full && faults == 0 {
+            let now = cloudstic_engine::clock::system().now();
+            let since = now.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
+            self.check_full_success.get_or_create(&of(repository)).set(since.as_secs_f64());
+        }
     }
 
     /// What counts how often the catalog of a repository is healed.
@@ -220,6 +251,9 @@ mod tests {
             "cloudstic_forget_last_removed_snapshots{repository=\"main\"} 0",
             "cloudstic_prune_last_reclaimed_bytes{repository=\"main\"} 0",
             "cloudstic_prune_last_deleted_objects{repository=\"main\"} 0",
+            "cloudstic_check_last_errors{repository=\"main\"} 0",
+            "cloudstic_check_verified_bytes_total{repository=\"main\"} 0",
+            "cloudstic_check_last_full_success_timestamp_seconds{repository=\"main\"} 0.0",
             "cloudstic_build_info{version=\"",
         ] {
             assert!(text.contains(zero), "{zero} is not in\n{text}");
@@ -231,6 +265,8 @@ mod tests {
         metrics.forgotten("main", 5);
         metrics.heals("main").fetch_add(2, Ordering::Relaxed);
         metrics.pruned("main", 4096, 7);
+        metrics.checked("main", 0, 7, true);
+        metrics.checked("main", 3, 5, true);
         let text = metrics.text().unwrap();
         for moved in [
             "cloudstic_lock_held{repository=\"main\",mode=\"shared\"} 1",
@@ -241,6 +277,8 @@ mod tests {
             "cloudstic_forget_last_removed_snapshots{repository=\"main\"} 5",
             "cloudstic_prune_last_reclaimed_bytes{repository=\"main\"} 4096",
             "cloudstic_prune_last_deleted_objects{repository=\"main\"} 7",
+            "cloudstic_check_last_errors{repository=\"main\"} 3",
+            "cloudstic_check_verified_bytes_total{repository=\"main\"} 12",
         ] {
             assert!(text.contains(moved), "{moved} is not in\n{text}");
         }

@@ -19,6 +19,7 @@ mod manual;
 mod mistakes;
 mod mount;
 mod prune;
+mod repair;
 mod replaced;
 mod roundtrip;
 mod together;

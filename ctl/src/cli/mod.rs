@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and how `--help` explains it; a file for each command or group of them.
 
 mod backup;
+mod check;
 mod completions;
 mod copy;
 mod diff;
@@ -17,6 +18,7 @@ mod man;
 mod mount;
 mod prune;
 mod read;
+mod repair;
 mod restore;
 mod tag;
 
@@ -25,6 +27,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use backup::Backup;
+pub(crate) use check::Check;
 pub(crate) use completions::{Completions, Shell};
 pub(crate) use copy::{Copy, Stats};
 pub(crate) use diff::Diff;
@@ -41,6 +44,7 @@ pub(crate) use man::Man;
 pub(crate) use mount::Mount;
 pub(crate) use prune::Prune;
 pub(crate) use read::{Cat, Dump};
+pub(crate) use repair::Repair;
 pub(crate) use restore::{Overwrite, Restore};
 pub(crate) use tag::{Tag, TagArgs};
 
@@ -98,6 +102,8 @@ pub(crate) enum Command {
     Prune(Prune),
     Copy(Copy),
     Stats(Stats),
+    Check(Check),
+    Repair(Repair),
     /// Look at jobs, follow and cancel them
     #[command(subcommand)]
     Job(Job),

@@ -4,6 +4,7 @@ mod archive;
 mod backup;
 mod break_lock;
 mod cat;
+mod check;
 mod completions;
 mod copy;
 mod diff;
@@ -21,6 +22,7 @@ mod man;
 mod mount;
 mod path;
 mod prune;
+mod repair;
 mod restore;
 mod sink;
 mod stats;
@@ -43,6 +45,8 @@ pub(crate) async fn run(cli: Cli, out: &mut Output) -> Result<Exit, Error> {
         Command::Backup(args) => backup::run(global, out, args).await,
         Command::Restore(args) => restore::run(global, out, args).await,
         Command::Prune(args) => prune::run(global, out, args).await,
+        Command::Check(args) => check::run(global, out, args).await,
+        Command::Repair(args) => repair::run(global, out, args).await,
         Command::List(args) => list::run(global, out, args).await,
         Command::Ls(args) => ls::run(global, out, args).await,
         Command::Diff(args) => diff::run(global, out, args).await,

@@ -6,7 +6,10 @@ use std::os::unix::ffi::OsStrExt;
 use cloudstic_proto::Reason;
 use cloudstic_proto::v1::job::Report;
 use cloudstic_proto::v1::job_spec::Operation;
-use cloudstic_proto::v1::{BackupReport, BackupSpec, Failure, Job, JobSpec, JobState, LogLine, Overwrite, Warning};
+use cloudstic_proto::v1::{
+    BackupReport, BackupSpec, CheckReport, CheckSpec, Failure, Fault, Job, JobSpec, JobState, LogLine, Overwrite,
+    Warning,
+};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::fake::{job, status};
@@ -170,4 +173,22 @@ fn logs_are_lines_even_if_messages_are_not() {
     world.fake.script().logs = vec![LogLine { time: None, level: "info".to_owned(), message: "a\nb".to_owned() }; 2];
     assert_eq!(world.run(&["job", "logs", "a1", "-f"]).out, "- info    a\\nb\n- info    a\\nb\n");
     assert_eq!(world.run(&["job", "logs", "a1", "--json"]).json_lines()[1]["message"], "a\nb");
+}
+
+#[test]
+fn a_check_with_faults_tells_all_of_them_and_exits_1() {
+    let fault =
+        Fault { object: "node/ab".into(), problem: "is missing".into(), kind: "missing".into(), ..Fault::default() };
+    let report = CheckReport { faults: vec![fault], fault_count: 1, ..CheckReport::default() };
+    let failure = Report::Check(report.clone()).failure();
+    let spec = JobSpec { operation: Some(Operation::Check(CheckSpec::default())) };
+    let failed = Job { report: Some(Report::Check(report)), spec: Some(spec), failure, ..job(JobState::Failed) };
+    let world = world(&[failed]);
+    let run = world.run(&["check", "home", "latest", "--read-data-subset", "1G"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.out.contains("fault: node/ab is missing\n") && run.err.contains("the check found 1 fault"), "{run:?}");
+    let Some(Operation::Check(spec)) = world.fake.script().submitted.take().unwrap().operation else { panic!() };
+    assert_eq!((spec.repository, spec.snapshot, spec.read_data_subset), ("home".into(), "latest".into(), "1G".into()));
+    let quiet = world.run(&["check", "home", "--quiet"]);
+    assert_eq!((quiet.code, quiet.out.as_str()), (1, "fault: node/ab is missing\n"));
 }

@@ -4,6 +4,7 @@
 //! written over. One thread owns all write transactions (`writer`); reads go beside it.
 
 mod lock;
+mod reads;
 mod tables;
 mod writer;
 
@@ -190,6 +191,17 @@ impl State {
     /// The stored log of a job.
     pub async fn log(&self, id: JobId) -> Result<Vec<v1::LogLine>, StateError> {
         self.read(move |read| tables::log(&read, id)).await
+    }
+
+    /// Remembers where the next check that reads a part of a repository's data goes on.
+    pub async fn read_up_to(&self, repository: &str, next: u64) -> Result<(), StateError> {
+        self.writer.read_up_to(repository.to_owned(), next).await
+    }
+
+    /// Where that is; 0 at first.
+    pub async fn next_read(&self, repository: &str) -> Result<u64, StateError> {
+        let repository = repository.to_owned();
+        self.read(move |read| reads::next(&read, &repository)).await
     }
 
     /// Waits until everything is written, and lets no more be written.

@@ -33,6 +33,7 @@ pub(super) fn prepare(db: &Database, path: &Path) -> Result<(), StateError> {
         write.open_table(JOBS)?;
         write.open_table(LOGS)?;
     }
+    super::reads::prepare(&write)?;
     Ok(write.commit()?)
 }
 

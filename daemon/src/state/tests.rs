@@ -125,3 +125,17 @@ async fn a_long_log_keeps_its_last_lines() {
     assert_eq!(log.len() as u64, LOG_LINES_KEPT);
     assert!(log.iter().all(|line| line.message == "new"));
 }
+
+#[tokio::test]
+async fn where_a_check_goes_on_is_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let (state, _) = State::open(folder.path(), 2, at(0)).unwrap();
+        assert_eq!(state.next_read("main").await.unwrap(), 0);
+        state.read_up_to("main", u64::MAX).await.unwrap();
+        state.read_up_to("other", 7).await.unwrap();
+        state.close().await;
+    }
+    let (state, _) = State::open(folder.path(), 2, at(0)).unwrap();
+    assert_eq!((state.next_read("main").await.unwrap(), state.next_read("other").await.unwrap()), (u64::MAX, 7));
+}

@@ -9,7 +9,7 @@ use cloudstic_proto::v1;
 use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{NewLines, StateError, tables};
+use super::{NewLines, StateError, reads, tables};
 use crate::supervisor::{JobId, is_terminal};
 
 /// How many changes go into one transaction at most.
@@ -25,6 +25,7 @@ pub(super) struct Writer {
 enum Change {
     Save { id: JobId, job: Box<v1::Job>, lines: NewLines, answer: oneshot::Sender<Result<(), StateError>> },
     Append { id: JobId, lines: NewLines },
+    ReadUpTo { repository: String, next: u64, answer: oneshot::Sender<Result<(), StateError>> },
     Close { answer: oneshot::Sender<()> },
 }
 
@@ -55,6 +56,12 @@ impl Writer {
         }
         // Nobody is left to read them if the thread is gone.
         let _ = self.changes.send(Change::Append { id, lines });
+    }
+
+    pub(super) async fn read_up_to(&self, repository: String, next: u64) -> Result<(), StateError> {
+        let (answer, answered) = oneshot::channel();
+        self.changes.send(Change::ReadUpTo { repository, next, answer }).map_err(|_| StateError::Closed)?;
+        answered.await.map_err(|_| StateError::Closed)?
     }
 
     pub(super) async fn close(&self) {
@@ -96,18 +103,26 @@ fn answer(
         match change {
             Change::Append { .. } => {}
             Change::Close { answer } => closed.push(answer),
+            Change::ReadUpTo { answer, .. } => _ = answer.send(outcome(&written)),
             Change::Save { id, answer, .. } => {
                 let result = match &written {
                     Ok(refused) if refused.contains(&index) => Err(StateError::AlreadyEnded(id)),
-                    Ok(_) => Ok(()),
-                    Err(StateError::Storage(cause)) => Err(StateError::Storage(cause.clone())),
-                    Err(error) => Err(StateError::Storage(error.to_string())),
+                    _ => outcome(&written),
                 };
                 let _ = answer.send(result);
             }
         }
     }
     closed
+}
+
+/// How a whole batch went, for one of those who wait.
+fn outcome(written: &Result<Vec<usize>, StateError>) -> Result<(), StateError> {
+    match written {
+        Ok(_) => Ok(()),
+        Err(StateError::Storage(cause)) => Err(StateError::Storage(cause.clone())),
+        Err(error) => Err(StateError::Storage(error.to_string())),
+    }
 }
 
 /// Writes the batch in one transaction; gives the numbers of the changes that were refused, because the job has ended.
@@ -126,6 +141,7 @@ fn write(db: &Database, keep_jobs: usize, batch: &[Change]) -> Result<Vec<usize>
                 Err(error) => return Err(error),
             },
             Change::Append { id, lines } => tables::put_lines(&transaction, *id, lines)?,
+            Change::ReadUpTo { repository, next, .. } => reads::put(&transaction, repository, *next)?,
             Change::Close { .. } => {}
         }
     }

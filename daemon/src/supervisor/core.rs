@@ -241,7 +241,8 @@ impl Core {
     fn spawn(&self, id: JobId, work: Work, live: Arc<LiveJob>, cancel: CancellationToken) {
         let (runner, state, commands) = (self.runner.clone(), self.state.clone(), self.own_commands.clone());
         self.tasks.spawn(TaskKind::Job, async move {
-            let context = JobContext { id, log: live.log.clone(), progress: live.progress.clone(), cancel };
+            let (log, progress) = (live.log.clone(), live.progress.clone());
+            let context = JobContext { id, log, progress, cancel, state: state.clone() };
             let run = AssertUnwindSafe(async { runner.run(work, context).await }).catch_unwind();
             let result = tell_while(run, &live, || state.append(id, live.log.take_unstored())).await;
             let result = result.unwrap_or_else(|panic| Err(JobError::Failed(panicked(panic.as_ref()))));

@@ -26,7 +26,7 @@ pub struct Ended(v1::Job);
 /// How a run went.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// To its end; warnings in the report make it `partial`.
+    /// To its end; warnings in the report make it `partial`, faults that were looked for `failed`.
     Done(v1::job::Report),
     /// Not to its end.
     Failed(Failure),
@@ -100,7 +100,13 @@ impl Running {
         self.0.progress = Some(progress);
         let state = match outcome {
             Outcome::Done(report) => {
-                let state = if report.warnings().1 == 0 { JobState::Succeeded } else { JobState::Partial };
+                // What looks for faults has done its work when it finds some, and all is not well then.
+                self.0.failure = report.failure();
+                let state = match (&self.0.failure, report.is_partial()) {
+                    (Some(_), _) => JobState::Failed,
+                    (None, false) => JobState::Succeeded,
+                    (None, true) => JobState::Partial,
+                };
                 self.0.report = Some(report);
                 state
             }
@@ -183,6 +189,18 @@ mod tests {
         let end = |outcome| queued().start(now).end(outcome, v1::Progress::default(), now);
         assert_eq!(end(restored(0)).job().state(), JobState::Succeeded);
         assert_eq!(end(restored(1)).job().state(), JobState::Partial);
+    }
+
+    #[test]
+    fn a_check_that_finds_faults_has_failed_and_tells_them() {
+        let now = SystemTime::UNIX_EPOCH;
+        let check = |fault_count| v1::job::Report::Check(v1::CheckReport { fault_count, ..Default::default() });
+        let end = |count| queued().start(now).end(Outcome::Done(check(count)), v1::Progress::default(), now);
+        assert_eq!((end(0).job().state(), &end(0).job().failure), (JobState::Succeeded, &None));
+        let found = end(2).job().clone();
+        assert_eq!(found.state(), JobState::Failed);
+        assert_eq!(found.failure.unwrap().reason, "DAMAGED");
+        assert_eq!(found.report, Some(check(2)));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::id::JobId;
 use super::log::JobLog;
 use crate::failure::Failure;
+use crate::state::State;
 
 /// Executes jobs.
 #[async_trait]
@@ -44,6 +45,8 @@ pub struct JobContext {
     pub progress: Arc<dyn Progress>,
     /// Asks it to stop.
     pub cancel: CancellationToken,
+    /// What the daemon remembers from job to job.
+    pub state: State,
 }
 
 /// Why a job did not reach its end.

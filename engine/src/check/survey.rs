@@ -12,7 +12,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use super::faults::{Findings, problem_of};
 use super::report::Problem;
 use crate::object::{Hash, ObjectKind, ObjectRef};
-use crate::pack::{CATALOG_KEY, Catalog, FIRST_READ, Footer, PackMembers, read_footer};
+use crate::pack::{CATALOG_KEY, Catalog, Doomed, FIRST_READ, Footer, PackMembers, read_footer};
 use crate::repository::{LATEST_KEY, Repository, RepositoryError};
 
 /// What lies in the store.
@@ -317,9 +317,14 @@ async fn read_footers(
             }
         })
         .buffer_unordered(store.capabilities().concurrency);
+    let (doomed, _) = Doomed::read(&**store, repository.sealer()).await?;
     let (mut added, mut unknown, mut with_footer) = (Vec::new(), Vec::new(), Vec::new());
     while let Some((pack, footer)) = footers.try_next().await? {
         let named = named_as(&pack);
+        if named.is_none() && doomed.has_pack(&pack) {
+            // A prune or a repair was about to delete it.
+            continue;
+        }
         let problem = match footer {
             Ok(Footer::Members(members)) => {
                 with_footer.push(pack);

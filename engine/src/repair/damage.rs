@@ -17,7 +17,7 @@ pub(super) struct Damage {
     /// Packs that there are, and whose bytes are not what they were; sorted.
     pub(super) packs: Vec<Hash>,
     /// Objects that lie by themselves.
-    plain: Vec<ObjectRef>,
+    pub(super) plain: Vec<ObjectRef>,
     /// The contents that are lost, also by their chunks.
     pub(super) contents: LostContents,
     /// Everything that is lost.
@@ -62,15 +62,9 @@ impl Damage {
             || catalog.pointers() != examined.survey.stored.pointers()
     }
 
-    /// Removes it, but for packs that were written anew.
-    pub(super) async fn remove(
-        &self,
-        repository: &Repository,
-        rewritten: &[Hash],
-        lease: &LeaseWatch,
-    ) -> Result<u64, RepositoryError> {
-        let packs = self.packs.iter().filter(|pack| rewritten.binary_search(pack).is_err());
-        let keys = packs.map(pack_key).chain(self.plain.iter().map(ObjectRef::key));
+    /// Removes it.
+    pub(super) async fn remove(&self, repository: &Repository, lease: &LeaseWatch) -> Result<u64, RepositoryError> {
+        let keys = self.packs.iter().map(pack_key).chain(self.plain.iter().map(ObjectRef::key));
         let mut removed = 0;
         for key in keys {
             lease.confirm().await?;

@@ -3,8 +3,8 @@
 //! In this order, so that whatever is cut off, nothing is worse than it was: good objects are copied out of damaged packs;
 //! the catalog is written anew; each damaged snapshot gets a new one of what is left of it, with its number and time; the
 //! indexes are made to agree. Only then, and only if that was asked for, what is damaged is removed: the old snapshots, and
-//! the packs and objects that nothing good is left in. As long as those stay, a backup may take a lost object for present,
-//! because it is there, if damaged; so they should go before the next one.
+//! the packs and objects that nothing good is left in. Whether they go or stay, they are listed as doomed (see
+//! [`crate::pack::Doomed`]), so that no backup takes a lost object for present because it is there, if damaged.
 //!
 //! The lock must be exclusive: the caller's.
 
@@ -173,16 +173,15 @@ impl Work<'_> {
         report: &mut RepairReport,
     ) -> Result<(), RepairError> {
         let Self { repository, examined, damage, lease } = self;
-        let (mut catalog, mut rewritten) = (catalog, Vec::new());
+        let mut catalog = catalog;
         if forget && !damage.packs.is_empty() {
             let salvaged = salvage::salvage(repository, examined, damage, &catalog, lease).await?;
             report.catalog.salvaged = salvaged.objects;
             report.catalog.rewritten = true;
             catalog = salvaged.catalog;
-            rewritten = salvaged.packs;
         }
         if report.catalog.rewritten {
-            repository.replace_catalog(catalog, lease).await?;
+            repository.rebuild_catalog(catalog, lease).await?;
         }
         let is_unreadable =
             |old: &&ObjectRef| !examined.snapshots.contains_key(old) || examined.remembered.contains(old);
@@ -196,12 +195,13 @@ impl Work<'_> {
             }
             report.indexes = true;
         }
+        repository.doom(damage.packs.clone(), damage.plain.clone(), lease).await?;
         if forget {
             repository.remove_snapshots(&removed, lease).await?;
             for repaired in report.snapshots.iter_mut().filter(|repaired| removed.contains(&repaired.old)) {
                 repaired.removed = true;
             }
-            report.removed_objects = damage.remove(repository, &rewritten, lease).await?;
+            report.removed_objects = damage.remove(repository, lease).await?;
             report.damaged_objects = 0;
         }
         repository.settle(lease).await?;

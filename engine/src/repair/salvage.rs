@@ -6,7 +6,7 @@ use super::RepairError;
 use super::damage::{Damage, all_members};
 use crate::check::{Examined, pack_key};
 use crate::lock::LeaseWatch;
-use crate::object::{Hash, ObjectKind, ObjectRef};
+use crate::object::{ObjectKind, ObjectRef};
 use crate::pack::{Catalog, FinishedPack, Member, PackBuilder, PackMembers};
 use crate::repository::{Repository, RepositoryError};
 
@@ -16,9 +16,6 @@ pub(super) struct Salvaged {
     pub(super) catalog: Catalog,
     /// How many objects were copied.
     pub(super) objects: u64,
-    /// The packs that they were copied into; sorted. One may have the name of a damaged pack, which is then whole again:
-    /// the same objects in the same order make the same pack.
-    pub(super) packs: Vec<Hash>,
 }
 
 /// New packs, of file data and of metadata.
@@ -65,13 +62,10 @@ pub(super) async fn salvage(
             }
         }
     }
-    let new = packs.finish(repository, lease).await?;
-    let mut packs: Vec<Hash> = new.iter().map(|pack| pack.pack).collect();
-    packs.sort_unstable();
-    kept.extend(new);
+    kept.extend(packs.finish(repository, lease).await?);
     let mut pointers = catalog.pointers().clone();
     pointers.retain(|_, place| damage.packs.binary_search(&place.pack).is_err());
-    Ok(Salvaged { catalog: Catalog::default().with(kept).with_pointers(pointers), objects, packs })
+    Ok(Salvaged { catalog: Catalog::default().with(kept).with_pointers(pointers), objects })
 }
 
 fn is_needed(examined: &Examined, object: &ObjectRef) -> bool {
@@ -123,7 +117,11 @@ async fn put(
     lease: &LeaseWatch,
 ) -> Result<PackMembers, RepairError> {
     let sealer = repository.sealer().clone();
-    let finishing = tokio::task::spawn_blocking(move || builder.finish(&sealer));
+    // The same objects in the same order are the same pack, and the damaged one is going to be deleted.
+    let mut salt = [0; 8];
+    getrandom::fill(&mut salt).map_err(|cause| RepositoryError::System(cause.to_string()))?;
+    let salt = u64::from_le_bytes(salt).max(1);
+    let finishing = tokio::task::spawn_blocking(move || builder.finish(&sealer, salt));
     let finished = finishing.await.map_err(RepositoryError::from)?.map_err(RepositoryError::from)?;
     let FinishedPack { bytes, members } = finished;
     lease.confirm().await?;

@@ -1,9 +1,11 @@
 //! What a job did, in a few lines for people; a file for each operation.
 
 mod backup;
+pub(crate) mod check;
 mod copy;
 mod forget;
 mod prune;
+pub(crate) mod repair;
 mod restore;
 mod stats;
 mod tag;
@@ -57,6 +59,8 @@ pub(crate) fn ended(job: &Job) -> String {
         Some(job::Report::Prune(report)) => text + &prune::did(report),
         Some(job::Report::Copy(report)) => text + &copy::did(report),
         Some(job::Report::Stats(report)) => text + &stats::did(report),
+        Some(job::Report::Check(report)) => text + &check::did(report),
+        Some(job::Report::Repair(report)) => text + &repair::did(report),
         None => text,
     }
 }

@@ -4,6 +4,7 @@
 //! - A backup of a profile is what the administrator has configured: every caller may run it, but not leave out more. A
 //!   backup of any path reads with the daemon's rights, so only who has these anyway may ask for it.
 //! - A restore to a folder writes with the caller's rights, never with more. A daemon that cannot take these on refuses.
+//! - A check only reads and may be asked for by every caller; a repair changes what others rely on, and may not.
 //! - Whoever breaks locks can harm what others do, so only who has the daemon's rights may.
 //! - A prune deletes, so only who has the daemon's rights may, even if only to see what it would do.
 //! - Whoever adds a key can read everything, and whoever removes one can lock others out: the same.
@@ -12,9 +13,11 @@
 //!   a policy keeps. So only who has the daemon's rights may; a dry run shows no more than `list`.
 
 mod backup;
+mod check;
 mod copy;
 mod forget;
 mod prune;
+mod repair;
 mod restore;
 mod stats;
 mod tag;
@@ -45,6 +48,8 @@ pub(super) fn job(
         Operation::Prune(spec) => prune::admit(spec, caller, access, config),
         Operation::Copy(spec) => copy::admit(spec, caller, access, config),
         Operation::Stats(spec) => stats::admit(spec, caller, config),
+        Operation::Check(spec) => check::admit(spec, caller, config),
+        Operation::Repair(spec) => repair::admit(spec, caller, access, config),
         Operation::Archive(_) => {
             Err(Failure::bad_request("an archive needs a stream for its output: call Repositories.RestoreArchive"))
         }

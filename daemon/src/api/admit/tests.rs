@@ -180,3 +180,20 @@ fn only_who_has_the_daemons_rights_copies_and_everybody_counts() {
     let stats = Operation::Stats(v1::StatsSpec { repository: "main".into(), ..Default::default() });
     assert!(submit(stats, ADA, ROOT).is_ok());
 }
+
+#[test]
+fn everybody_may_check_and_only_who_has_the_daemons_rights_may_repair() {
+    let check = |read_data, subset: &str| {
+        let (repository, read_data_subset) = ("main".into(), subset.into());
+        Operation::Check(v1::CheckSpec { repository, read_data, read_data_subset, ..Default::default() })
+    };
+    assert!(submit(check(false, "10%"), ADA, ROOT).is_ok());
+    for wrong in [check(true, "10%"), check(false, "0/3"), check(false, "much")] {
+        assert_eq!(submit(wrong, ROOT, ROOT).unwrap_err(), Reason::BadRequest);
+    }
+    let repair =
+        |dry_run| Operation::Repair(v1::RepairSpec { repository: "main".into(), dry_run, ..Default::default() });
+    assert_eq!(submit(repair(true), ADA, ROOT).unwrap_err(), Reason::PermissionDenied);
+    let lock = |dry_run| submit(repair(dry_run), ROOT, ROOT).unwrap().needs.lock;
+    assert_eq!((lock(true), lock(false)), (Some(Kind::Shared), Some(Kind::Exclusive)));
+}

@@ -2,9 +2,11 @@
 //! to the API's.
 
 mod backup;
+mod check;
 mod copy;
 mod forget;
 mod prune;
+mod repair;
 mod restore;
 mod stats;
 mod tag;
@@ -31,6 +33,8 @@ impl JobRunner for Engine {
         match spec.operation {
             Some(Operation::Backup(spec)) => self.backup(spec, context).await,
             Some(Operation::Restore(spec)) => self.restore(spec, identity, context).await,
+            Some(Operation::Check(spec)) => self.check(spec, context).await,
+            Some(Operation::Repair(spec)) => self.repair(spec, context).await,
             Some(Operation::Archive(spec)) => {
                 let output = output.ok_or_else(|| Failure::internal("an archive without an output"))?;
                 self.archive(spec, output, context).await

@@ -9,7 +9,7 @@ use crate::pack::{CATALOG_KEY, Catalog};
 impl Repository {
     /// Puts a catalog in the place of the stored one, whatever that says. The lock must be exclusive, for what another
     /// writer has added since this one was made would be forgotten.
-    pub(crate) async fn replace_catalog(&self, catalog: Catalog, lease: &LeaseWatch) -> Result<(), RepositoryError> {
+    pub(crate) async fn rebuild_catalog(&self, catalog: Catalog, lease: &LeaseWatch) -> Result<(), RepositoryError> {
         let mut slot = self.catalog.lock().await;
         let version = self.catalog_version().await?;
         let (catalog, file) = tokio::task::spawn_blocking(move || write_out(&catalog).map(|file| (catalog, file)))

@@ -299,11 +299,17 @@ async fn a_repair_of_a_sound_repository_writes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_being_asked_to_a_repair_removes_nothing_and_does_its_work_once() {
     let known = own_known("own encrypted", vec![platform_key()]).await;
-    let cell = Cell { key: known.some(ObjectKind::Filemeta, true)[0].clone(), other: None, harm: Harm::Flip(4) };
-    let objects = cell.apply(&known);
+    let packed = [ObjectKind::Filemeta, ObjectKind::Content].map(|kind| known.some(kind, true)[0].clone());
+    for key in packed.into_iter().chain([known.some(ObjectKind::Chunk, false)[0].clone()]) {
+        removes_nothing(&known, &Cell { key, other: None, harm: Harm::Flip(4) }).await;
+    }
+}
+
+async fn removes_nothing(known: &Known, cell: &Cell) {
+    let objects = cell.apply(known);
     let store = Arc::new(Memory::of(objects.clone()));
     let repository = Arc::new(Repository::open(store.clone(), known.credentials.clone()).await.unwrap());
-    let report = repair_with(&repository, false, false, false).await.unwrap();
+    let report = repair_with(&repository, false, false, true).await.unwrap();
     assert!(report.damaged_objects > 0 && report.removed_objects == 0);
     let after = store.objects();
     let is_index = |key: &String| key.starts_with("index/");
@@ -312,9 +318,13 @@ async fn without_being_asked_to_a_repair_removes_nothing_and_does_its_work_once(
     assert!(after.contains_key(&old.key()) && after.contains_key(&new.key()));
     // What is lost is not taken for present by the next backup.
     let lost: ObjectRef = cell.key.parse().unwrap();
-    assert!(!repository.existing().await.unwrap().contains(&lost).unwrap());
+    for repository in [Arc::clone(&repository), known.open(after.clone()).await.unwrap()] {
+        let existing = repository.existing().await.unwrap();
+        let is_there = tokio::task::spawn_blocking(move || existing.contains(&lost).unwrap()).await.unwrap();
+        assert!(!is_there, "{lost}");
+    }
 
-    let again = repair_with(&repository, false, false, false).await.unwrap();
+    let again = repair_with(&repository, false, false, true).await.unwrap();
     let names = |report: &RepairReport| report.snapshots.iter().map(|snapshot| snapshot.new).collect::<Vec<_>>();
     assert_eq!(names(&again), names(&report));
     let snapshots = |objects: &Objects| objects.keys().filter(|key| key.starts_with("snapshot/")).count();

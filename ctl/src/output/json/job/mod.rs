@@ -1,9 +1,11 @@
 //! Documents about jobs: the job itself, a file for what is special to each operation, and log lines.
 
 mod backup;
+mod check;
 mod copy;
 mod forget;
 mod prune;
+mod repair;
 mod restore;
 mod stats;
 mod tag;
@@ -55,6 +57,8 @@ impl<'a> From<&'a v1::Job> for Job<'a> {
                 job::Report::Prune(report) => Report::Prune(report.into()),
                 job::Report::Copy(report) => Report::Copy(report.into()),
                 job::Report::Stats(report) => Report::Stats(report.into()),
+                job::Report::Check(report) => Report::Check(report.into()),
+                job::Report::Repair(report) => Report::Repair(report.into()),
             }),
         }
     }
@@ -98,6 +102,8 @@ enum Spec<'a> {
     Prune(prune::Spec<'a>),
     Copy(copy::Spec<'a>),
     Stats(stats::Spec<'a>),
+    Check(check::Spec<'a>),
+    Repair(repair::Spec<'a>),
 }
 
 impl<'a> From<&'a job_spec::Operation> for Spec<'a> {
@@ -111,6 +117,8 @@ impl<'a> From<&'a job_spec::Operation> for Spec<'a> {
             job_spec::Operation::Prune(spec) => Self::Prune(spec.into()),
             job_spec::Operation::Copy(spec) => Self::Copy(spec.into()),
             job_spec::Operation::Stats(spec) => Self::Stats(spec.into()),
+            job_spec::Operation::Check(spec) => Self::Check(spec.into()),
+            job_spec::Operation::Repair(spec) => Self::Repair(spec.into()),
         }
     }
 }
@@ -163,6 +171,8 @@ enum Report<'a> {
     Prune(prune::Report<'a>),
     Copy(copy::Report<'a>),
     Stats(stats::Report<'a>),
+    Check(check::Report<'a>),
+    Repair(repair::Report<'a>),
 }
 
 /// One line of `job logs`.

@@ -156,3 +156,68 @@ fn every_state_has_a_word_of_its_own() {
     words.dedup();
     assert_eq!(words.len(), 9);
 }
+
+#[test]
+fn a_check_job_has_its_documented_shape() {
+    let harm =
+        v1::Harm { snapshot: "snapshot/1".to_owned(), paths: vec!["a".to_owned()], path_count: 2, unknown: true };
+    let fault = v1::Fault {
+        object: "node/1".to_owned(),
+        pack: String::new(),
+        kind: "missing".to_owned(),
+        problem: "is missing".to_owned(),
+        lost_objects: 1,
+        harm: vec![harm],
+        snapshots: 3,
+    };
+    let report = v1::CheckReport {
+        snapshots: 1,
+        objects: 2,
+        data: Some(v1::DataRead { contents: 3, bytes: 4, packs: 5, complete: true }),
+        faults: vec![fault],
+        fault_count: 6,
+        ..v1::CheckReport::default()
+    };
+    let report = serde_json::to_value(check::Report::from(&report)).unwrap();
+    assert_eq!(
+        report,
+        serde_json::json!({
+            "snapshots": 1, "objects": 2, "unreferenced_objects": 0, "unneeded_packs": 0, "packs": 0,
+            "data": {"contents": 3, "bytes": 4, "packs": 5, "complete": true},
+            "fault_count": 6,
+            "faults": [{
+                "object": "node/1", "pack": null, "kind": "missing", "problem": "is missing", "lost_objects": 1,
+                "snapshots": 3,
+                "harm": [{"snapshot": "snapshot/1", "path_count": 2, "paths": ["a"], "unknown": true}],
+            }],
+            "remark_count": 0, "remarks": [], "damaged_snapshots": 0,
+        })
+    );
+}
+
+#[test]
+fn a_repair_job_has_its_documented_shape() {
+    let snapshot = v1::SnapshotRepair {
+        old: "snapshot/1".to_owned(),
+        kept: 2,
+        lost: vec![v1::LostPath { path: "a".to_owned(), object: "chunk/1".to_owned() }],
+        lost_count: 1,
+        ..v1::SnapshotRepair::default()
+    };
+    let report = v1::RepairReport { dry_run: true, fault_count: 1, snapshots: vec![snapshot], ..Default::default() };
+    let report = serde_json::to_value(repair::Report::from(&report)).unwrap();
+    assert_eq!(
+        report,
+        serde_json::json!({
+            "dry_run": true, "fault_count": 1,
+            "catalog": {"rewritten": false, "dropped": 0, "recovered": 0, "salvaged": 0},
+            "indexes": false,
+            "snapshots": [{
+                "old": "snapshot/1", "new": null, "kept": 2, "lost_count": 1,
+                "lost": [{"path": "a", "object": "chunk/1"}],
+                "unknown": false, "remade_folders": 0, "removed": false, "problem": null,
+            }],
+            "removed_objects": 0, "damaged_objects": 0, "beyond_repair": [],
+        })
+    );
+}

@@ -1,0 +1,28 @@
+//! `check`.
+
+use clap::Args;
+
+use super::{LockWait, Waiting};
+
+/// Prove that all snapshots are whole
+///
+/// Without options, everything is looked at but the files' data: that all objects are there, and that the metadata are
+/// what they should be. Faults end with exit code 1, and each is told with the snapshots and paths that it hurts; remarks
+/// are about what has cost nothing.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The repository
+    pub(crate) repository: String,
+    /// Only this snapshot: "latest", or the beginning of its hash
+    pub(crate) snapshot: Option<String>,
+    /// Also read all data, and prove each file
+    #[arg(long, conflicts_with = "read_data_subset")]
+    pub(crate) read_data: bool,
+    /// Also read a part of the data: "2/7" (part 2 of 7), or the next "10%" or "1G", so that everything is read in time
+    #[arg(long, value_name = "PART")]
+    pub(crate) read_data_subset: Option<String>,
+    #[command(flatten)]
+    pub(crate) lock_wait: LockWait,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}
