@@ -83,7 +83,7 @@ fn parts_of_the_data_follow_each_other_also_when_the_daemon_is_started_again() {
     let daemon = site.start();
     daemon.ctl(&["init", "main"]).ok();
     for n in 0..4 {
-        tree::write(&site.path("source"), &format!("more-{n}"), &random::bytes(n, 100));
+        tree::write(&site.path("source"), format!("more-{n}"), &random::bytes(n, 100));
         backup(&daemon, &["p"], 0);
     }
     let all = contents(&daemon, &["--read-data"]);
