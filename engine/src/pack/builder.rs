@@ -44,9 +44,16 @@ impl PackBuilder {
         self.members.is_empty()
     }
 
-    /// Adds the footer and names the pack. With a `salt` of its own it has a name that no other pack ever had, so that a
-    /// delete of an earlier one that arrives late cannot remove this one. Hashes all of it: for worker threads.
-    pub fn finish(mut self, sealer: &Sealer, salt: u64) -> Result<FinishedPack, OpenError> {
+    /// Adds the footer and names the pack, as no other one ever was: a delete of an earlier pack with the same members that
+    /// arrives late cannot remove this one. Hashes all of it: for worker threads.
+    pub fn finish(self, sealer: &Sealer) -> Result<FinishedPack, OpenError> {
+        let mut salt = [0; 8];
+        getrandom::fill(&mut salt).map_err(|cause| OpenError::System(cause.to_string()))?;
+        self.finish_with(sealer, u64::from_le_bytes(salt))
+    }
+
+    /// The same where the caller knows what makes it unlike any other.
+    pub(crate) fn finish_with(mut self, sealer: &Sealer, salt: u64) -> Result<FinishedPack, OpenError> {
         let footer = footer::encode(sealer, &self.members, salt)?;
         self.bytes.extend_from_slice(&footer);
         // Its name.

@@ -29,7 +29,7 @@ pub enum FooterError {
 pub(super) fn encode(sealer: &Sealer, members: &[Member], salt: u64) -> Result<Vec<u8>, OpenError> {
     let list: Vec<_> = members.iter().map(|member| (member.object, member.offset, member.length)).collect();
     let mut list = json::encode(&list);
-    if !sealer.encrypts() && salt != 0 {
+    if !sealer.encrypts() {
         list.extend((0..u64::BITS).map(|bit| if salt >> bit & 1 == 0 { b' ' } else { b'\t' }));
     }
     let mut out = sealer.seal(&list)?;

@@ -160,7 +160,7 @@ mod tests {
         for (reference, bytes) in numbers.map(object) {
             builder.add(reference, &sealer.seal(&bytes).unwrap());
         }
-        let pack = builder.finish(sealer, 0).unwrap();
+        let pack = builder.finish(sealer).unwrap();
         store.put(&format!("packs/{}", pack.members.pack), pack.bytes).await.unwrap();
         pack.members
     }

@@ -189,7 +189,7 @@ async fn write_catalog(
         needed.contains(kind, number) && !(kind == ObjectKind::Snapshot && unpacked.contains(&number))
     };
     let sweep = move |catalog: Catalog| catalog.swept(keep, &moved, |pack| !gone.contains(pack));
-    match repository.replace_catalog(whole, sweep, lease).await? {
+    match repository.sweep_catalog(whole, sweep, lease).await? {
         true => Ok(()),
         false => Err(PruneError::Changed),
     }

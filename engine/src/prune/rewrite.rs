@@ -50,7 +50,7 @@ impl<'a> Rewrite<'a> {
         let mut hasher = Hasher::new();
         survey.packs.iter().for_each(|(pack, _)| hasher.update(pack.as_bytes()));
         let [a, b, c, d, e, f, g, h, ..] = *hasher.finish().as_bytes();
-        let salt = u64::from_le_bytes([a, b, c, d, e, f, g, h]).max(1);
+        let salt = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
         Self { repository, survey, plan, layout, lease, cancel, salt }
     }
 
@@ -103,7 +103,7 @@ impl<'a> Rewrite<'a> {
             builder = self.copy(builder, members).await?;
         }
         let (sealer, salt) = (self.repository.sealer().clone(), self.salt);
-        let finishing = tokio::task::spawn_blocking(move || builder.finish(&sealer, salt));
+        let finishing = tokio::task::spawn_blocking(move || builder.finish_with(&sealer, salt));
         let FinishedPack { bytes, members } = finishing.await?.map_err(RepositoryError::from)?;
         if self.survey.size(&members.pack) > 0 {
             // It could be one of those that are going to be deleted.

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 mod bench;
 mod crashes;
@@ -6,4 +6,5 @@ mod damage;
 mod figures;
 mod late;
 mod lease;
+mod memory;
 mod stores;

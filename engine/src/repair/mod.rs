@@ -27,7 +27,7 @@ use places::{Places, find_places};
 use crate::check::{CheckError, CheckRequest, Examined, Findings, ReadData, examine, examine_survey};
 use crate::lock::{LeaseWatch, LockLost};
 use crate::object::ObjectRef;
-use crate::pack::{CATALOG_KEY, Catalog, heal};
+use crate::pack::{CATALOG_KEY, Catalog, heal_all};
 use crate::progress::{Phase, Progress};
 use crate::repository::{LATEST_KEY, MARKER_KEY, Repository, RepositoryError, SNAPSHOTS_KEY};
 use crate::store::StoreError;
@@ -141,7 +141,7 @@ async fn look_again(
     checking: &CheckRequest,
     progress: &Arc<dyn Progress>,
 ) -> Result<(Examined, Places), RepairError> {
-    let footers = heal(&**repository.store(), repository.sealer(), Arc::default()).await?.catalog;
+    let footers = heal_all(&**repository.store(), repository.sealer(), Arc::default()).await?.catalog;
     let (first, places) = blocking(move || {
         let places = find_places(&first, &footers)?;
         Ok((first, places))

@@ -154,10 +154,7 @@ impl ObjectWriter {
     }
 
     fn put_pack(&self, builder: PackBuilder) -> Result<PackMembers, RepositoryError> {
-        let mut salt = [0; 8];
-        getrandom::fill(&mut salt).map_err(|cause| RepositoryError::System(cause.to_string()))?;
-        let salt = u64::from_le_bytes(salt).max(1);
-        let FinishedPack { bytes, members } = builder.finish(&self.repository.sealer, salt)?;
+        let FinishedPack { bytes, members } = builder.finish(&self.repository.sealer)?;
         self.put(format!("packs/{}", members.pack), bytes)?;
         Ok(members)
     }

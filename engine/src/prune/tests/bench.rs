@@ -159,6 +159,13 @@ impl Bench {
         prune_as(Arc::new(self.client()), request).await
     }
 
+    /// The same by a process that dies after so many changes.
+    pub(super) async fn prune_and_die(&self, changes: u64, request: PruneRequest) -> Result<PruneReport, PruneError> {
+        let store = self.client();
+        store.line().break_after(changes);
+        prune_as(Arc::new(store), request).await
+    }
+
     async fn reach(&self) -> (Arc<Repository>, Reach) {
         let repository = self.open().await;
         let list = repository.snapshots().await.unwrap();

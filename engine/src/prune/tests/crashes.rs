@@ -1,18 +1,15 @@
 //! A prune that dies after any change: nothing is lost, and the next one removes the rest.
 
-use std::sync::Arc;
-
-use super::bench::{Bench, Objects, prune_as, request};
-use super::stores::Frail;
+use super::bench::{Bench, Objects, request};
 use crate::prune::PruneRequest;
 use crate::store::MemoryStore;
 
 /// Lets a prune die after each number of changes. Gives how many it makes.
-async fn die_everywhere(objects: &Objects, store: fn() -> MemoryStore, request: &PruneRequest) -> usize {
+async fn die_everywhere(objects: &Objects, store: fn() -> MemoryStore, request: &PruneRequest) -> u64 {
     let needed = Bench::from(objects, store()).whole().await;
     for changes in 0.. {
         let bench = Bench::from(objects, store());
-        let pruned = prune_as(Arc::new(Frail::dies_after(bench.client(), changes)), request.clone()).await;
+        let pruned = bench.prune_and_die(changes, request.clone()).await;
         assert_eq!(bench.whole().await, needed, "after {changes} changes");
         bench.assert_contents_have_their_chunks().await;
         if pruned.is_ok() {
@@ -20,7 +17,7 @@ async fn die_everywhere(objects: &Objects, store: fn() -> MemoryStore, request: 
             return changes;
         }
         // Nor does a second one that dies soon.
-        let again = prune_as(Arc::new(Frail::dies_after(bench.client(), changes % 5)), request.clone()).await;
+        let again = bench.prune_and_die(changes % 5, request.clone()).await;
         bench.prune(request.clone()).await.unwrap();
         assert_eq!(bench.whole().await, needed, "after {changes} changes and {again:?}");
         bench.assert_nothing_is_left_over().await;
@@ -62,7 +59,7 @@ async fn whoever_backs_up_after_it_died_finds_or_writes_all_that_it_needs() {
     let objects = bench.store.objects().clone();
     for changes in 0.. {
         let bench = Bench::from(&objects, MemoryStore::default());
-        let pruned = prune_as(Arc::new(Frail::dies_after(bench.client(), changes)), request()).await;
+        let pruned = bench.prune_and_die(changes, request()).await;
         bench.backup_of(old.path()).await;
         let needed = bench.whole().await;
         bench.prune(request()).await.unwrap();

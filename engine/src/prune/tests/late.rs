@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::bench::{Bench, backup_with, open, prune_as, request};
-use super::stores::Frail;
+use super::stores::Stopping;
 use crate::prune::PruneRequest;
 use crate::store::{MemoryStore, ObjectStore};
 
@@ -12,7 +12,7 @@ use crate::store::{MemoryStore, ObjectStore};
 /// delete in this round.
 async fn prune_until_it_deletes(bench: &Bench, request: PruneRequest) -> Vec<String> {
     let before: Vec<String> = bench.store.objects().keys().cloned().collect();
-    let store = Arc::new(Frail::stops(bench.client()));
+    let store = Arc::new(Stopping::new(bench.client()));
     let mut deletes = store.deletes.subscribe();
     let pruning = tokio::spawn(prune_as(store, request));
     deletes.wait_for(|deletes| !deletes.is_empty()).await.unwrap();
@@ -65,7 +65,7 @@ async fn whoever_finds_it_gone_already_does_not_write_it_under_its_key_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_store_can_what_was_written_again_is_not_deleted() {
     let (bench, _) = Bench::ours(MemoryStore::default(), true).await;
-    let store = Arc::new(Frail::stops(bench.client()));
+    let store = Arc::new(Stopping::new(bench.client()));
     let mut deletes = store.deletes.subscribe();
     let pruning = tokio::spawn(prune_as(Arc::clone(&store) as Arc<dyn ObjectStore>, request()));
     deletes.wait_for(|deletes| !deletes.is_empty()).await.unwrap();

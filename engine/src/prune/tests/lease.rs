@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::bench::{Bench, prune_as, request};
-use super::stores::Frail;
+use super::stores::Stopping;
 use crate::crypto::Sealer;
 use crate::lock::{Kind, Lease, Locks};
 use crate::prune::{PruneError, PruneRequest};
@@ -31,7 +31,7 @@ async fn when_its_lock_is_lost_it_deletes_nothing_more() {
     let needed = bench.whole().await;
     let lease = lock(&bench).await;
     let request = PruneRequest { lease: lease.watch(), ..request() };
-    let store = Arc::new(Frail::stops(bench.client()));
+    let store = Arc::new(Stopping::new(bench.client()));
     let mut deletes = store.deletes.subscribe();
     let pruning = tokio::spawn(prune_as(store.clone(), request));
     deletes.wait_for(|deletes| !deletes.is_empty()).await.unwrap();
@@ -51,6 +51,6 @@ async fn the_new_catalog_is_not_written_over_another_one() {
     let other = bench.open().await;
     bench.put_catalog(&crate::pack::Catalog::default());
     let lease = crate::lock::LeaseWatch::not_needed();
-    assert!(!other.replace_catalog(whole, |catalog| catalog, &lease).await.unwrap());
+    assert!(!other.sweep_catalog(whole, |catalog| catalog, &lease).await.unwrap());
     assert_eq!(bench.object(crate::pack::CATALOG_KEY).unwrap(), "{}");
 }

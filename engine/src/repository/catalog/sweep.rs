@@ -30,7 +30,7 @@ impl Repository {
     }
 
     /// Replaces the stored catalog by what `sweep` makes of the whole one; `false` if somebody has written it meanwhile.
-    pub(crate) async fn replace_catalog(
+    pub(crate) async fn sweep_catalog(
         &self,
         whole: WholeCatalog,
         sweep: impl FnOnce(Catalog) -> Catalog + Send + 'static,

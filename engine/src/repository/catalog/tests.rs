@@ -80,7 +80,7 @@ async fn backups_that_run_beside_this_one_are_no_heals() {
     let mut in_flight = crate::pack::PackBuilder::default();
     let bytes = b"in flight";
     in_flight.add(ObjectRef::new(ObjectKind::Filemeta, Hash::of(bytes)), &ours.sealer.seal(bytes).unwrap());
-    let in_flight = in_flight.finish(&ours.sealer, 0).unwrap();
+    let in_flight = in_flight.finish(&ours.sealer).unwrap();
     store.put(&format!("packs/{}", in_flight.members.pack), in_flight.bytes).await.unwrap();
     let pack = store_pack(&store, "ours").await;
     ours.extend_catalog(vec![pack.clone()], NOTHING, &NO_LEASE()).await.unwrap();

@@ -1,0 +1,90 @@
+//! How much memory a million files take. Not a test: `CLOUDSTIC_MEASURE=FOLDER cargo test -p cloudstic-engine --lib
+//! prune::tests::memory -- --ignored --nocapture`, twice: the first run makes the repository, the second one measures.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use chrono::Utc;
+use cloudstic_e2e::random;
+
+use super::bench::{key, open, prune_as, request};
+use crate::lock::LeaseWatch;
+use crate::object::{Content, Hash, Leaf, LeafEntry, Node, ObjectKind, ObjectRef, SourceInfo, json};
+use crate::prune::PruneRequest;
+use crate::repository::{InitOptions, NewSnapshot, ObjectWriter, Repository, RepositoryError};
+use crate::store::LocalStore;
+use crate::tree::memory::meta;
+
+const FILES: u64 = 1_000_000;
+
+fn write_tree(repository: &Repository, writer: &ObjectWriter) -> Result<ObjectRef, RepositoryError> {
+    let put = |kind, bytes: Vec<u8>| {
+        let object = ObjectRef::new(kind, Hash::of(&bytes));
+        writer.write(object, &bytes).map(|_| object)
+    };
+    let (mut entries, mut level) = (Vec::new(), Vec::new());
+    for n in 0..FILES {
+        let path = format!("folder-{}/file-{n}", n / 1000);
+        let data = random::bytes(n, 120);
+        let hash = Hash::of(&data);
+        let content = repository.content_ref(&hash);
+        writer.write(content, &Content::encode_inline(&data))?;
+        let mut meta = meta(path.as_bytes());
+        (meta.content_hash, meta.content_ref, meta.size) = (hash.to_string(), content.hash.to_string(), 120);
+        let filemeta = put(ObjectKind::Filemeta, json::encode(&meta))?;
+        entries.push(LeafEntry { key: path.clone(), path_key: Some(Hash::of(path.as_bytes())), filemeta });
+        if entries.len() == 32 {
+            let leaf = Node::Leaf(Leaf { entries: std::mem::take(&mut entries) });
+            level.push(put(ObjectKind::Node, json::encode(&leaf))?);
+        }
+    }
+    while level.len() > 1 {
+        let above = level.chunks(32).map(|children| {
+            let node = Node::Internal { bitmap: u32::MAX, children: children.to_vec() };
+            put(ObjectKind::Node, json::encode(&node))
+        });
+        level = above.collect::<Result<_, _>>()?;
+    }
+    Ok(level[0])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement, which takes minutes"]
+async fn of_a_million_files() {
+    let folder = PathBuf::from(std::env::var_os("CLOUDSTIC_MEASURE").unwrap());
+    let store = Arc::new(LocalStore::new(folder.clone()));
+    if !folder.join("config").exists() {
+        let options = InitOptions { credentials: vec![key()], ..InitOptions::default() };
+        Repository::init(store.clone(), options).await.unwrap();
+        let repository = open(store).await;
+        let lease = LeaseWatch::not_needed();
+        let writer = repository.writer(repository.existing().await.unwrap(), lease.clone());
+        let written = Arc::clone(&repository);
+        let writing = tokio::task::spawn_blocking(move || {
+            let root = write_tree(&written, &writer)?;
+            Ok::<_, RepositoryError>((root, writer.finish()?))
+        });
+        let (root, written) = writing.await.unwrap().unwrap();
+        let new = NewSnapshot {
+            created: Utc::now(),
+            root: Some(root),
+            source: SourceInfo::default(),
+            meta: Default::default(),
+            tags: Vec::new(),
+            change_token: String::new(),
+            exclude_hash: None,
+        };
+        let commit = repository.commit(written, new, &lease, || Ok::<_, RepositoryError>(())).await;
+        commit.unwrap();
+        return;
+    }
+    let begun = Instant::now();
+    for dry_run in [true, false] {
+        let report =
+            prune_as(store.clone(), PruneRequest { dry_run, max_waste_percent: 0, ..request() }).await.unwrap();
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+        println!("{:?} {peak} {report:?}", begun.elapsed());
+    }
+}
