@@ -117,11 +117,7 @@ async fn put(
     lease: &LeaseWatch,
 ) -> Result<PackMembers, RepairError> {
     let sealer = repository.sealer().clone();
-    // The same objects in the same order are the same pack, and the damaged one is going to be deleted.
-    let mut salt = [0; 8];
-    getrandom::fill(&mut salt).map_err(|cause| RepositoryError::System(cause.to_string()))?;
-    let salt = u64::from_le_bytes(salt).max(1);
-    let finishing = tokio::task::spawn_blocking(move || builder.finish(&sealer, salt));
+    let finishing = tokio::task::spawn_blocking(move || builder.finish(&sealer));
     let finished = finishing.await.map_err(RepositoryError::from)?.map_err(RepositoryError::from)?;
     let FinishedPack { bytes, members } = finished;
     lease.confirm().await?;
