@@ -157,3 +157,26 @@ fn damage_ends_a_prune_before_it_deletes_anything() {
     daemon.ctl(&["prune", "main"]).expect(1).says(&["nothing was deleted", &newest, "cloudsticctl forget"]);
     assert_eq!(size(&repository), before);
 }
+
+#[test]
+fn a_forget_that_prunes_frees_what_its_dry_run_promises() {
+    let mut site = site();
+    let daemon = site.start();
+    let (repository, source) = (site.path("repository"), site.path("source"));
+    daemon.ctl(&["init", "main"]).ok();
+    tree::write(&source, "large", &random::bytes(2, 3_000_000));
+    backup(&daemon, &["tree"], 0);
+    fs::remove_file(source.join("large")).unwrap();
+    backup(&daemon, &["tree"], 0);
+
+    let command = ["--json", "forget", "main", "--keep-last", "1", "--prune"];
+    let before = size(&repository);
+    let told = daemon.ctl(&[&command[..], &["-n"]].concat()).ok().json()["report"]["pruned"].clone();
+    assert_eq!((size(&repository), snapshots(&daemon, "main").len()), (before, 2));
+    assert!(told["freed_bytes"].as_u64().unwrap() > 2_900_000, "{told}");
+    let done = daemon.ctl(&command).ok().json()["report"].clone();
+    assert_eq!((&done["removed"], &done["pruned"]["freed_bytes"]), (&1.into(), &told["freed_bytes"]));
+    assert!(before - size(&repository) >= told["freed_bytes"].as_u64().unwrap());
+    assert_eq!(snapshots(&daemon, "main").len(), 1);
+    assert_sound(&repository, &OPENED_WITH);
+}

@@ -67,6 +67,9 @@ pub(crate) struct Forget {
     /// Say what would be removed and why the rest stays, but remove nothing
     #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,
+    /// Then remove what no snapshot needs any more, as `cloudsticctl prune` does
+    #[arg(long)]
+    pub(crate) prune: bool,
     #[command(flatten)]
     pub(crate) lock_wait: LockWait,
     #[command(flatten)]

@@ -36,6 +36,7 @@ fn spec(args: cli::Forget) -> Result<ForgetSpec, Error> {
         group_by: Some(GroupBy { source, account, path, tags }),
         remove_last: args.remove_last,
         dry_run: args.dry_run,
+        prune: args.prune,
         lock_wait: args.lock_wait.wait(),
     })
 }

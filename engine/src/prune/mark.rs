@@ -17,15 +17,15 @@ pub(super) struct Marked {
     pub(super) reach: Reach,
 }
 
-/// Reads all snapshots and marks what they need.
+/// Reads the snapshots and marks what they need.
 pub(super) async fn mark(
     repository: &Arc<Repository>,
     survey: &Survey,
+    references: Vec<ObjectRef>,
     progress: &Arc<dyn Progress>,
     cancel: &CancellationToken,
 ) -> Result<Marked, PruneError> {
     let reader = repository.known_reader(Arc::clone(&survey.whole.catalog));
-    let references = survey.snapshots();
     let alone = survey.alone.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
     let (progress, cancel) = (Arc::clone(progress), cancel.clone());
     let marking = tokio::task::spawn_blocking(move || {

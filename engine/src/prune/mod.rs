@@ -37,7 +37,7 @@ use plan::{Limits, Plan};
 use survey::Survey;
 
 use crate::lock::LeaseWatch;
-use crate::object::{Hash, ObjectKind};
+use crate::object::{Hash, ObjectKind, ObjectRef};
 use crate::pack::Catalog;
 use crate::progress::{Phase, Progress};
 use crate::reach::NeededInPacks;
@@ -57,6 +57,8 @@ pub struct PruneRequest {
     pub max_waste_percent: u8,
     /// At most so many bytes are copied into new packs; those with the most waste come first. `None`: no limit.
     pub max_repack_bytes: Option<u64>,
+    /// Snapshots that a dry run takes for removed: what a prune would do after a forget.
+    pub without: BTreeSet<ObjectRef>,
     /// The exclusive lock under which it works; a dry run may have a shared one.
     pub lease: LeaseWatch,
 }
@@ -109,7 +111,11 @@ pub async fn prune(
     repository.prove_identity().await?;
     let survey = Survey::take(&repository).await?;
     progress.phase(Phase::Reading);
-    let Marked { snapshots, reach } = mark::mark(&repository, &survey, &progress, &cancel).await?;
+    let mut references = survey.snapshots();
+    if request.dry_run {
+        references.retain(|snapshot| !request.without.contains(snapshot));
+    }
+    let Marked { snapshots, reach } = mark::mark(&repository, &survey, references, &progress, &cancel).await?;
     let limits = Limits { max_waste_percent: request.max_waste_percent, max_repack_bytes: request.max_repack_bytes };
     let (plan, reach) = plan::make(&repository, &survey, reach, limits, &cancel).await?;
     let (superfluous, warnings) = superfluous::find(&repository, &reach).await?;

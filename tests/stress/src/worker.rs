@@ -168,8 +168,13 @@ pub(crate) async fn try_prune<F: Future<Output = Result<(), RepositoryError>>>(
     let locks = locks(arguments, folder, &repository);
     let work = async |lease: LeaseWatch, cancel| {
         before(Arc::clone(&repository), lease.clone()).await?;
-        let request =
-            PruneRequest { dry_run: false, max_waste_percent: MAX_WASTE_PERCENT, max_repack_bytes: None, lease };
+        let request = PruneRequest {
+            dry_run: false,
+            max_waste_percent: MAX_WASTE_PERCENT,
+            max_repack_bytes: None,
+            without: Default::default(),
+            lease,
+        };
         prune::prune(repository, request, Arc::new(Silent), cancel).await
     };
     if arguments.without_locks {

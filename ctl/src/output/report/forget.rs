@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use cloudstic_proto::v1::{ForgetGroup, ForgetReport, ForgetVerdict};
 
+use super::prune;
 use crate::output::escape;
 use crate::output::human::{self, count};
 use crate::output::table::{Align, Table};
@@ -36,8 +37,12 @@ pub(super) fn did(report: &ForgetReport) -> String {
     text += &match (report.removed, report.dry_run) {
         (0, _) => "No snapshots to remove\n".to_owned(),
         (_, true) => format!("dry run: would remove {number}\n"),
+        (_, false) if report.pruned.is_some() => format!("removed {number}\n"),
         (_, false) => format!("removed {number}; what only they held takes room until a prune\n"),
     };
+    if let Some(pruned) = &report.pruned {
+        text += &prune::did(pruned);
+    }
     text
 }
 

@@ -24,6 +24,9 @@ pub(super) fn admit(
              shows what would go",
         ));
     }
+    if spec.prune && !access.is_master(caller) {
+        return Err(denied("only root and the daemon's own user may prune, or see what a prune would do"));
+    }
     match &spec.policy {
         Some(_) if !spec.snapshots.is_empty() => {
             return Err(Failure::bad_request("name snapshots, or give a policy of what to keep, not both"));
@@ -40,7 +43,11 @@ pub(super) fn admit(
         }
         None => spec.snapshots.iter().try_for_each(|name| check_snapshot(name))?,
     }
-    let lock = (!spec.dry_run).then_some(Kind::Exclusive);
+    let lock = match (spec.dry_run, spec.prune) {
+        (false, _) => Some(Kind::Exclusive),
+        (true, true) => Some(Kind::Shared),
+        (true, false) => None,
+    };
     let needs = Needs { repository, lock, ..Needs::default() };
     Ok(submission(Operation::Forget(spec), needs, caller))
 }

@@ -1,9 +1,15 @@
 //! `forget`.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use cloudstic_engine::forget::{
     self, Filter, ForgetGroup, ForgetReport, ForgetRequest, GroupBy, Policy, Selection, Verdict, Zone,
 };
 use cloudstic_engine::lock::{Kind, LeaseWatch};
+use cloudstic_engine::object::ObjectRef;
+use cloudstic_engine::prune::{self, MAX_WASTE_PERCENT, PruneRequest};
+use cloudstic_engine::repository::Repository;
 use cloudstic_proto::v1;
 use v1::job::Report;
 
@@ -46,7 +52,65 @@ impl Engine {
             self.metrics.forgotten(&name, report.removed);
             report
         };
-        Ok(Report::Forget(message(report, dry_run)))
+        let removed = gone(&report);
+        let mut told = message(report, dry_run);
+        if spec.prune {
+            let pruned = self.prune_after(&name, &repository, removed, dry_run, spec.lock_wait, &context).await;
+            let mut pruned = pruned.map_err(|error| after_all(error, told.removed, dry_run))?;
+            // A job has one list of warnings.
+            told.warnings.append(&mut pruned.warnings);
+            told.warning_count += std::mem::take(&mut pruned.warning_count);
+            told.pruned = Some(pruned);
+        }
+        Ok(Report::Forget(told))
+    }
+
+    /// Prunes what was just forgotten: under a lock of its own, so that each says in its lock what it does. On a dry run the
+    /// snapshots are still there, and are taken for removed.
+    async fn prune_after(
+        &self,
+        name: &str,
+        repository: &Arc<Repository>,
+        removed: BTreeSet<ObjectRef>,
+        dry_run: bool,
+        wait: Option<prost_types::Duration>,
+        context: &JobContext,
+    ) -> Result<v1::PruneReport, JobError> {
+        let kind = if dry_run { Kind::Shared } else { Kind::Exclusive };
+        let wanted = Wanted { name, repository, kind, operation: "prune", wait, only_reads: dry_run };
+        let work = |lease, cancel| {
+            let request = PruneRequest {
+                dry_run,
+                max_waste_percent: MAX_WASTE_PERCENT,
+                max_repack_bytes: None,
+                without: removed,
+                lease,
+            };
+            prune::prune(repository.clone(), request, context.progress.clone(), cancel)
+        };
+        let report = self.under_lock(wanted, context, work).await?;
+        if !dry_run {
+            self.metrics.pruned(name, report.freed_bytes, report.removed_objects);
+        }
+        Ok(super::prune::message(report, dry_run))
+    }
+}
+
+/// The snapshots that were removed, or on a dry run would be.
+fn gone(report: &ForgetReport) -> BTreeSet<ObjectRef> {
+    let verdicts = report.groups.iter().flat_map(|group| &group.verdicts);
+    let removed = verdicts.filter(|verdict| verdict.reasons.is_empty()).map(|verdict| verdict.snapshot.reference);
+    removed.chain(report.unreadable.iter().copied()).collect()
+}
+
+/// What failed was the prune: the snapshots are gone all the same.
+fn after_all(error: JobError, removed: u64, dry_run: bool) -> JobError {
+    match error {
+        JobError::Failed(failure) if !dry_run => {
+            let message = format!("{removed} snapshots were removed, and then the prune failed: {}", failure.message);
+            JobError::Failed(Failure::new(failure.reason, message))
+        }
+        error => error,
     }
 }
 
@@ -101,6 +165,7 @@ fn message(report: ForgetReport, dry_run: bool) -> v1::ForgetReport {
         warning_count: report.warning_count,
         dry_run,
         left_out,
+        pruned: None,
     }
 }
 

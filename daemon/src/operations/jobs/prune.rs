@@ -1,5 +1,7 @@
 //! `prune`.
 
+use std::collections::BTreeSet;
+
 use cloudstic_engine::lock::Kind;
 use cloudstic_engine::prune::{self, MAX_WASTE_PERCENT, PruneReport, PruneRequest};
 use cloudstic_proto::v1;
@@ -28,7 +30,8 @@ impl Engine {
             only_reads: dry_run,
         };
         let work = |lease, cancel| {
-            let request = PruneRequest { dry_run, max_waste_percent, max_repack_bytes, lease };
+            let request =
+                PruneRequest { dry_run, max_waste_percent, max_repack_bytes, without: BTreeSet::new(), lease };
             prune::prune(repository.clone(), request, context.progress.clone(), cancel)
         };
         let report = self.under_lock(wanted, &context, work).await?;
@@ -39,7 +42,7 @@ impl Engine {
     }
 }
 
-fn message(report: PruneReport, dry_run: bool) -> v1::PruneReport {
+pub(super) fn message(report: PruneReport, dry_run: bool) -> v1::PruneReport {
     v1::PruneReport {
         snapshots: report.snapshots,
         needed_objects: report.needed_objects,

@@ -41,6 +41,7 @@ pub(super) fn request() -> PruneRequest {
         dry_run: false,
         max_waste_percent: MAX_WASTE_PERCENT,
         max_repack_bytes: None,
+        without: Default::default(),
         lease: LeaseWatch::not_needed(),
     }
 }

@@ -3,7 +3,7 @@
 use cloudstic_proto::v1;
 use serde::Serialize;
 
-use super::seconds;
+use super::{prune, seconds};
 use crate::output::json::snapshot::Warning;
 use crate::output::json::{Time, filled};
 
@@ -17,6 +17,7 @@ pub(super) struct Spec<'a> {
     group_by: Vec<&'static str>,
     remove_last: bool,
     dry_run: bool,
+    prune: bool,
     lock_wait: Option<f64>,
 }
 
@@ -53,6 +54,7 @@ impl<'a> From<&'a v1::ForgetSpec> for Spec<'a> {
             group_by: words.into_iter().filter_map(|(wanted, word)| wanted.then_some(word)).collect(),
             remove_last: spec.remove_last,
             dry_run: spec.dry_run,
+            prune: spec.prune,
             lock_wait: seconds(spec.lock_wait.as_ref()),
         }
     }
@@ -84,6 +86,7 @@ pub(super) struct Report<'a> {
     warning_count: u64,
     warnings: Vec<Warning<'a>>,
     dry_run: bool,
+    pruned: Option<prune::Report<'a>>,
 }
 
 #[derive(Serialize)]
@@ -119,6 +122,7 @@ impl<'a> From<&'a v1::ForgetReport> for Report<'a> {
             warning_count: report.warning_count,
             warnings: report.warnings.iter().map(Warning::from).collect(),
             dry_run: report.dry_run,
+            pruned: report.pruned.as_ref().map(prune::Report::from),
         }
     }
 }
@@ -172,7 +176,7 @@ mod tests {
             concat!(
                 r#"{"repository":"home","snapshots":[],"policy":{"last":1,"hourly":0,"daily":0,"weekly":0,"monthly":0,"#,
                 r#""yearly":0,"within":"1y","tags":[]},"filter":{"tags":[],"sources":[],"accounts":[],"paths":["/srv"]},"#,
-                r#""group_by":["source","account","path"],"remove_last":false,"dry_run":false,"lock_wait":1.5}"#
+                r#""group_by":["source","account","path"],"remove_last":false,"dry_run":false,"prune":false,"lock_wait":1.5}"#
             )
         );
         let verdict = v1::ForgetVerdict {
@@ -192,7 +196,7 @@ mod tests {
                 r#"{"groups":[{"source":null,"account":null,"path":"/srv","tags":null,"snapshots":[{"#,
                 r#""ref":"snapshot/99bb","seq":3,"created":"2026-11-21T03:46:35Z","source":"local","account":null,"#,
                 r#""path":"/srv","tags":[],"keep":true,"reasons":["last"]}]}],"unreadable":[],"kept":1,"removed":0,"#,
-                r#""left_out":0,"warning_count":0,"warnings":[],"dry_run":true}"#
+                r#""left_out":0,"warning_count":0,"warnings":[],"dry_run":true,"pruned":null}"#
             )
         );
     }
