@@ -17,7 +17,8 @@ from datasets import DataSet
 from tools import PEERS, Ours
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-STEPS = ["initial", "unchanged", "one file changed", "+200 MB", "duplicated tree", "restore to folder", "restore to ZIP"]
+STEPS = ["initial", "unchanged", "one file changed", "+200 MB", "duplicated tree", "restore to folder", "restore to ZIP",
+         "diff", "find", "check", "check, all data", "forget", "prune"]
 
 
 def main():
@@ -103,6 +104,14 @@ def one_run(tool_class, data, options):
         step("+200 MB", lambda: tool.backup(data.path, 4))
         data.duplicate()
         step("duplicated tree", lambda: tool.backup(data.path, 5))
+        step("diff", lambda: tool.diff(2, 3))
+        step("find", lambda: tool.find("05?"))
+        step("check", tool.check)
+        step("check, all data", tool.check_data)
+        # Of what the last two have added, all has to go.
+        step("forget", tool.forget_latest)
+        tool.forget_latest()
+        step("prune", tool.prune)
     finally:
         tool.close()
     shutil.rmtree(folder)

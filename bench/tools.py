@@ -2,6 +2,7 @@
 
 All are encrypted, with their own default chunking, and zstd level 3 where the level can be chosen.
 """
+import json
 import os
 import shutil
 import subprocess
@@ -38,6 +39,26 @@ class Tool:
     def archive(self, source, file):
         """A ZIP of the newest snapshot; None where the program has no such thing."""
 
+    # What follows is None where the program has no such thing.
+
+    def diff(self, old, new):
+        """What differs between two snapshots, by their numbers from the oldest, which is 1."""
+
+    def find(self, name):
+        """The entries of that name in all snapshots."""
+
+    def check(self):
+        """Whether all is there that snapshots need, without reading file data."""
+
+    def check_data(self):
+        """The same, and all data read and proven."""
+
+    def forget_latest(self):
+        """Removes the newest snapshot, but nothing else."""
+
+    def prune(self):
+        """Removes what no snapshot needs."""
+
     def close(self):
         pass
 
@@ -57,6 +78,29 @@ class Restic(Tool):
 
     def archive(self, source, file):
         return self.run("restic", "dump", "--archive", "zip", "latest", source, stdout=file)
+
+    def ids(self):
+        answer = subprocess.run(["restic", "snapshots", "--json"], env=os.environ | self.env, capture_output=True, check=True)
+        return [snapshot["id"] for snapshot in sorted(json.loads(answer.stdout), key=lambda it: it["time"])]
+
+    def diff(self, old, new):
+        ids = self.ids()
+        return self.run("restic", "diff", ids[old - 1], ids[new - 1])
+
+    def find(self, name):
+        return self.run("restic", "find", name)
+
+    def check(self):
+        return self.run("restic", "check", "--quiet")
+
+    def check_data(self):
+        return self.run("restic", "check", "--quiet", "--read-data")
+
+    def forget_latest(self):
+        return self.run("restic", "forget", self.ids()[-1])
+
+    def prune(self):
+        return self.run("restic", "prune", "--quiet")
 
 
 class Rustic(Tool):
@@ -85,6 +129,22 @@ class Borg(Tool):
 
     def restore(self, source, target, number):
         return self.run("borg", "extract", f"::{number}", cwd=target)
+
+    def diff(self, old, new):
+        return self.run("borg", "diff", f"::{old}", f"{new}")
+
+    def check(self):
+        return self.run("borg", "check")
+
+    def check_data(self):
+        return self.run("borg", "check", "--verify-data")
+
+    def forget_latest(self):
+        answer = subprocess.run(["borg", "list", "--short"], env=os.environ | self.env, capture_output=True, check=True)
+        return self.run("borg", "delete", f"::{answer.stdout.decode().split()[-1]}")
+
+    def prune(self):
+        return self.run("borg", "compact")
 
 
 class Bupstash(Tool):
@@ -154,6 +214,30 @@ class Ours(Tool):
 
     def archive(self, source, file):
         return self.ctl("restore", "bench", "latest", "--zip", "-", stdout=file)
+
+    def snapshots(self):
+        answer = subprocess.run([self.client_program, "--socket", self.socket, "--json", "list", "bench"],
+                                capture_output=True, check=True)
+        return sorted(json.loads(answer.stdout)["snapshots"], key=lambda snapshot: snapshot["seq"])
+
+    def diff(self, old, new):
+        snapshots = self.snapshots()
+        return self.ctl("diff", "bench", snapshots[old - 1]["ref"], snapshots[new - 1]["ref"])
+
+    def find(self, name):
+        return self.ctl("find", "bench", name)
+
+    def check(self):
+        return self.ctl("check", "bench")
+
+    def check_data(self):
+        return self.ctl("check", "bench", "--read-data")
+
+    def forget_latest(self):
+        return self.ctl("forget", "bench", "latest")
+
+    def prune(self):
+        return self.ctl("prune", "bench")
 
     def close(self):
         if self.daemon is not None:
