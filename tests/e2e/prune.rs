@@ -160,7 +160,7 @@ fn damage_ends_a_prune_before_it_deletes_anything() {
 
 #[test]
 fn a_forget_that_prunes_frees_what_its_dry_run_promises() {
-    let mut site = site();
+    let site = site();
     let daemon = site.start();
     let (repository, source) = (site.path("repository"), site.path("source"));
     daemon.ctl(&["init", "main"]).ok();
