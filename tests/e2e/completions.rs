@@ -23,7 +23,7 @@ printf '%s\n' "${COMPREPLY[@]}"
 
 /// The same in zsh, by the function that the script registers, with the part that shows things replaced.
 const ZSH: &str = r#"
-autoload -Uz compinit && compinit -D -u -d /dev/null 2>/dev/null
+autoload -Uz compinit && compinit -D -u 2>/dev/null
 compdef() { : }
 _describe() { shift 2; local array=$1; print -rl -- "${(@P)array}" }
 source <(cloudsticctl completions zsh)
