@@ -335,7 +335,7 @@ impl From<PruneError> for Failure {
         let reason = match error {
             PruneError::Repository(repository) => return repository.into(),
             PruneError::LockLost(lost) => return lost.into(),
-            PruneError::Snapshot { .. } | PruneError::Unreadable(_) => Reason::Damaged,
+            PruneError::Snapshot { .. } | PruneError::Lost { .. } | PruneError::Unreadable(_) => Reason::Damaged,
             PruneError::Misplaced { .. } | PruneError::Member(_) => Reason::Damaged,
             // It has the lock for itself, so nobody should have.
             PruneError::Changed => Reason::StoreFailed,

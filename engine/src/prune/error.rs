@@ -22,10 +22,21 @@ pub enum PruneError {
         /// How many such snapshots there are.
         count: usize,
     },
+    /// A snapshot is named by an index, and is nowhere.
+    #[error(
+        "nothing was deleted, because {key} is missing{}, which an index names: put it back from a copy of the repository, \
+         or see what `cloudsticctl repair` can save; after that, or after a backup, indexes name it no more", others(*count)
+    )]
+    Lost {
+        /// Its key.
+        key: String,
+        /// How many such snapshots there are.
+        count: usize,
+    },
     /// An object that a snapshot needs cannot be read, so nobody knows what it leads to.
     #[error(
-        "nothing was deleted, because {0}: `cloudsticctl check` finds all that is damaged, and `cloudsticctl repair` makes \
-         snapshots without it"
+        "nothing was deleted, because {0}: `cloudsticctl check` finds all that is damaged, and `cloudsticctl repair \
+         --forget-damaged` puts snapshots without it in the place of those that need it"
     )]
     Unreadable(Box<Unreadable>),
     /// An object was only found in another place than the catalog says. A prune would remove that copy.

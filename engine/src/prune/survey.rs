@@ -37,7 +37,24 @@ impl Survey {
                 .map_err(RepositoryError::from)?;
         let whole = repository.whole_catalog().await?;
         let (packs, modified) = listed.into_iter().map(|(name, size, modified)| ((name, size), modified)).unzip();
-        Ok(Self { packs, modified, whole, plain_snapshots, alone: Some(alone).into() })
+        let survey = Self { packs, modified, whole, plain_snapshots, alone: Some(alone).into() };
+        survey.miss_no_snapshot(repository).await?;
+        Ok(survey)
+    }
+
+    /// A snapshot that something names and that is nowhere was lost, or removed by a program that was cut off: nobody
+    /// knows which, and what it needs would go.
+    async fn miss_no_snapshot(&self, repository: &Repository) -> Result<(), PruneError> {
+        let named = repository.read_index().await?.into_iter().map(|entry| entry.reference);
+        let all = self.snapshots();
+        let mut missing: Vec<ObjectRef> = self.whole.lost_snapshots.iter().copied().chain(named).collect();
+        missing.retain(|snapshot| all.binary_search(snapshot).is_err());
+        missing.sort_unstable();
+        missing.dedup();
+        match missing.first() {
+            None => Ok(()),
+            Some(first) => Err(PruneError::Lost { key: first.key(), count: missing.len() }),
+        }
     }
 
     /// All snapshots, in packs or by themselves.

@@ -14,7 +14,7 @@ use super::{Repository, RepositoryError};
 pub(crate) use sweep::WholeCatalog;
 
 use crate::lock::LeaseWatch;
-use crate::object::Hash;
+use crate::object::{Hash, ObjectKind, ObjectRef};
 use crate::pack::stored::{self, CatalogError, CatalogReader};
 use crate::pack::{CATALOG_KEY, Catalog, Healed, PackMembers, heal};
 use crate::store::{StoreErrorKind, Version};
@@ -28,6 +28,8 @@ pub(super) struct LoadedCatalog {
     differs: bool,
     /// Whether packs are gone that the stored one names.
     lost: bool,
+    /// The snapshots that it names in such packs.
+    lost_snapshots: Arc<[ObjectRef]>,
 }
 
 /// The size and the version of the stored catalog.
@@ -72,7 +74,7 @@ impl Repository {
         if dropped > 0 {
             self.note_heal(recovered, dropped, 0);
         }
-        *slot = Some(LoadedCatalog { version: loaded.version, catalog: Arc::clone(&catalog), differs, lost });
+        *slot = Some(LoadedCatalog { catalog: Arc::clone(&catalog), differs, lost, ..loaded });
         Ok((catalog, lost))
     }
 
@@ -171,7 +173,13 @@ impl Repository {
         .map_err(|cause| RepositoryError::System(format!("a temporary file cannot be written: {cause}")))?;
         // What was added is known also if the write fails; whether what was removed is gone, the stored one says then.
         let known_as = version.clone().filter(|_| remove.is_empty());
-        let next = LoadedCatalog { version: known_as, catalog: Arc::new(catalog), differs: true, lost: false };
+        let next = LoadedCatalog {
+            version: known_as,
+            catalog: Arc::new(catalog),
+            differs: true,
+            lost: false,
+            lost_snapshots: Arc::default(),
+        };
         let next = slot.insert(next);
         let expected = version.as_ref().map(|(_, version)| version);
         let is_written = self.store.put_file_if_unchanged(CATALOG_KEY, file, expected).await?;
@@ -206,6 +214,7 @@ impl Repository {
             Ok(catalog) => (catalog, None),
             Err(problem) => (Catalog::default(), Some(problem.to_string())),
         };
+        let snapshots: Vec<ObjectRef> = stored.objects(ObjectKind::Snapshot).collect();
         let mut named = stored.packs().to_vec();
         named.sort_unstable();
         let healed = heal(&*self.store, &self.sealer, Arc::new(stored)).await?;
@@ -240,7 +249,8 @@ impl Repository {
             self.note_heal(recovered, dropped, undone);
         }
         let differs = damage.is_some() || recovered + dropped + restored > 0;
-        Ok(LoadedCatalog { version, catalog, differs, lost: dropped > 0 })
+        let lost_snapshots = snapshots.into_iter().filter(|snapshot| !catalog.contains(snapshot)).collect();
+        Ok(LoadedCatalog { version, catalog, differs, lost: dropped > 0, lost_snapshots })
     }
 
     /// The catalog just as it is stored, if there is one; with what is wrong with it, and then only what can still be

@@ -21,7 +21,7 @@ pub(crate) const INDEX_MAX: usize = 64 << 20;
 
 impl Repository {
     /// What `index/snapshots` says; nothing if it is missing or damaged.
-    pub(super) async fn read_index(&self) -> Result<Vec<SnapshotEntry>, RepositoryError> {
+    pub(crate) async fn read_index(&self) -> Result<Vec<SnapshotEntry>, RepositoryError> {
         Ok(self.read_sealed(SNAPSHOTS_KEY, None).await?.unwrap_or_default())
     }
 

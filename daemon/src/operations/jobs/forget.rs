@@ -10,7 +10,7 @@ use cloudstic_engine::lock::{Kind, LeaseWatch};
 use cloudstic_engine::object::ObjectRef;
 use cloudstic_engine::prune::{self, MAX_WASTE_PERCENT, PruneRequest};
 use cloudstic_engine::repository::Repository;
-use cloudstic_proto::v1;
+use cloudstic_proto::{Reason, v1};
 use v1::job::Report;
 
 use crate::failure::Failure;
@@ -109,6 +109,11 @@ fn after_all(error: JobError, removed: u64, dry_run: bool) -> JobError {
         JobError::Failed(failure) if !dry_run => {
             let message = format!("{removed} snapshots were removed, and then the prune failed: {}", failure.message);
             JobError::Failed(Failure::new(failure.reason, message))
+        }
+        // Not as cancelled: that would say that nothing came of it.
+        JobError::Cancelled if !dry_run => {
+            let message = format!("{removed} snapshots were removed; the prune after that was cancelled");
+            JobError::Failed(Failure::new(Reason::Cancelled, message))
         }
         error => error,
     }

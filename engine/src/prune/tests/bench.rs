@@ -134,6 +134,8 @@ impl Bench {
     /// Removes a snapshot, packed or not.
     pub(super) async fn forget(&self, snapshot: ObjectRef) {
         self.client().delete(&snapshot.key()).await.unwrap();
+        // It would still name the snapshot.
+        self.client().delete("index/snapshots").await.unwrap();
         let Some(bytes) = self.object(CATALOG_KEY) else { return };
         let mut entries: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&bytes).unwrap();
         if entries.remove(&snapshot.key()).is_some() {

@@ -58,6 +58,27 @@ async fn a_snapshot() {
     assert_eq!(*bench.store.objects(), before);
 }
 
+/// Lost with its pack, or by itself: that nobody can say what it needs does not make that needless.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_is_gone_and_named() {
+    let (ours, _) = Bench::ours(MemoryStore::default(), true).await;
+    let cli = Bench::golden("plain").await;
+    for (bench, in_pack) in [(ours, false), (cli, true)] {
+        // So that the indexes name all that there are.
+        bench.backup().await;
+        let snapshot = bench.snapshots().await[0];
+        let key = match location(&bench, &snapshot).await {
+            Some(Location { pack, .. }) if in_pack => format!("packs/{pack}"),
+            _ => snapshot.key(),
+        };
+        assert!(bench.store.objects().remove(&key).is_some());
+        let before = bench.store.objects().clone();
+        let told = bench.prune(request()).await.unwrap_err();
+        assert!(matches!(&told, PruneError::Lost { key, .. } if *key == snapshot.key()), "{told}");
+        assert_eq!(*bench.store.objects(), before);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_good_only_where_the_catalog_does_not_say() {
     let (bench, _) = Bench::ours(MemoryStore::default(), true).await;

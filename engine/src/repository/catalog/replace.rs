@@ -26,7 +26,13 @@ impl Repository {
         }
         self.forget_damage(CATALOG_KEY);
         let version = self.catalog_version().await?;
-        *slot = Some(LoadedCatalog { version, catalog: Arc::new(catalog), differs: false, lost: false });
+        *slot = Some(LoadedCatalog {
+            version,
+            catalog: Arc::new(catalog),
+            differs: false,
+            lost: false,
+            lost_snapshots: Arc::default(),
+        });
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{LoadedCatalog, Stored, write_out};
 use crate::lock::LeaseWatch;
-use crate::object::{Latest, SnapshotEntry};
+use crate::object::{Latest, ObjectKind, ObjectRef, SnapshotEntry};
 use crate::pack::{CATALOG_KEY, Catalog, Healed, heal_all};
 use crate::repository::index::LATEST_KEY;
 use crate::repository::{Repository, RepositoryError};
@@ -15,6 +15,8 @@ pub(crate) struct WholeCatalog {
     pub(crate) catalog: Arc<Catalog>,
     /// Whether the stored one says something else.
     pub(crate) differs: bool,
+    /// Snapshots that the stored one names in packs that are gone.
+    pub(crate) lost_snapshots: Vec<ObjectRef>,
     version: Option<Stored>,
 }
 
@@ -25,8 +27,10 @@ impl Repository {
         let loaded = self.load_into(&mut slot).await?;
         let Healed { catalog, recovered, dropped, .. } =
             heal_all(&*self.store, &self.sealer, Arc::clone(&loaded.catalog)).await?;
+        let before = loaded.lost_snapshots.iter().copied().chain(loaded.catalog.objects(ObjectKind::Snapshot));
+        let lost_snapshots = before.filter(|snapshot| !catalog.contains(snapshot)).collect();
         let differs = loaded.differs || recovered + dropped > 0;
-        Ok(WholeCatalog { catalog, differs, version: loaded.version })
+        Ok(WholeCatalog { catalog, differs, lost_snapshots, version: loaded.version })
     }
 
     /// Replaces the stored catalog by what `sweep` makes of the whole one; `false` if somebody has written it meanwhile.
@@ -48,7 +52,13 @@ impl Repository {
             .await?
             .map_err(|cause| RepositoryError::System(format!("a temporary file cannot be written: {cause}")))?;
         // Known also if the write fails: what is in packs without a footer must not be forgotten.
-        let next = LoadedCatalog { version: version.clone(), catalog: Arc::new(catalog), differs: true, lost: false };
+        let next = LoadedCatalog {
+            version: version.clone(),
+            catalog: Arc::new(catalog),
+            differs: true,
+            lost: false,
+            lost_snapshots: Arc::default(),
+        };
         let next = slot.insert(next);
         lease.prove().await?;
         let expected = version.as_ref().map(|(_, version)| version);

@@ -42,7 +42,13 @@ async fn what_was_written_between_our_look_and_our_write_is_not_overwritten() {
     let (our_pack, cli_pack) = (store_pack(&store, "ours").await, store_pack(&store, "theirs").await);
     let mut slot = ours.catalog.lock().await;
     // It is missing, and there are packs without footers.
-    let stale = LoadedCatalog { version: None, catalog: Arc::default(), differs: false, lost: false };
+    let stale = LoadedCatalog {
+        version: None,
+        catalog: Arc::default(),
+        differs: false,
+        lost: false,
+        lost_snapshots: Arc::default(),
+    };
     *slot = Some(stale.clone());
     cli.catalog.lock().await.replace(stale.clone());
     cli.extend_catalog(vec![cli_pack.clone()], NOTHING, &NO_LEASE()).await.unwrap();
@@ -58,7 +64,13 @@ async fn a_pack_without_a_footer_that_somebody_forgets_is_named_again() {
     for store in [MemoryStore::default(), MemoryStore::not_atomic()] {
         let (ours, other) = two(&store).await;
         let pack = store_pack(&store, "theirs").await;
-        let empty = LoadedCatalog { version: None, catalog: Arc::default(), differs: false, lost: false };
+        let empty = LoadedCatalog {
+            version: None,
+            catalog: Arc::default(),
+            differs: false,
+            lost: false,
+            lost_snapshots: Arc::default(),
+        };
         ours.catalog.lock().await.replace(empty.clone());
         ours.extend_catalog(vec![pack.clone()], NOTHING, &NO_LEASE()).await.unwrap();
         let mut blind = Vec::new();

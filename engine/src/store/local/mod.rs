@@ -27,6 +27,9 @@ use folder::Folders;
 /// How names of temporary files end.
 const TEMPORARY: &str = ".tmp";
 
+/// `ENFILE` and `EMFILE`, for which there is no [`ErrorKind`].
+const TOO_MANY_FILES: [i32; 2] = [23, 24];
+
 /// A folder of this host.
 #[derive(Debug, Clone)]
 pub struct LocalStore {
@@ -93,6 +96,15 @@ impl Shared {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => StoreErrorKind::Full,
             ErrorKind::UnexpectedEof => StoreErrorKind::Corrupt,
             ErrorKind::Interrupted | ErrorKind::TimedOut => StoreErrorKind::Transient,
+            // These say nothing of the object: it must not be taken for damaged.
+            ErrorKind::OutOfMemory
+            | ErrorKind::ResourceBusy
+            | ErrorKind::StaleNetworkFileHandle
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::NetworkDown
+            | ErrorKind::NotConnected => StoreErrorKind::Transient,
+            _ if cause.raw_os_error().is_some_and(|code| TOO_MANY_FILES.contains(&code)) => StoreErrorKind::Transient,
             _ => StoreErrorKind::Other,
         };
         self.failure(key, kind, cause.to_string())
