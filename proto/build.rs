@@ -14,6 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
+        .boxed(".cloudstic.v1.ForgetReport.pruned")
         .bytes(".cloudstic.v1.ArchivePart.data")
         .bytes(".cloudstic.v1.FilePart.data")
         .bytes(".cloudstic.v1.ObjectPart.data")

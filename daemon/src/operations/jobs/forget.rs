@@ -60,7 +60,7 @@ impl Engine {
             // A job has one list of warnings.
             told.warnings.append(&mut pruned.warnings);
             told.warning_count += std::mem::take(&mut pruned.warning_count);
-            told.pruned = Some(pruned);
+            told.pruned = Some(Box::new(pruned));
         }
         Ok(Report::Forget(told))
     }

@@ -122,7 +122,7 @@ impl<'a> From<&'a v1::ForgetReport> for Report<'a> {
             warning_count: report.warning_count,
             warnings: report.warnings.iter().map(Warning::from).collect(),
             dry_run: report.dry_run,
-            pruned: report.pruned.as_ref().map(prune::Report::from),
+            pruned: report.pruned.as_deref().map(prune::Report::from),
         }
     }
 }
