@@ -52,13 +52,16 @@ model: ## Check the lock protocol's larger state spaces, which take minutes
 	@scripts/needs.sh cc
 	$(CARGO) test --locked -p cloudstic-engine --lib lock::model -- --ignored --nocapture --test-threads 1
 
-stress: .venv/ready ## Torment 16 processes on one repository, a minute on each of two kinds of store, and kill 200 prunes (STRESS=options)
+stress: .venv/ready ## Torment 16 processes on one repository, a minute on each of two kinds of store, kill 200 prunes, prune a million files (STRESS=options)
 	@scripts/needs.sh cc
 	$(CARGO) build --locked -p cloudstic-stress
 	$(or $(CARGO_TARGET_DIR),target)/debug/stress --store local $(STRESS)
 	$(or $(CARGO_TARGET_DIR),target)/debug/stress --store plain $(STRESS)
 	$(or $(CARGO_TARGET_DIR),target)/debug/stress --kill-prunes 100 --store local $(STRESS)
 	$(or $(CARGO_TARGET_DIR),target)/debug/stress --kill-prunes 100 --store plain $(STRESS)
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && for run in make measure; do \
+		CLOUDSTIC_MEASURE="$$folder/repository" $(CARGO) test --locked -p cloudstic-engine --lib prune::tests::memory -- --ignored --nocapture || exit 1; \
+	done
 	@# Without locks its judge must find something: neither nothing nor a crash will do.
 	$(or $(CARGO_TARGET_DIR),target)/debug/stress --without-locks --seconds 10 >/dev/null; [ $$? = 1 ]
 

@@ -2,15 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use cloudstic_engine::repository::{InitOptions, Repository};
-use cloudstic_engine::store::LocalStore;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::Arguments;
+use crate::slow::init;
 
 /// How long the processes may take to end when they are asked to.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -25,8 +23,7 @@ struct Process {
 /// Lets them work for as long as the arguments say, and ends them in good order.
 pub(crate) fn run(arguments: &Arguments, folder: &Path) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
-    let store = Arc::new(LocalStore::new(folder.join("repository")));
-    runtime.block_on(Repository::init(store, InitOptions::default()))?;
+    runtime.block_on(init(arguments.store, folder))?;
     drop(runtime);
 
     fastrand::seed(arguments.seed);

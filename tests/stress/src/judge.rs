@@ -2,6 +2,7 @@
 //! restores, and a reader that shares no code with us finds the repository sound.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,11 +10,11 @@ use anyhow::{Context, bail, ensure};
 use cloudstic_e2e::oracle::oracle;
 use cloudstic_engine::lock::LeaseWatch;
 use cloudstic_engine::progress::Silent;
-use cloudstic_engine::repository::Repository;
 use cloudstic_engine::restore::{self, Overwrite, RestoreRequest};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::slow::store;
+use crate::slow::{open, oracle_credentials};
 use crate::worker::{last_backup, word};
 use crate::{Arguments, tree};
 
@@ -51,19 +52,21 @@ pub(crate) fn run(arguments: &Arguments, folder: &Path) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(restore_all(arguments, folder, &stored))?;
     runtime.block_on(last_backup(arguments, folder)).context("the last backup")?;
-    verify(folder)?;
+    verify(arguments, folder)?;
     println!("{} snapshots restored and verified", stored.len());
     Ok(())
 }
 
-/// Lets the reader that shares no code with us look at the repository.
-pub(crate) fn verify(folder: &Path) -> anyhow::Result<()> {
+/// Lets the reader that shares no code with us look at the repository. Gives how many objects no snapshot needs.
+pub(crate) fn verify(arguments: &Arguments, folder: &Path) -> anyhow::Result<u64> {
     let repository = folder.join("repository");
-    let verdict = oracle([std::ffi::OsStr::new("verify"), repository.as_os_str()]);
-    let text = verdict.text();
-    let errors: Vec<&str> = text.lines().filter(|line| !line.starts_with("tree ")).collect();
-    ensure!(verdict.code == 0, "the oracle: {}", errors.join("\n"));
-    Ok(())
+    let words = [OsStr::new("verify"), OsStr::new("--json"), repository.as_os_str()];
+    let credentials = oracle_credentials(arguments.store).iter().map(OsStr::new);
+    let verdict = oracle(words.into_iter().chain(credentials));
+    let told: Value = serde_json::from_str(&verdict.text()).with_context(|| verdict.text())?;
+    ensure!(verdict.code == 0, "the oracle: {}", told["errors"]);
+    let unreferenced = told["unreferenced"].as_object().context("no unreferenced objects told")?;
+    Ok(unreferenced.values().filter_map(Value::as_u64).sum())
 }
 
 /// Restores snapshots, and compares each with the fingerprint of what was backed up.
@@ -72,7 +75,7 @@ pub(crate) async fn restore_all(
     folder: &Path,
     stored: &[(String, String)],
 ) -> anyhow::Result<()> {
-    let repository = Arc::new(Repository::open(store(arguments.store, folder), Vec::new()).await?);
+    let repository = open(arguments.store, folder).await?;
     let target = folder.join("restored");
     for (snapshot, fingerprint) in stored {
         let request = RestoreRequest {

@@ -5,16 +5,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use cloudstic_engine::lock::LeaseWatch;
 use cloudstic_engine::object::ObjectRef;
-use cloudstic_engine::repository::{InitOptions, Repository};
 use futures::TryStreamExt;
 
-use crate::slow::store;
+use crate::slow::{init, open, store};
 use crate::worker::{Kept, try_back_up, try_prune};
 use crate::{Arguments, judge, tree};
 
@@ -38,7 +36,7 @@ pub(crate) fn prune(arguments: &Arguments, folder: &Path) -> anyhow::Result<()> 
 pub(crate) fn run(arguments: &Arguments, folder: &Path, prunes: u64) -> anyhow::Result<()> {
     fastrand::seed(arguments.seed);
     let runtime = tokio::runtime::Runtime::new()?;
-    runtime.block_on(Repository::init(store(arguments.store, folder), InitOptions::default()))?;
+    runtime.block_on(init(arguments.store, folder))?;
     let mut stored = Vec::new();
     let (mut killed, mut rewritten, mut longest) = (0, 0, Duration::ZERO);
     while killed < prunes {
@@ -58,11 +56,13 @@ pub(crate) fn run(arguments: &Arguments, folder: &Path, prunes: u64) -> anyhow::
         let judging = judge::restore_all(arguments, folder, &stored);
         runtime.block_on(judging).with_context(|| format!("after {killed} prunes were killed"))?;
         runtime.block_on(no_others(arguments, folder, &stored))?;
-        judge::verify(folder).with_context(|| format!("after {killed} prunes were killed"))?;
+        judge::verify(arguments, folder).with_context(|| format!("after {killed} prunes were killed"))?;
     }
-    let (_, packs) = prune_for(arguments, folder, None)?.context("the last prune")?;
+    let strict = Arguments { max_waste: 0, ..arguments.clone() };
+    let (_, packs) = prune_for(&strict, folder, None)?.context("the last prune")?;
     runtime.block_on(judge::restore_all(arguments, folder, &stored))?;
-    judge::verify(folder)?;
+    let unreferenced = judge::verify(arguments, folder)?;
+    ensure!(unreferenced == 0, "after the last prune, no snapshot needs {unreferenced} objects");
     println!(
         "{killed} prunes killed, the longest would have taken {} ms; {} packs rewritten by whole ones; {} snapshots \
          restored and verified after each",
@@ -88,7 +88,7 @@ async fn forget(arguments: &Arguments, folder: &Path, stored: &mut Vec<Stored>) 
         let (snapshot, _) = stored.remove(fastrand::usize(0..stored.len()));
         removed.insert(snapshot.parse::<ObjectRef>()?);
     }
-    let repository = Arc::new(Repository::open(store(arguments.store, folder), Vec::new()).await?);
+    let repository = open(arguments.store, folder).await?;
     Ok(repository.remove_snapshots(&removed, &LeaseWatch::not_needed()).await?)
 }
 
@@ -110,6 +110,7 @@ fn prune_for(
     let _ = std::fs::remove_file(&result);
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("--prune").arg("--folder").arg(folder).arg("--ttl-ms").arg(arguments.ttl_ms.to_string());
+    command.arg("--max-waste").arg(arguments.max_waste.to_string());
     command.arg("--store").arg(if arguments.store == crate::StoreKind::Plain { "plain" } else { "local" });
     let mut child = command.stdin(Stdio::null()).spawn().context("a process cannot be started")?;
     let begun = Instant::now();

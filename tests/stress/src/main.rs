@@ -2,7 +2,8 @@
 //! does the lock protocol hold, and is everything there in the end that was said to be stored?
 //!
 //! It starts itself again as each of the processes ([`worker`]), torments them ([`conductor`]) and judges what they left
-//! ([`judge`]). With `--kill-prunes`, one prune after another is killed, and what it left is looked at each time ([`killed`]). Times are scaled down: with locks that live for two seconds, a process that is stopped for four is a
+//! ([`judge`]). With `--kill-prunes`, one prune after another is killed, and what it left is looked at each time
+//! ([`killed`]). Times are scaled down: with locks that live for two seconds, a process that is stopped for four is a
 //! laptop that slept for two minutes.
 #![allow(clippy::print_stdout, reason = "it is a program for a terminal")]
 
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
+use cloudstic_engine::prune::MAX_WASTE_PERCENT;
 
 /// Lets many processes back up and prune one repository while they are killed and stopped at random.
 #[derive(Debug, Clone, Parser)]
@@ -45,6 +47,9 @@ struct Arguments {
     /// Instead, kill so many prunes at random moments, and look at all snapshots after each
     #[arg(long, value_name = "PRUNES")]
     kill_prunes: Option<u64>,
+    /// How many percent of a pack may be of no use to any snapshot, for a prune to leave it as it is
+    #[arg(long, default_value_t = MAX_WASTE_PERCENT)]
+    max_waste: u8,
     /// Be one of those prunes
     #[arg(long, hide = true)]
     prune: bool,

@@ -8,12 +8,15 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cloudstic_engine::repository::{Credential, InitOptions, Repository, RepositoryError};
 use cloudstic_engine::store::{
     Capabilities, LocalStore, ObjectStat, ObjectStore, StoreErrorKind, StoreResult, Version,
 };
 use futures::stream::BoxStream;
 
 use crate::StoreKind;
+
+const PLATFORM_KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
 /// Where the repository of a run lies.
 pub(crate) fn store(kind: StoreKind, folder: &Path) -> Arc<dyn ObjectStore> {
@@ -22,6 +25,33 @@ pub(crate) fn store(kind: StoreKind, folder: &Path) -> Arc<dyn ObjectStore> {
         StoreKind::Local => Arc::new(local),
         StoreKind::Plain => Arc::new(Plain(local)),
     }
+}
+
+/// What opens it: one of the kinds is encrypted, the other is not.
+pub(crate) fn credentials(kind: StoreKind) -> Vec<Credential> {
+    match kind {
+        StoreKind::Local => vec![Credential::PlatformKey(PLATFORM_KEY.into())],
+        StoreKind::Plain => Vec::new(),
+    }
+}
+
+/// The same, as the oracle takes it.
+pub(crate) fn oracle_credentials(kind: StoreKind) -> &'static [&'static str] {
+    match kind {
+        StoreKind::Local => &["--platform-key", PLATFORM_KEY],
+        StoreKind::Plain => &[],
+    }
+}
+
+/// Makes the repository of a run.
+pub(crate) async fn init(kind: StoreKind, folder: &Path) -> Result<(), RepositoryError> {
+    let options = InitOptions { credentials: credentials(kind), ..InitOptions::default() };
+    Repository::init(store(kind, folder), options).await.map(drop)
+}
+
+/// Opens it.
+pub(crate) async fn open(kind: StoreKind, folder: &Path) -> Result<Arc<Repository>, RepositoryError> {
+    Ok(Arc::new(Repository::open(store(kind, folder), credentials(kind)).await?))
 }
 
 /// A store that takes its time, and looks before it writes where others are atomic.

@@ -11,14 +11,14 @@ use cloudstic_engine::backup::{self, BackupError, BackupReport, BackupRequest};
 use cloudstic_engine::cache::StatCache;
 use cloudstic_engine::lock::{Kind, LeaseWatch, LockError, Locks, Timing};
 use cloudstic_engine::progress::Silent;
-use cloudstic_engine::prune::{self, MAX_WASTE_PERCENT, PruneError, PruneReport, PruneRequest};
+use cloudstic_engine::prune::{self, PruneError, PruneReport, PruneRequest};
 use cloudstic_engine::repository::{Repository, RepositoryError};
 use cloudstic_engine::source::local::{LocalOptions, LocalSource};
 use cloudstic_engine::store::{StoreError, StoreErrorKind};
 use tokio_util::sync::CancellationToken;
 
 use crate::conductor::busy;
-use crate::slow::store;
+use crate::slow::{open, store};
 use crate::{Arguments, tree};
 
 /// What a process wrote into its log, a line each.
@@ -104,7 +104,7 @@ pub(crate) async fn try_back_up(
     tree::change(source)?;
     let repository = match kept.repository.take() {
         Some(repository) => repository,
-        None => Arc::new(Repository::open(store(arguments.store, folder), Vec::new()).await?),
+        None => open(arguments.store, folder).await?,
     };
     let cache = kept.cache.clone();
     kept.repository = cache.is_some().then(|| Arc::clone(&repository));
@@ -164,13 +164,13 @@ pub(crate) async fn try_prune<F: Future<Output = Result<(), RepositoryError>>>(
     folder: &Path,
     before: impl FnOnce(Arc<Repository>, LeaseWatch) -> F,
 ) -> anyhow::Result<Result<PruneReport, PruneError>> {
-    let repository = Arc::new(Repository::open(store(arguments.store, folder), Vec::new()).await?);
+    let repository = open(arguments.store, folder).await?;
     let locks = locks(arguments, folder, &repository);
     let work = async |lease: LeaseWatch, cancel| {
         before(Arc::clone(&repository), lease.clone()).await?;
         let request = PruneRequest {
             dry_run: false,
-            max_waste_percent: MAX_WASTE_PERCENT,
+            max_waste_percent: arguments.max_waste,
             max_repack_bytes: None,
             without: Default::default(),
             lease,

@@ -1,5 +1,5 @@
-//! How much memory a million files take. Not a test: `CLOUDSTIC_MEASURE=FOLDER cargo test -p cloudstic-engine --lib
-//! prune::tests::memory -- --ignored --nocapture`, twice: the first run makes the repository, the second one measures.
+//! A million files are marked within 300 MB. It takes minutes, so `make stress` runs it, twice with the same
+//! `CLOUDSTIC_MEASURE=FOLDER`: the first run makes the repository, and the second one, a new process, prunes it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use crate::store::LocalStore;
 use crate::tree::memory::meta;
 
 const FILES: u64 = 1_000_000;
+/// Peak of the whole process, in KB.
+const MOST: u64 = 300_000;
 
 fn write_tree(repository: &Repository, writer: &ObjectWriter) -> Result<ObjectRef, RepositoryError> {
     let put = |kind, bytes: Vec<u8>| {
@@ -50,7 +52,7 @@ fn write_tree(repository: &Repository, writer: &ObjectWriter) -> Result<ObjectRe
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement, which takes minutes"]
+#[ignore = "takes minutes: make stress"]
 async fn of_a_million_files() {
     let folder = PathBuf::from(std::env::var_os("CLOUDSTIC_MEASURE").unwrap());
     let store = Arc::new(LocalStore::new(folder.clone()));
@@ -86,5 +88,8 @@ async fn of_a_million_files() {
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
         println!("{:?} {peak} {report:?}", begun.elapsed());
+        assert!(report.needed_objects > 2 * FILES, "{report:?}");
+        let peak: u64 = peak.split_ascii_whitespace().nth(1).unwrap().parse().unwrap();
+        assert!(peak < MOST, "{peak} KB");
     }
 }
