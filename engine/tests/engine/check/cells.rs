@@ -68,13 +68,18 @@ impl Cell {
         objects
     }
 
-    /// What is hit of a pack whose bit is flipped: the object there, or nothing.
-    pub(crate) fn member(&self, known: &Known) -> Option<String> {
-        let Harm::Flip(eighths) = self.harm else { return None };
-        let at = known.objects.get(&self.key).filter(|_| self.key.starts_with("packs/"))?.len() * eighths / 8;
-        let is_hit = |place: &(String, usize, usize)| place.0 == self.key && (place.1..place.1 + place.2).contains(&at);
-        let member = known.places.iter().find(|(_, place)| is_hit(place));
-        Some(member.map_or_else(|| "nothing".to_owned(), |(key, _)| key.clone()))
+    /// What is hit of a pack whose bit is flipped, the object there if any, or whose end is cut off, all that reach beyond the
+    /// cut; `None` where everything in it is.
+    pub(crate) fn members(&self, known: &Known) -> Option<Vec<String>> {
+        let size = known.objects.get(&self.key).filter(|_| self.key.starts_with("packs/"))?.len();
+        let is_hit = |from: usize, length: usize| match self.harm {
+            Harm::Flip(eighths) => (from..from + length).contains(&(size * eighths / 8)),
+            Harm::Truncate => from + length > size / 2,
+            Harm::Delete | Harm::Swap => true,
+        };
+        let is_partial = matches!(self.harm, Harm::Flip(_) | Harm::Truncate);
+        let members = known.places.iter().filter(|(_, place)| place.0 == self.key && is_hit(place.1, place.2));
+        is_partial.then(|| members.map(|(key, _)| key.clone()).collect())
     }
 
     fn apply_plain(&self, objects: &mut Objects) {

@@ -138,8 +138,8 @@ fn judge_check(
 ) -> Result<BTreeMap<ObjectRef, BTreeSet<String>>, String> {
     let keys: Vec<&str> = [Some(cell.key.as_str()), cell.other.as_deref()].into_iter().flatten().collect();
     let mut needed: BTreeMap<ObjectRef, BTreeSet<String>> = BTreeMap::new();
-    let hit = cell.member(known);
-    for key in hit.iter().map(String::as_str).chain(keys.iter().copied().filter(|_| hit.is_none())) {
+    let hit = cell.members(known).unwrap_or_else(|| keys.iter().map(|key| (*key).to_owned()).collect());
+    for key in &hit {
         for (snapshot, paths) in known.needing(key) {
             needed.entry(snapshot).or_default().extend(paths);
         }
