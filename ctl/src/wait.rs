@@ -143,6 +143,10 @@ fn tell(out: &Output, job: &Job) {
     match job.state() {
         JobState::Partial if matches!(job.report, Some(Report::Repair(_))) => out.note(report::repair::PARTIAL),
         JobState::Partial => out.note(report::partial(count)),
+        JobState::Cancelled if job.report.is_some() => {
+            let message = format!("job {} was cancelled; what it had done by then stays: see its report", job.id);
+            out.failure("CANCELLED", &message);
+        }
         JobState::Cancelled => out.failure("CANCELLED", &format!("job {} was cancelled", job.id)),
         JobState::Interrupted => out.failure(
             "INTERRUPTED",

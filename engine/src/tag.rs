@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::forget::Filter;
 use crate::lock::{LeaseWatch, LockLost};
 use crate::object::{Hash, ObjectRef, Snapshot, json};
 use crate::progress::{Phase, Progress};
-use crate::repository::{Replacement, Repository, RepositoryError};
+use crate::repository::{Replacement, Repository, RepositoryError, SnapshotFilter};
 use crate::source::Warning;
 use crate::warnings::Warnings;
 
@@ -33,7 +32,7 @@ pub enum TagSelection {
     /// These: `latest`, references, hashes, or beginnings of them.
     Named(Vec<String>),
     /// Those that match. A filter that asks for nothing is refused.
-    Matching(Filter),
+    Matching(SnapshotFilter),
 }
 
 /// How tags change.

@@ -89,6 +89,7 @@ fn shells_complete_names_that_the_daemon_knows() {
     let mut site = Site::new();
     let (store, source) = (site.path("repository"), site.path("source"));
     tree::write(&source, "file", b"contents");
+    site.repository("away", &site.path("away"), Credential::None);
     site.repository("main", &store, Credential::None).profile("documents", "main", &source, "");
     let daemon = site.start();
     daemon.ctl(&["init", "main", "--unencrypted"]).ok();
@@ -100,6 +101,9 @@ fn shells_complete_names_that_the_daemon_knows() {
     for shell in SHELLS {
         assert_offers(shell, &socket, &["cloudsticctl", "ls", "m"], "main");
         assert_offers(shell, &socket, &["cloudsticctl", "backup", "doc"], "documents");
+        assert_offers(shell, &socket, &["cloudsticctl", "copy", "m"], "main");
+        assert_offers(shell, &socket, &["cloudsticctl", "copy", "main", "aw"], "away");
+        assert_offers(shell, &socket, &["cloudsticctl", "copy", "main", "away", "la"], "latest");
         assert_offers(shell, &socket, &["cloudsticctl", "ls", "main", "la"], "latest");
         assert_offers(shell, &socket, &["cloudsticctl", "restore", "main", &short[..2]], short);
         assert_offers(shell, &socket, &["cloudsticctl", "ls", "main", &hash[..20]], &hash);

@@ -67,6 +67,12 @@ fn what_was_copied_is_restored_as_it_was() {
         assert_same_tree(&folders[0], &folders[1]);
     }
     assert_sound(&site.path("sealed"), &["--platform-key", KEY]);
+    daemon.ctl(&["tag", "add", "plain", "latest", "--tag", "new"]).ok();
+    daemon.ctl(&["copy", "plain", "sealed"]).ok().shows(&["tags differ in 1 snapshot"]);
+    assert_eq!(snapshots(&daemon, "sealed").len(), 2);
+    daemon.ctl(&["stats", "sealed", "--tag", "daily", "--tag", "new"]).ok().shows(&["in 0 snapshots: "]);
+    assert_eq!(daemon.ctl(&["--json", "list", "plain", "--tag", "new"]).ok().json()["snapshots"][0]["seq"], json!(2));
+    daemon.ctl(&["find", "plain", "*", "--tag", "new"]).ok().shows(&["in 1 snapshot"]);
     daemon.ctl(&["copy", "plain", "plain"]).expect(1).says(&["name two"]);
     daemon.ctl(&["copy", "plain", "sealed", "latest", "--tag", "x"]).expect(2);
 }

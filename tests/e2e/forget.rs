@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use cloudstic_e2e::oracle::{assert_same_tree, assert_sound};
 use cloudstic_e2e::site::{Credential, Daemon, Site};
 use cloudstic_e2e::skip::{is_root, skipped};
-use cloudstic_e2e::tree;
+use cloudstic_e2e::{random, tree};
 use serde_json::{Value, json};
 
 use crate::client::{backup, snapshots};
@@ -53,7 +53,7 @@ fn what_a_dry_run_says_happens_and_latest_is_what_remains() {
     let policy = ["forget", "main", "--keep-last", "2"];
     let preview = daemon.ctl(&[&policy[..], &["-n"]].concat()).ok();
     let preview = preview.shows(&["Snapshots for source:local, account:", "keep 2 snapshots:", "REASONS", "last"]);
-    preview.shows(&["remove 1 snapshot:", "dry run: would remove 1 snapshot"]);
+    preview.shows(&["remove 1 snapshot:", "no rule keeps it", "dry run: would remove 1 snapshot"]);
     assert_eq!(numbers(&daemon), [3, 2, 1]);
     daemon.ctl(&policy).ok().shows(&["removed 1 snapshot;"]);
     assert_eq!(numbers(&daemon), [3, 2]);
@@ -152,6 +152,59 @@ fn what_removes_needs_the_repository_for_itself_and_the_daemons_rights() {
     site.ctl_as_nobody(&["tag", "add", "main", "latest", "--tag", "x"]).expect(1).says(&["only root"]);
     site.ctl_as_nobody(&["forget", "main", "latest", "--dry-run"]).ok().shows(&["would remove 1 snapshot"]);
     assert_eq!(numbers(&daemon), [3, 2, 1]);
+}
+
+#[test]
+fn what_went_is_told_also_when_the_prune_after_it_fails() {
+    let site = site();
+    let daemon = site.start();
+    three(&site, &daemon);
+    let all: Vec<String> = snapshots(&daemon, "main").into_iter().map(|snapshot| snapshot.reference).collect();
+    // The newest one cannot be read any more, so nobody can tell what it needs.
+    for pack in fs::read_dir(site.path("repository/packs")).unwrap() {
+        fs::remove_file(pack.unwrap().path()).unwrap();
+    }
+    let ran = daemon.ctl(&["--json", "forget", "main", "--keep-last", "1", "--prune"]).expect(1);
+    let job = ran.json();
+    assert_eq!((&job["state"], &job["failure"]["reason"]), (&json!("failed"), &json!("DAMAGED")));
+    let message = job["failure"]["message"].as_str().unwrap();
+    assert!(message.starts_with("2 snapshots were removed, and then the prune failed: "), "{message}");
+    let report = &job["report"];
+    assert_eq!((&report["removed"], &report["pruned"]), (&json!(2), &Value::Null));
+    let told = report["groups"][0]["snapshots"].as_array().unwrap();
+    let told: Vec<_> =
+        told.iter().map(|it| (it["ref"].as_str().unwrap(), it["reasons"][0].as_str().unwrap())).collect();
+    assert_eq!(told, [(&*all[0], "last"), (&*all[1], "no-rule"), (&*all[2], "no-rule")]);
+    assert_eq!(numbers(&daemon), [3]);
+    let shown = daemon.ctl(&["job", "show", job["id"].as_str().unwrap()]).ok();
+    shown.shows(&["remove 2 snapshots:", "no rule keeps it", "removed 2 snapshots;", "then the prune failed"]);
+}
+
+#[test]
+fn a_prune_has_the_limits_of_the_configuration_unless_it_is_given_others() {
+    let mut site = Site::new();
+    let (store, source) = (site.path("repository"), site.path("source"));
+    tree::write(&source, "kept", &random::bytes(1, 200_000));
+    site.repository("main", &store, Credential::None).setting("max_waste = 90");
+    site.profile("tree", "main", &source, "");
+    let daemon = site.start();
+    daemon.ctl(&["init", "main", "--unencrypted"]).ok();
+    tree::write(&source, "gone", &random::bytes(2, 200_000));
+    backup(&daemon, &["tree"], 0);
+    fs::remove_file(source.join("gone")).unwrap();
+    backup(&daemon, &["tree"], 0);
+    let rewritten = |args: &[&str]| {
+        let report = daemon.ctl(&[&["--json"], args].concat()).ok().json()["report"].clone();
+        let prune = if report["pruned"].is_null() { &report } else { &report["pruned"] };
+        prune["packs_rewritten"].as_u64().unwrap()
+    };
+    let forget = ["forget", "main", "--keep-last", "1", "--prune", "-n"];
+    assert_eq!(rewritten(&forget), 0);
+    assert!(rewritten(&[&forget[..], &["--max-waste", "10"]].concat()) > 0);
+    assert_eq!(rewritten(&[&forget[..], &["--max-waste", "10", "--max-repack-size", "0"]].concat()), 0);
+    daemon.ctl(&["forget", "main", "--keep-last", "1"]).ok();
+    assert_eq!(rewritten(&["prune", "main", "-n"]), 0);
+    assert!(rewritten(&["prune", "main", "-n", "--max-waste", "10"]) > 0);
 }
 
 fn scrape(port: u16) -> String {

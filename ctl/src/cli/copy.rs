@@ -1,39 +1,29 @@
 //! `copy` and `stats`.
 
-use std::ffi::OsString;
-
 use clap::Args;
 
-use super::{LockWait, Waiting};
+use super::{LockWait, SnapshotFilter, Waiting};
 
 /// Copy snapshots from one repository to another, with other keys and on another store
 ///
 /// Snapshots that the target has already, from whatever repository they came, are left alone, so this can be run again
-/// and again; one that was cut off goes on. Times, tags and sources stay. What is read is proven, and a snapshot with
-/// damaged files is not copied, unless with --partial. The target numbers copies as they come, and "latest" is the highest
-/// number: so copy older snapshots first, or all at once. This is also the way to another master key: see
-/// `cloudsticctl key rotate-master`. Only root and the daemon's own user may copy.
+/// and again; one that was cut off goes on. Times, tags and sources stay; if tags were changed since on either side, the
+/// copy keeps those that it has. What is read is proven, and a snapshot with damaged files is not copied, unless with
+/// --partial. Among the target's snapshots a copy has its place by time, so an older one does not become "latest". This is
+/// also the way to another master key: see `cloudsticctl key rotate-master`. Only root and the daemon's own user may copy.
 #[derive(Debug, Args)]
 pub(crate) struct Copy {
     /// The repository to copy from
+    #[arg(id = "from_repository", value_name = "FROM")]
     pub(crate) from: String,
     /// The repository to copy to
+    #[arg(id = "to_repository", value_name = "TO")]
     pub(crate) to: String,
     /// Only these snapshots: "latest", or the beginning of a hash
-    #[arg(conflicts_with_all = ["tag", "source", "account", "path"])]
+    #[arg(conflicts_with = "filter")]
     pub(crate) snapshots: Vec<String>,
-    /// Only snapshots with this tag
-    #[arg(long)]
-    pub(crate) tag: Option<String>,
-    /// Only snapshots of this source type ("local", "sftp", …)
-    #[arg(long)]
-    pub(crate) source: Option<String>,
-    /// Only snapshots of this account (for local sources the host)
-    #[arg(long)]
-    pub(crate) account: Option<String>,
-    /// Only snapshots of this source path
-    #[arg(long)]
-    pub(crate) path: Option<OsString>,
+    #[command(flatten)]
+    pub(crate) filter: SnapshotFilter,
     /// Copy snapshots with damaged files too, without these
     #[arg(long)]
     pub(crate) partial: bool,
@@ -56,7 +46,10 @@ pub(crate) struct Stats {
     /// The repository
     pub(crate) repository: String,
     /// Only these snapshots: "latest", or the beginning of a hash
+    #[arg(conflicts_with = "filter")]
     pub(crate) snapshots: Vec<String>,
+    #[command(flatten)]
+    pub(crate) filter: SnapshotFilter,
     #[command(flatten)]
     pub(crate) lock_wait: LockWait,
     #[command(flatten)]

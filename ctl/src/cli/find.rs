@@ -5,6 +5,8 @@ use std::time::SystemTime;
 use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
 use clap::{Args, ValueEnum};
 
+use super::SnapshotFilter;
+
 /// Find files in snapshots by name, size, time, type or content
 ///
 /// Each entry is shown once, with the newest and the oldest snapshot that has it just so, and how many do. An entry must
@@ -17,11 +19,13 @@ pub(crate) struct Find {
     #[arg(value_name = "PATTERN")]
     pub(crate) patterns: Vec<String>,
     /// Only in this snapshot (repeatable)
-    #[arg(long, short, value_name = "SNAPSHOT")]
+    #[arg(long, short, value_name = "SNAPSHOT", conflicts_with = "filter")]
     pub(crate) snapshot: Vec<String>,
     /// In all snapshots (the default)
     #[arg(long, conflicts_with = "snapshot")]
     pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) filter: SnapshotFilter,
     /// The patterns are regular expressions, looked for anywhere in the path
     #[arg(long)]
     pub(crate) regex: bool,

@@ -1,6 +1,8 @@
 //! What several commands understand.
 
-use clap::Args;
+use std::ffi::OsString;
+
+use clap::{ArgGroup, Args};
 
 /// Whether to stay until a job has ended.
 #[derive(Debug, Clone, Copy, Args)]
@@ -35,8 +37,45 @@ impl LockWait {
     }
 }
 
+/// Snapshots from where they came.
+#[derive(Debug, Default, Args)]
+pub(crate) struct SourceFilter {
+    /// Only snapshots of this source type ("local", "sftp", …; repeatable: of any of them)
+    #[arg(long)]
+    pub(crate) source: Vec<String>,
+    /// Only snapshots of this account (for local sources the host; repeatable)
+    #[arg(long)]
+    pub(crate) account: Vec<String>,
+    /// Only snapshots of this source path (repeatable)
+    #[arg(long)]
+    pub(crate) path: Vec<OsString>,
+}
+
+/// Snapshots by what they are like.
+#[derive(Debug, Default, Args)]
+#[command(group = ArgGroup::new("filter").multiple(true).args(["tag", "source", "account", "path"]))]
+pub(crate) struct SnapshotFilter {
+    /// Only snapshots with this tag (repeatable: with all of them)
+    #[arg(long)]
+    pub(crate) tag: Vec<String>,
+    #[command(flatten)]
+    pub(crate) source: SourceFilter,
+}
+
+/// What a prune rewrites.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct PruneLimits {
+    /// Rewrite a pack when more than this part of it is waste [default: what the daemon's configuration says, else 30]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub(crate) max_waste: Option<u32>,
+    /// Copy at most so much out of such packs, as in "500M" or "2G"; those with the most waste come first [default: what the
+    /// daemon's configuration says, else no limit]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) max_repack_size: Option<u64>,
+}
+
 /// A size in bytes, or with a binary unit.
-pub(super) fn size(text: &str) -> Result<u64, String> {
+fn size(text: &str) -> Result<u64, String> {
     let wrong = || format!("{text:?} is no size: write it as in 500, 10K, 500M or 2G");
     let number = text.trim_end_matches(['i', 'B', 'b']);
     let (number, shift) = match number.chars().last().map(|unit| unit.to_ascii_uppercase()) {

@@ -1,10 +1,8 @@
-//! `forget`, and what else chooses snapshots by what they are like.
-
-use std::ffi::OsString;
+//! `forget`.
 
 use clap::{ArgGroup, Args};
 
-use super::{LockWait, Waiting};
+use super::{LockWait, PruneLimits, SnapshotFilter, Waiting};
 
 /// Remove snapshots: named ones, or those that a policy does not keep
 ///
@@ -18,6 +16,7 @@ use super::{LockWait, Waiting};
     group = ArgGroup::new("keep").multiple(true).args([
         "keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly", "keep_within", "keep_tag",
     ]),
+    group = ArgGroup::new("limits").multiple(true).args(["max_waste", "max_repack_size"]).requires("prune"),
     group = ArgGroup::new("what").multiple(true).required(true).args([
         "snapshots", "keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly", "keep_within",
         "keep_tag",
@@ -56,39 +55,23 @@ pub(crate) struct Forget {
     /// What makes a group: any of "source", "account", "path" and "tags", with commas between, or "none"
     #[arg(long, value_name = "WORDS", default_value = "source,account,path", value_parser = group_by)]
     pub(crate) group_by: GroupBy,
-    /// Only snapshots with this tag (repeatable: with all of them)
-    #[arg(long, conflicts_with = "snapshots")]
-    pub(crate) tag: Vec<String>,
     #[command(flatten)]
-    pub(crate) filter: Filter,
+    pub(crate) filter: SnapshotFilter,
     /// Let a group lose its last snapshot
     #[arg(long)]
     pub(crate) remove_last: bool,
-    /// Say what would be removed and why the rest stays, but remove nothing
+    /// Say what would be removed, what would stay, and why, but remove nothing
     #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,
     /// Then remove what no snapshot needs any more, as `cloudsticctl prune` does
     #[arg(long)]
     pub(crate) prune: bool,
     #[command(flatten)]
+    pub(crate) limits: PruneLimits,
+    #[command(flatten)]
     pub(crate) lock_wait: LockWait,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
-}
-
-/// Which snapshots.
-#[derive(Debug, Args)]
-#[command(group = ArgGroup::new("filter").multiple(true).args(["source", "account", "path"]))]
-pub(crate) struct Filter {
-    /// Only snapshots of this source type ("local", "sftp", …; repeatable: of any of them)
-    #[arg(long)]
-    pub(crate) source: Vec<String>,
-    /// Only snapshots of this account (for local sources the host; repeatable)
-    #[arg(long)]
-    pub(crate) account: Vec<String>,
-    /// Only snapshots of this source path (repeatable)
-    #[arg(long)]
-    pub(crate) path: Vec<OsString>,
 }
 
 /// By what snapshots are grouped.

@@ -4,22 +4,14 @@ use std::ffi::OsString;
 
 use clap::Args;
 
+use super::SnapshotFilter;
+
 #[derive(Debug, Args)]
 pub(crate) struct List {
     /// The repository; may be left out if exactly one is configured
     pub(crate) repository: Option<String>,
-    /// Only snapshots with this tag
-    #[arg(long)]
-    pub(crate) tag: Option<String>,
-    /// Only snapshots of this source type ("local", "sftp", …)
-    #[arg(long)]
-    pub(crate) source: Option<String>,
-    /// Only snapshots of this account (for local sources the host)
-    #[arg(long)]
-    pub(crate) account: Option<String>,
-    /// Only snapshots of this source path
-    #[arg(long)]
-    pub(crate) path: Option<OsString>,
+    #[command(flatten)]
+    pub(crate) filter: SnapshotFilter,
 }
 
 /// List the entries of a snapshot

@@ -32,8 +32,8 @@ pub(crate) use completions::{Completions, Shell};
 pub(crate) use copy::{Copy, Stats};
 pub(crate) use diff::Diff;
 pub(crate) use find::Find;
-pub(crate) use flags::{LockWait, Waiting};
-pub(crate) use forget::{Filter, Forget, GroupBy};
+pub(crate) use flags::{LockWait, PruneLimits, SnapshotFilter, SourceFilter, Waiting};
+pub(crate) use forget::{Forget, GroupBy};
 pub(crate) use init::Init;
 pub(crate) use job::{Job, JobId, JobList, JobLogs};
 pub(crate) use key::{Changing, Key, KeyAddPlatform, KeyAddRecovery, KeyList, KeyPasswd, KeyRemove};
@@ -208,6 +208,30 @@ mod tests {
         for good in [&["latest", "--remove-last"][..], &["--keep-last", "1", "--group-by", "none", "--path", "/"]] {
             Cli::try_parse_from([&["cloudsticctl", "forget", "r"], good].concat()).unwrap();
         }
+    }
+
+    #[test]
+    fn snapshots_are_named_or_told_by_the_same_four_options_everywhere() {
+        let filter = ["--tag", "a", "--tag", "b", "--source", "local", "--account", "vm", "--path", "/srv"];
+        for command in [&["list", "r"][..], &["copy", "a", "b"], &["stats", "r"], &["find", "r", "*.jpg"]] {
+            Cli::try_parse_from([&["cloudsticctl"], command, &filter].concat()).unwrap();
+        }
+        for named in [&["copy", "a", "b", "latest"][..], &["stats", "r", "latest"], &["find", "r", "-s", "latest"]] {
+            for option in filter.chunks(2) {
+                assert_eq!(refused(&[named, option].concat()), ErrorKind::ArgumentConflict, "{named:?} {option:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn limits_of_a_prune_go_with_a_prune() {
+        for limit in [["--max-waste", "5"], ["--max-repack-size", "1G"]] {
+            let forget = [&["forget", "r", "latest"], &limit[..]].concat();
+            assert_eq!(refused(&forget), ErrorKind::MissingRequiredArgument);
+            Cli::try_parse_from([&["cloudsticctl"], &forget[..], &["--prune"]].concat()).unwrap();
+            Cli::try_parse_from([&["cloudsticctl", "prune", "r"], &limit[..]].concat()).unwrap();
+        }
+        assert_eq!(refused(&["prune", "r", "--max-waste", "101"]), ErrorKind::ValueValidation);
     }
 
     #[test]

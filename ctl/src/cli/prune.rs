@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{LockWait, Waiting, flags};
+use super::{LockWait, PruneLimits, Waiting};
 
 /// Remove from a repository what no snapshot needs
 ///
@@ -18,12 +18,8 @@ pub(crate) struct Prune {
     /// Find out what would be removed, to the byte, and change nothing
     #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,
-    /// Rewrite a pack when more than this part of it is waste [default: 30]
-    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(0..=100))]
-    pub(crate) max_waste: Option<u32>,
-    /// Copy at most so much out of such packs, as in "500M" or "2G"; those with the most waste come first
-    #[arg(long, value_name = "SIZE", value_parser = flags::size)]
-    pub(crate) max_repack_size: Option<u64>,
+    #[command(flatten)]
+    pub(crate) limits: PruneLimits,
     #[command(flatten)]
     pub(crate) lock_wait: LockWait,
     #[command(flatten)]

@@ -2,8 +2,7 @@
 
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::forget::Filter;
-use super::{LockWait, Waiting};
+use super::{LockWait, SourceFilter, Waiting};
 
 /// Change the tags of snapshots
 ///
@@ -20,6 +19,7 @@ pub(crate) enum Tag {
 
 #[derive(Debug, Args)]
 #[command(
+    group = ArgGroup::new("filter").multiple(true).args(["with_tag", "source", "account", "path"]),
     group = ArgGroup::new("which").multiple(true).required(true)
         .args(["snapshots", "with_tag", "source", "account", "path"])
 )]
@@ -33,10 +33,10 @@ pub(crate) struct TagArgs {
     #[arg(long, value_name = "TAG", required = true)]
     pub(crate) tag: Vec<String>,
     /// Only snapshots that have this tag already (repeatable: all of them)
-    #[arg(long, value_name = "TAG", conflicts_with = "snapshots")]
+    #[arg(long, value_name = "TAG")]
     pub(crate) with_tag: Vec<String>,
     #[command(flatten)]
-    pub(crate) filter: Filter,
+    pub(crate) filter: SourceFilter,
     /// Say what would be changed, but change nothing
     #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,

@@ -2,7 +2,7 @@
 
 use cloudstic_proto::v1::{CopySpec, JobSpec, job_spec::Operation};
 
-use super::path;
+use super::filter::snapshot_filter;
 use crate::cli::{self, Global};
 use crate::error::Error;
 use crate::exit::Exit;
@@ -14,10 +14,7 @@ pub(crate) async fn run(global: &Global, out: &mut Output, args: cli::Copy) -> R
         from: args.from,
         to: args.to,
         snapshots: args.snapshots,
-        tag: args.tag.unwrap_or_default(),
-        source: args.source.unwrap_or_default(),
-        account: args.account.unwrap_or_default(),
-        path: args.path.map(path::text).transpose()?.unwrap_or_default(),
+        filter: snapshot_filter(args.filter)?,
         partial: args.partial,
         dry_run: args.dry_run,
         lock_wait: args.lock_wait.wait(),

@@ -2,6 +2,7 @@
 
 use cloudstic_proto::v1::{FindRequest, Found, Snapshot};
 
+use super::filter::snapshot_filter;
 use crate::cli::{self, Global};
 use crate::connect::Daemon;
 use crate::error::Error;
@@ -22,6 +23,7 @@ pub(crate) async fn run(global: &Global, out: &mut Output, args: cli::Find) -> R
         newer: args.newer,
         older: args.older,
         hash: args.hash.unwrap_or_default(),
+        filter: snapshot_filter(args.filter)?,
         types: args.types.into_iter().map(|kind| kind.word().to_owned()).collect(),
     };
     let daemon = Daemon::connect(&global.socket).await?;

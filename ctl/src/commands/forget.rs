@@ -1,8 +1,8 @@
 //! `forget`: a job that removes snapshots.
 
-use cloudstic_proto::v1::{ForgetSpec, GroupBy, JobSpec, RetentionPolicy, SnapshotFilter, job_spec::Operation};
+use cloudstic_proto::v1::{ForgetSpec, GroupBy, JobSpec, RetentionPolicy, job_spec::Operation};
 
-use super::path;
+use super::filter::snapshot_filter;
 use crate::cli::{self, Global};
 use crate::error::Error;
 use crate::exit::Exit;
@@ -32,19 +32,13 @@ fn spec(args: cli::Forget) -> Result<ForgetSpec, Error> {
         repository: args.repository,
         snapshots: args.snapshots,
         policy: by_policy.then_some(policy),
-        filter: if by_policy { filter(args.tag, args.filter)? } else { None },
+        filter: snapshot_filter(args.filter)?,
         group_by: Some(GroupBy { source, account, path, tags }),
         remove_last: args.remove_last,
         dry_run: args.dry_run,
         prune: args.prune,
+        max_waste_percent: args.limits.max_waste,
+        max_repack_bytes: args.limits.max_repack_size,
         lock_wait: args.lock_wait.wait(),
     })
-}
-
-/// Nothing, if nothing is asked for.
-pub(super) fn filter(tags: Vec<String>, filter: cli::Filter) -> Result<Option<SnapshotFilter>, Error> {
-    let cli::Filter { source, account, path } = filter;
-    let paths = path.into_iter().map(path::text).collect::<Result<_, _>>()?;
-    let filter = SnapshotFilter { tags, sources: source, accounts: account, paths };
-    Ok(Some(filter).filter(|filter| *filter != SnapshotFilter::default()))
 }

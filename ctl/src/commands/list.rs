@@ -2,7 +2,7 @@
 
 use cloudstic_proto::v1::{ListRepositoriesRequest, ListSnapshotsRequest, Snapshot, Source};
 
-use super::path;
+use super::filter::snapshot_filter;
 use crate::cli::{self, Global};
 use crate::connect::Daemon;
 use crate::error::Error;
@@ -11,19 +11,13 @@ use crate::output::table::{Align, Table};
 use crate::output::{Output, human, json};
 
 pub(crate) async fn run(global: &Global, out: &mut Output, args: cli::List) -> Result<Exit, Error> {
-    let path = args.path.map(path::text).transpose()?.unwrap_or_default();
+    let filter = snapshot_filter(args.filter)?;
     let daemon = Daemon::connect(&global.socket).await?;
     let repository = match args.repository {
         Some(repository) => repository,
         None => only_one(&daemon).await?,
     };
-    let request = ListSnapshotsRequest {
-        repository: repository.clone(),
-        tag: args.tag.unwrap_or_default(),
-        source: args.source.unwrap_or_default(),
-        account: args.account.unwrap_or_default(),
-        path,
-    };
+    let request = ListSnapshotsRequest { repository: repository.clone(), filter };
     let list = daemon.repositories().list_snapshots(request).await?.into_inner();
     let exit = if list.warning_count == 0 { Exit::Success } else { Exit::Partial };
     out.warnings(&list.warnings);

@@ -9,6 +9,7 @@ mod completions;
 mod copy;
 mod diff;
 mod dump;
+mod filter;
 mod find;
 mod forget;
 mod init;

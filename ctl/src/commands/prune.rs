@@ -12,8 +12,8 @@ pub(crate) async fn run(global: &Global, out: &mut Output, args: cli::Prune) -> 
     let spec = PruneSpec {
         repository: args.repository,
         dry_run: args.dry_run,
-        max_waste_percent: args.max_waste,
-        max_repack_bytes: args.max_repack_size,
+        max_waste_percent: args.limits.max_waste,
+        max_repack_bytes: args.limits.max_repack_size,
         lock_wait: args.lock_wait.wait(),
     };
     wait::submit(global, out, JobSpec { operation: Some(Operation::Prune(spec)) }, args.waiting.wait()).await

@@ -2,7 +2,7 @@
 
 use cloudstic_proto::v1::{JobSpec, TagChange, TagSpec, job_spec::Operation};
 
-use super::forget::filter;
+use super::filter::tagged;
 use crate::cli::{Global, Tag, TagArgs};
 use crate::error::Error;
 use crate::exit::Exit;
@@ -24,7 +24,7 @@ fn spec(change: TagChange, args: TagArgs) -> Result<TagSpec, Error> {
     Ok(TagSpec {
         repository: args.repository,
         snapshots: args.snapshots,
-        filter: filter(args.with_tag, args.filter)?,
+        filter: tagged(args.with_tag, args.filter)?,
         change: change.into(),
         tags: args.tag,
         dry_run: args.dry_run,

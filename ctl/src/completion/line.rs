@@ -33,7 +33,9 @@ impl Line {
         let mut deepest = &matches;
         let mut repository = None;
         loop {
-            repository = named::<String>(deepest, "repository").or(repository);
+            // Snapshots that are copied are those of the repository that they come from.
+            let here = ["repository", "from_repository"].into_iter().find_map(|id| named::<String>(deepest, id));
+            repository = here.or(repository);
             match deepest.subcommand() {
                 Some((_, below)) => deepest = below,
                 None => break,
@@ -64,6 +66,7 @@ mod tests {
         assert_eq!(repository(&["cloudsticctl", "restore", "home"]).as_deref(), Some("home"));
         assert_eq!(repository(&["cloudsticctl", "restore", "--to", "x", "home"]).as_deref(), Some("home"));
         assert_eq!(repository(&["cloudsticctl", "backup", "--repository", "home"]).as_deref(), Some("home"));
+        assert_eq!(repository(&["cloudsticctl", "copy", "home", "away"]).as_deref(), Some("home"));
         assert_eq!(repository(&["cloudsticctl", "ls"]), None);
         assert_eq!(repository(&["cloudsticctl", "nonsense", "home"]), None);
         assert_eq!(repository(&[]), None);

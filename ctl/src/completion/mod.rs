@@ -91,7 +91,7 @@ mod tests {
             for argument in command.get_arguments() {
                 let id = argument.get_id().as_str();
                 let completed = argument.get::<ArgValueCompleter>().is_some();
-                if ["repository", "snapshot"].iter().any(|word| id.starts_with(word)) {
+                if id.contains("repository") || id.starts_with("snapshot") {
                     assert!(completed, "{}: {id}", command.get_name());
                     seen.push(id.to_owned());
                 }
@@ -100,7 +100,9 @@ mod tests {
         }
         let mut seen = Vec::new();
         look(&definitions(true), &mut seen);
-        assert!(seen.contains(&"snapshot".to_owned()) && seen.len() > 5, "{seen:?}");
+        for known in ["snapshot", "from_repository", "to_repository"] {
+            assert!(seen.contains(&known.to_owned()), "{seen:?}");
+        }
     }
 
     #[test]

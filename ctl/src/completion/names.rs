@@ -35,7 +35,7 @@ impl Kind {
     /// What an argument of this name names.
     pub(super) fn of(id: &str) -> Option<Self> {
         match id {
-            "repository" => Some(Self::Repository),
+            "repository" | "from_repository" | "to_repository" => Some(Self::Repository),
             "profile" => Some(Self::Profile),
             "what" => Some(Self::Source),
             "snapshot" | "snapshots" | "before" | "after" => Some(Self::Snapshot),

@@ -3,7 +3,10 @@
 use std::io::{BufRead, BufReader};
 
 use cloudstic_proto::Reason;
-use cloudstic_proto::v1::{Entries, Entry, ListSnapshotsResponse, RepositoryInfo, Snapshot, Source, Warning};
+use cloudstic_proto::v1::{
+    Entries, Entry, ListSnapshotsRequest, ListSnapshotsResponse, RepositoryInfo, Snapshot, SnapshotFilter, Source,
+    Warning,
+};
 use prost_types::Timestamp;
 
 use super::fake::status;
@@ -45,7 +48,10 @@ SEQ  CREATED                    SNAPSHOT      SOURCE  ACCOUNT  PATH  TAGS
 "
     );
     let asked = world.fake.script().asked_snapshots.take().unwrap();
-    assert_eq!((asked.repository.as_str(), asked.tag.as_str(), asked.path.as_str()), ("home", "golden", "/srv"));
+    let only = |word: &str| vec![word.to_owned()];
+    let (tags, sources, accounts, paths) = (only("golden"), only("local"), only("vm"), only("/srv"));
+    let filter = SnapshotFilter { tags, sources, accounts, paths };
+    assert_eq!(asked, ListSnapshotsRequest { repository: "home".to_owned(), filter: Some(filter) });
     assert_eq!(world.run(&["list", "--json"]).json()["snapshots"][0]["seq"], 3);
 }
 

@@ -50,10 +50,7 @@ impl Repositories for RepositoriesService {
         &self,
         request: Request<v1::ListSnapshotsRequest>,
     ) -> Result<Response<v1::ListSnapshotsResponse>, Status> {
-        let filter = request.into_inner();
-        let mut list = self.0.queries.snapshots(&filter.repository).await?;
-        list.snapshots.retain(|snapshot| matches(snapshot, &filter));
-        Ok(Response::new(list))
+        Ok(Response::new(self.0.queries.snapshots(request.into_inner()).await?))
     }
 
     async fn list_entries(
@@ -82,7 +79,9 @@ impl Repositories for RepositoriesService {
     }
 
     async fn find(&self, request: Request<v1::FindRequest>) -> Result<Response<Self::FindStream>, Status> {
-        Ok(Response::new(parts(self.0.queries.find(request.into_inner()).await?)))
+        let request = request.into_inner();
+        admit::not_both(&request.snapshots, request.filter.as_ref())?;
+        Ok(Response::new(parts(self.0.queries.find(request).await?)))
     }
 
     async fn read_file(&self, request: Request<v1::ReadFileRequest>) -> Result<Response<Self::ReadFileStream>, Status> {
@@ -105,15 +104,6 @@ fn parts<T: Send + 'static>(answer: Answer<T>) -> BoxStream<'static, Result<T, S
         Some((part.map_err(Status::from), answer))
     });
     parts.boxed()
-}
-
-fn matches(snapshot: &v1::Snapshot, filter: &v1::ListSnapshotsRequest) -> bool {
-    let source = snapshot.source.clone().unwrap_or_default();
-    let fits = |wanted: &str, found: &str| wanted.is_empty() || wanted == found;
-    fits(&filter.source, &source.r#type)
-        && fits(&filter.account, &source.account)
-        && fits(&filter.path, &source.path)
-        && (filter.tag.is_empty() || snapshot.tags.contains(&filter.tag))
 }
 
 /// The output of an archive job. Dropping it, because the caller has gone or has it all, cancels the job; one that has

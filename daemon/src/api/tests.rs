@@ -302,20 +302,3 @@ async fn a_listing_that_nobody_reads_any_more_is_ended() {
     drop(parts);
     bench.unwanted.cancelled().await;
 }
-
-#[tokio::test]
-async fn snapshots_are_filtered() {
-    let bench = bench(as_ada, true).await;
-    let list = |tag: &str, path: &str| {
-        let (tag, path, mut client) = (tag.to_owned(), path.to_owned(), bench.repositories());
-        async move {
-            let request = v1::ListSnapshotsRequest { tag, path, ..Default::default() };
-            let snapshots = client.list_snapshots(request).await.unwrap().into_inner().snapshots;
-            snapshots.iter().map(|snapshot| snapshot.seq).collect::<Vec<_>>()
-        }
-    };
-    assert_eq!(list("", "").await, [2, 1]);
-    assert_eq!(list("a", "").await, [1]);
-    assert_eq!(list("", "/srv").await, [2]);
-    assert!(list("a", "/srv").await.is_empty());
-}

@@ -105,6 +105,17 @@ pub struct RepositoryConfig {
     pub max_running_jobs: Option<usize>,
     /// How long a job waits for a lock that somebody else holds.
     pub lock_wait: Duration,
+    /// What a prune does unless it is asked for something else.
+    pub prune: PruneConfig,
+}
+
+/// What of `[repositories.NAME]` is about prunes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PruneConfig {
+    /// The part of a pack that may be waste, in percent, at most 100.
+    pub max_waste_percent: u8,
+    /// The most bytes that are copied out of packs; no limit if `None`.
+    pub max_repack_bytes: Option<u64>,
 }
 
 /// Where a repository lies. What it prints has no credentials in it.

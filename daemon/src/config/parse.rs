@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cloudstic_engine::prune::MAX_WASTE_PERCENT;
 use cloudstic_engine::source::SourceError;
 use cloudstic_engine::source::local::{LocalOptions, check_mark, check_pattern, excludes_folder};
 
@@ -161,9 +162,17 @@ fn read_repository(
     }
     let max_running_jobs = section.integer("max_running_jobs", 1, 64).map(|most| most.value as usize);
     let lock_wait = section.parsed::<Period>("lock_wait").map(|wait| wait.value.0).unwrap_or_default();
+    let prune = PruneConfig {
+        max_waste_percent: section
+            .integer("max_waste", 0, 100)
+            .map_or(MAX_WASTE_PERCENT, |percent| percent.value as u8),
+        max_repack_bytes: section.parsed::<Size>("max_repack_size").map(|size| size.value.0),
+    };
     section.finish();
-    let repository =
-        store.clone().map(|store| RepositoryConfig { store: store.value, credentials, max_running_jobs, lock_wait });
+    let repository = store.clone().map(|store| {
+        let store = store.value;
+        RepositoryConfig { store, credentials, max_running_jobs, lock_wait, prune }
+    });
     (repository, store)
 }
 

@@ -46,6 +46,19 @@ fn every_mistake_names_file_line_and_key() {
             "[daemon]\nmax_running_jobs = \"2\"",
             "config.toml:2: daemon.max_running_jobs: must be a whole number, not a text",
         ),
+        (
+            "[repositories.main]\nstore = \"local:/srv\"\nmax_waste = 101",
+            "config.toml:3: repositories.main.max_waste: must be a whole number from 0 to 100",
+        ),
+        (
+            "[repositories.main]\nstore = \"local:/srv\"\nmax_waste = \"30%\"",
+            "config.toml:3: repositories.main.max_waste: must be a whole number, not a text",
+        ),
+        (
+            "[repositories.main]\nstore = \"local:/srv\"\nmax_repack_size = \"much\"",
+            "config.toml:3: repositories.main.max_repack_size: not a size: write bytes as \"4096\", or \"500 MB\" (thousands), \
+             or \"1 GiB\" (powers of 1,024)",
+        ),
         ("[daemon]\n\nsocket = \"run/x.sock\"", "config.toml:3: daemon.socket: must be an absolute path"),
         (
             "[daemon]\nshutdown_grace = \"soon\"",
@@ -243,4 +256,16 @@ fn the_example_is_valid_and_shows_every_key() {
         });
         assert!(shown, "config.example.toml does not show {key}");
     }
+}
+
+#[test]
+fn a_prune_has_its_limits_from_the_repository_and_defaults_without() {
+    let config = parse(
+        "[repositories.a]\nstore = \"local:/a\"\n\
+         [repositories.b]\nstore = \"local:/b\"\nmax_waste = 0\nmax_repack_size = \"1 GiB\"",
+    );
+    let config = config.unwrap();
+    let prune = |name: &str| config.repositories[name].prune;
+    assert_eq!(prune("a"), PruneConfig { max_waste_percent: 30, max_repack_bytes: None });
+    assert_eq!(prune("b"), PruneConfig { max_waste_percent: 0, max_repack_bytes: Some(1 << 30) });
 }

@@ -1,6 +1,7 @@
-//! The engine's values as messages of the API.
+//! The engine's values as messages of the API, and some the other way round.
 
 use cloudstic_engine::object::{Kind, ObjectRef, Snapshot, SnapshotEntry, SourceInfo, Timestamp};
+use cloudstic_engine::repository::SnapshotFilter;
 use cloudstic_engine::source::Warning;
 use cloudstic_engine::tree::TreeEntry;
 use cloudstic_engine::view::EntryInfo;
@@ -8,6 +9,12 @@ use cloudstic_proto::v1;
 
 pub(super) fn warning(warning: &Warning) -> v1::Warning {
     v1::Warning { path: warning.path.clone(), problem: warning.problem.clone() }
+}
+
+/// What asks for nothing, if there is none.
+pub(super) fn filter(filter: Option<v1::SnapshotFilter>) -> SnapshotFilter {
+    let v1::SnapshotFilter { tags, sources, accounts, paths } = filter.unwrap_or_default();
+    SnapshotFilter { tags, sources, accounts, paths }
 }
 
 pub(super) fn snapshot_entry(entry: SnapshotEntry) -> v1::Snapshot {

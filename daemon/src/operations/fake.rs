@@ -26,7 +26,7 @@ impl Queries for FakeQueries {
         Err(Failure::no_such_repository(&request.repository))
     }
 
-    async fn snapshots(&self, _: &str) -> Result<v1::ListSnapshotsResponse, Failure> {
+    async fn snapshots(&self, _: v1::ListSnapshotsRequest) -> Result<v1::ListSnapshotsResponse, Failure> {
         let snapshot = |seq, tag: &str, path: &str| {
             let source = v1::Source { r#type: "local".into(), path: path.into(), ..v1::Source::default() };
             v1::Snapshot { seq, source: Some(source), tags: vec![tag.into()], ..v1::Snapshot::default() }

@@ -44,8 +44,8 @@ pub trait Queries: Reading {
     /// Makes a repository.
     async fn init(&self, request: v1::InitRequest) -> Result<v1::InitResponse, Failure>;
 
-    /// All snapshots of a repository, newest first, and what is wrong with those that cannot be read.
-    async fn snapshots(&self, repository: &str) -> Result<v1::ListSnapshotsResponse, Failure>;
+    /// The snapshots of a repository that match, newest first, and what is wrong with those that cannot be read.
+    async fn snapshots(&self, request: v1::ListSnapshotsRequest) -> Result<v1::ListSnapshotsResponse, Failure>;
 
     /// All locks of a repository.
     async fn locks(&self, repository: &str) -> Result<Vec<v1::Lock>, Failure>;

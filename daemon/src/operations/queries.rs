@@ -42,11 +42,14 @@ impl Queries for Engine {
         })
     }
 
-    async fn snapshots(&self, repository: &str) -> Result<v1::ListSnapshotsResponse, Failure> {
-        let open = self.open.get(repository).await?;
-        let list = open.snapshots().await.map_err(|error| self.noted(repository, &open, error))?;
+    async fn snapshots(&self, request: v1::ListSnapshotsRequest) -> Result<v1::ListSnapshotsResponse, Failure> {
+        let v1::ListSnapshotsRequest { repository, filter } = request;
+        let filter = convert::filter(filter);
+        let open = self.open.get(&repository).await?;
+        let list = open.snapshots().await.map_err(|error| self.noted(&repository, &open, error))?;
+        let matching = list.readable.into_iter().filter(|entry| filter.matches(entry));
         Ok(v1::ListSnapshotsResponse {
-            snapshots: list.readable.into_iter().map(convert::snapshot_entry).collect(),
+            snapshots: matching.map(convert::snapshot_entry).collect(),
             warnings: list.unreadable.iter().take(WARNINGS_TOLD).map(convert::warning).collect(),
             warning_count: list.unreadable.len() as u64,
         })
@@ -150,7 +153,13 @@ mod tests {
         let credential = CredentialRef { kind: CredentialKind::Password, secret };
         let store = StoreLocation::Local("/srv".into());
         let credentials = if encrypted { vec![credential] } else { Vec::new() };
-        let repository = RepositoryConfig { store, credentials, max_running_jobs: None, lock_wait: Duration::ZERO };
+        let repository = RepositoryConfig {
+            store,
+            credentials,
+            max_running_jobs: None,
+            lock_wait: Duration::ZERO,
+            prune: crate::config::PruneConfig { max_waste_percent: 30, max_repack_bytes: None },
+        };
         check_init(&request, &repository).map_err(|failure| failure.reason)
     }
 

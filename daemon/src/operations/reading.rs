@@ -239,7 +239,7 @@ fn find_request(request: v1::FindRequest) -> Result<FindRequest, Failure> {
         hash: (!request.hash.is_empty()).then_some(request.hash),
         types: request.types.into_iter().collect(),
     };
-    Ok(FindRequest { snapshots: request.snapshots, criteria })
+    Ok(FindRequest { snapshots: request.snapshots, only: convert::filter(request.filter), criteria })
 }
 
 fn find_parts(report: FindReport) -> impl Iterator<Item = v1::FindPart> {

@@ -253,14 +253,22 @@ impl Core {
     }
 
     async fn ended(&mut self, id: JobId, result: Result<v1::job::Report, JobError>) -> Result<(), StateError> {
-        let Some(active) = self.running.remove(&id) else { return Ok(()) };
-        let outcome = match result {
+        let Some(mut active) = self.running.remove(&id) else { return Ok(()) };
+        let outcome = self.outcome(&mut active, result);
+        self.end(id, active, outcome).await
+    }
+
+    fn outcome(&self, active: &mut Active, result: Result<v1::job::Report, JobError>) -> Outcome {
+        match result {
             Ok(report) => Outcome::Done(report),
             Err(JobError::Failed(failure)) => Outcome::Failed(failure),
             Err(JobError::Cancelled) if self.stopping && !active.unwanted => Outcome::Interrupted,
             Err(JobError::Cancelled) => Outcome::Cancelled,
-        };
-        self.end(id, active, outcome).await
+            Err(JobError::Midway { done, error }) => {
+                active.job.has_done(*done);
+                self.outcome(active, Err(*error))
+            }
+        }
     }
 
     async fn end(&mut self, id: JobId, active: Active, outcome: Outcome) -> Result<(), StateError> {

@@ -10,6 +10,7 @@ use super::*;
 pub(crate) enum Verdict {
     Report(v1::job::Report),
     Fail(Failure),
+    Stop(JobError),
     Panic,
 }
 
@@ -71,6 +72,7 @@ impl JobRunner for FakeRunner {
         match verdict {
             Ok(Verdict::Report(report)) => Ok(report),
             Ok(Verdict::Fail(failure)) => Err(JobError::Failed(failure)),
+            Ok(Verdict::Stop(error)) => Err(error),
             #[allow(clippy::panic)]
             Ok(Verdict::Panic) => panic!("out of luck"),
             Err(_) => Err(JobError::Cancelled),

@@ -95,6 +95,11 @@ impl Queued {
 }
 
 impl Running {
+    /// It has done something for good, whatever becomes of the rest.
+    pub fn has_done(&mut self, report: v1::job::Report) {
+        self.0.report = Some(report);
+    }
+
     /// It is over; `progress` is how far it came.
     pub fn end(mut self, outcome: Outcome, progress: v1::Progress, now: SystemTime) -> Ended {
         self.0.progress = Some(progress);
@@ -201,6 +206,21 @@ mod tests {
         assert_eq!(found.state(), JobState::Failed);
         assert_eq!(found.failure.unwrap().reason, "DAMAGED");
         assert_eq!(found.report, Some(check(2)));
+    }
+
+    #[test]
+    fn what_was_done_before_a_failure_or_a_cancel_is_told_with_it() {
+        let (now, forgotten) = (SystemTime::UNIX_EPOCH, v1::job::Report::Forget(v1::ForgetReport::default()));
+        let end = |outcome| {
+            let mut running = queued().start(now);
+            running.has_done(forgotten.clone());
+            running.end(outcome, v1::Progress::default(), now).job().clone()
+        };
+        let failed = end(Outcome::Failed(Failure::internal("the prune failed")));
+        assert_eq!((failed.state(), failed.report.as_ref()), (JobState::Failed, Some(&forgotten)));
+        assert_eq!(failed.failure.unwrap().message, "the prune failed");
+        let cancelled = end(Outcome::Cancelled);
+        assert_eq!((cancelled.state(), cancelled.report), (JobState::Cancelled, Some(forgotten)));
     }
 
     #[test]

@@ -50,12 +50,19 @@ pub struct JobContext {
 }
 
 /// Why a job did not reach its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum JobError {
     /// It was asked to stop, or whoever took its output went away.
     Cancelled,
     /// Anything else.
     Failed(Failure),
+    /// One of these, after something was done for good: its report must not be lost.
+    Midway {
+        /// What was done.
+        done: Box<v1::job::Report>,
+        /// Why no more was.
+        error: Box<JobError>,
+    },
 }
 
 impl<E: Into<Failure>> From<E> for JobError {

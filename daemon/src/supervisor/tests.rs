@@ -77,6 +77,24 @@ async fn a_job_goes_from_queued_to_its_end_and_every_step_is_stored() {
 }
 
 #[tokio::test]
+async fn a_job_that_stops_midway_keeps_the_report_of_what_it_had_done() {
+    let bench = bench(1);
+    let report = v1::job::Report::Forget(v1::ForgetReport { removed: 2, ..Default::default() });
+    for (error, state) in [
+        (JobError::Failed(Failure::internal("the prune failed")), JobState::Failed),
+        (JobError::Cancelled, JobState::Cancelled),
+    ] {
+        let id = bench.submit("home").await;
+        let stop = JobError::Midway { done: Box::new(report.clone()), error: Box::new(error) };
+        bench.starts.next().await.end(Verdict::Stop(stop));
+        let job = bench.last(id).await;
+        assert_eq!((job.state(), job.report.as_ref()), (state, Some(&report)));
+        assert_eq!(job.failure.is_some(), state == JobState::Failed);
+        assert_eq!(bench.state.job(id).await.unwrap().unwrap(), job);
+    }
+}
+
+#[tokio::test]
 async fn the_second_job_of_a_profile_waits_for_the_first_and_others_do_not() {
     let bench = bench(3);
     let (first, second, other) = (bench.submit("home").await, bench.submit("home").await, bench.submit("srv").await);

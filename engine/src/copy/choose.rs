@@ -3,41 +3,18 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{COPIED_FROM, COPIED_INCOMPLETE, CopyError, CopyRequest};
-use crate::object::{ObjectRef, Snapshot, SnapshotEntry};
-use crate::repository::{ReadError, Repository, RepositoryError};
+use super::{COPIED_IDENTITY, COPIED_INCOMPLETE, CopyError, CopyRequest};
+use crate::object::{Hash, ObjectRef, Snapshot, json};
+use crate::repository::{ReadError, Repository, RepositoryError, SnapshotFilter};
 use crate::source::Warning;
 
 /// Which snapshots of a repository are meant.
 #[derive(Debug, Clone)]
 pub enum Wanted {
-    /// Those that fit.
-    Fitting(SnapshotFilter),
+    /// Those that match.
+    Matching(SnapshotFilter),
     /// Those with these names.
     Named(Vec<String>),
-}
-
-/// Which snapshots fit; an empty text fits all.
-#[derive(Debug, Clone, Default)]
-pub struct SnapshotFilter {
-    /// One of its tags.
-    pub tag: String,
-    /// The type of its source.
-    pub source: String,
-    /// The account of its source.
-    pub account: String,
-    /// The path of its source.
-    pub path: String,
-}
-
-impl SnapshotFilter {
-    fn fits(&self, entry: &SnapshotEntry) -> bool {
-        let fits = |wanted: &str, found: &str| wanted.is_empty() || wanted == found;
-        fits(&self.source, &entry.source.source_type)
-            && fits(&self.account, &entry.source.account)
-            && fits(&self.path, &entry.source.path)
-            && (self.tag.is_empty() || entry.tags.contains(&self.tag))
-    }
 }
 
 pub(super) struct Choice {
@@ -51,7 +28,13 @@ pub(super) struct Chosen {
     pub(super) reference: ObjectRef,
     pub(super) snapshot: Snapshot,
     /// The copy that the target has.
-    pub(super) present: Option<ObjectRef>,
+    pub(super) present: Option<Present>,
+}
+
+pub(super) struct Present {
+    pub(super) reference: ObjectRef,
+    /// Its tags are not those of the original.
+    pub(super) other_tags: bool,
 }
 
 pub(super) async fn choose(
@@ -60,10 +43,10 @@ pub(super) async fn choose(
     request: &CopyRequest,
 ) -> Result<Choice, CopyError> {
     let (references, mut unreadable) = match &request.wanted {
-        Wanted::Fitting(filter) => {
+        Wanted::Matching(filter) => {
             let list = from.snapshots().await?;
-            let fitting = list.readable.iter().filter(|entry| filter.fits(entry)).map(|entry| entry.reference);
-            (fitting.collect::<Vec<_>>(), list.unreadable)
+            let matching = list.readable.iter().filter(|entry| filter.matches(entry)).map(|entry| entry.reference);
+            (matching.collect::<Vec<_>>(), list.unreadable)
         }
         Wanted::Named(names) => {
             let (mut found, mut seen) = (Vec::new(), HashSet::new());
@@ -111,6 +94,7 @@ struct Known(HashMap<String, Vec<Copy>>);
 
 struct Copy {
     reference: ObjectRef,
+    tags: Vec<String>,
     incomplete: bool,
 }
 
@@ -119,22 +103,33 @@ impl Known {
         let mut known: HashMap<String, Vec<Copy>> = HashMap::new();
         for (reference, snapshot) in snapshots {
             let incomplete = snapshot.meta.contains_key(COPIED_INCOMPLETE);
-            known.entry(origin(&reference, &snapshot)).or_default().push(Copy { reference, incomplete });
+            let identity = identity(&reference, &snapshot);
+            known.entry(identity).or_default().push(Copy { reference, tags: snapshot.tags, incomplete });
         }
         Self(known)
     }
 
     /// The copy that makes another one needless. An incomplete one does only if no complete one could be had.
-    fn find(&self, reference: &ObjectRef, snapshot: &Snapshot, partial: bool) -> Option<ObjectRef> {
-        let copies = self.0.get(&origin(reference, snapshot))?;
+    fn find(&self, reference: &ObjectRef, snapshot: &Snapshot, partial: bool) -> Option<Present> {
+        let copies = self.0.get(&identity(reference, snapshot))?;
         let incomplete_will_do = partial || snapshot.meta.contains_key(COPIED_INCOMPLETE);
-        let complete = copies.iter().find(|copy| !copy.incomplete);
-        let any = complete.or_else(|| copies.first().filter(|_| incomplete_will_do));
-        any.map(|copy| copy.reference)
+        let same_tags = |copy: &&Copy| copy.tags == snapshot.tags;
+        let complete = || copies.iter().filter(|copy| !copy.incomplete);
+        let any = complete().find(same_tags).or_else(|| complete().next());
+        let any = any.or_else(|| copies.first().filter(|_| incomplete_will_do));
+        any.map(|copy| Present { reference: copy.reference, other_tags: !same_tags(&copy) })
     }
 }
 
-/// The snapshot that a snapshot is a copy of, or itself.
-fn origin(reference: &ObjectRef, snapshot: &Snapshot) -> String {
-    snapshot.meta.get(COPIED_FROM).cloned().unwrap_or_else(|| reference.to_string())
+/// What stays the same when a snapshot is copied, and when its tags are changed: the hash of all that the first original
+/// says, but its tags.
+pub(super) fn identity(reference: &ObjectRef, snapshot: &Snapshot) -> String {
+    if let Some(identity) = snapshot.meta.get(COPIED_IDENTITY) {
+        return identity.clone();
+    }
+    // What another program wrote with more fields than we know is told by all of it; nor can we change its tags.
+    match Hash::of(&json::encode(snapshot)) == reference.hash {
+        true => Hash::of(&json::encode(&Snapshot { tags: Vec::new(), ..snapshot.clone() })).to_string(),
+        false => reference.hash.to_string(),
+    }
 }

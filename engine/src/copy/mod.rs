@@ -29,7 +29,7 @@ use crate::lock::{LeaseWatch, LockLost};
 use crate::object::{Hash, ObjectRef, Snapshot};
 use crate::pack::PackMembers;
 use crate::progress::{Phase, Progress};
-use crate::repository::{NewSnapshot, Repository, RepositoryError, Written};
+use crate::repository::{NewSnapshot, Numbering, Repository, RepositoryError, Written};
 use crate::source::Warning;
 use crate::tree::Cancelled;
 use crate::warnings::Warnings;
@@ -37,11 +37,14 @@ use choose::{Choice, Chosen};
 use run::{Copier, Done};
 use target::Target;
 
-pub use choose::{SnapshotFilter, Wanted};
+pub use choose::Wanted;
 pub use report::{CopyReport, CopyState, SnapshotCopy};
 
-/// In the `meta` of a copy: the snapshot that was copied first, through all copies of copies.
+/// In the `meta` of a copy: the snapshot that was copied first, through all copies of copies, by the name that it had then.
 pub const COPIED_FROM: &str = "copied_from";
+
+/// In the `meta` of a copy: what tells that snapshot from others, whatever tags it gets.
+pub const COPIED_IDENTITY: &str = "copied_identity";
 
 /// In the `meta` of a copy that lacks damaged files of the original: how many entries it lacks at least.
 pub const COPIED_INCOMPLETE: &str = "copied_incomplete";
@@ -145,8 +148,10 @@ struct Copying {
 
 impl Copying {
     async fn one(&mut self, Chosen { reference, snapshot, present }: Chosen) -> Result<(), CopyError> {
-        let mut copy = SnapshotCopy { source: reference, copy: present, seq: 0, state: CopyState::Present };
-        if present.is_some() {
+        let mut copy =
+            SnapshotCopy { source: reference, copy: None, seq: 0, state: CopyState::Present, other_tags: false };
+        if let Some(present) = present {
+            (copy.copy, copy.other_tags) = (Some(present.reference), present.other_tags);
             self.report.snapshots.push(copy);
             return Ok(());
         }
@@ -179,6 +184,7 @@ impl Copying {
                 exclude_hash: snapshot.exclude_hash.parse::<Hash>().ok(),
                 change_token: snapshot.change_token.clone(),
                 meta: meta(&reference, &snapshot, lacks),
+                numbering: Numbering::ByTime,
             };
             let (made, seq) = self.commit(new).await?;
             (copy.copy, copy.seq) = (Some(made), seq);
@@ -238,7 +244,9 @@ impl Copying {
 
 /// The free facts of a copy: those of the original, and what it is.
 fn meta(reference: &ObjectRef, snapshot: &Snapshot, lacks: u64) -> BTreeMap<String, String> {
+    let identity = choose::identity(reference, snapshot);
     let mut meta = snapshot.meta.clone();
+    meta.insert(COPIED_IDENTITY.to_owned(), identity);
     meta.entry(COPIED_FROM.to_owned()).or_insert_with(|| reference.to_string());
     if lacks > 0 {
         meta.insert(COPIED_INCOMPLETE.to_owned(), lacks.to_string());

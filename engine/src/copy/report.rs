@@ -36,6 +36,8 @@ pub struct SnapshotCopy {
     pub seq: u64,
     /// What was done.
     pub state: CopyState,
+    /// The target has it already, with other tags.
+    pub other_tags: bool,
 }
 
 /// What became of a snapshot.

@@ -19,7 +19,7 @@ pub use matches::Match;
 
 use crate::object::{ObjectRef, Snapshot, SnapshotEntry};
 use crate::progress::{Phase, Progress};
-use crate::repository::Repository;
+use crate::repository::{Repository, SnapshotFilter};
 use crate::source::Warning;
 use crate::tree::ReadObjects;
 use crate::view::{QueryError, blocking, by_path};
@@ -30,8 +30,10 @@ use matches::Matches;
 /// What to find, and where.
 #[derive(Debug, Clone, Default)]
 pub struct FindRequest {
-    /// Names of snapshots as in [`Repository::find_snapshot`]; empty for all.
+    /// Names of snapshots as in [`Repository::find_snapshot`]; empty for all that match.
     pub snapshots: Vec<String>,
+    /// In which snapshots if none is named.
+    pub only: SnapshotFilter,
     /// What to find.
     pub criteria: Criteria,
 }
@@ -62,7 +64,7 @@ pub async fn find(
     let listed = repository.snapshots().await?;
     let snapshots = if request.snapshots.is_empty() {
         listed.unreadable.into_iter().for_each(|warning| warnings.push(warning));
-        listed.readable
+        listed.readable.into_iter().filter(|entry| request.only.matches(entry)).collect()
     } else {
         let mut chosen: Vec<SnapshotEntry> = Vec::new();
         for name in &request.snapshots {

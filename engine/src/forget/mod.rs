@@ -3,7 +3,6 @@
 //! The one invariant: what is removed was decided from snapshots that were read and proven under the same lock, never
 //! from an index; and a group loses its last snapshot only if that was asked for.
 
-mod filter;
 mod group;
 mod plan;
 mod policy;
@@ -18,14 +17,13 @@ use crate::clock::Clock;
 use crate::lock::{LeaseWatch, LockLost};
 use crate::object::ObjectRef;
 use crate::progress::{Phase, Progress};
-use crate::repository::{Repository, RepositoryError};
+use crate::repository::{Repository, RepositoryError, SnapshotFilter};
 use crate::source::Warning;
 use crate::warnings::Warnings;
 use plan::Plan;
 
-pub use filter::Filter;
 pub use group::{GroupBy, GroupKey};
-pub use policy::{Policy, Reason, Verdict};
+pub use policy::{Cause, Fate, Policy, Reason, Verdict};
 pub use span::{ParseSpanError, Span};
 pub use zone::Zone;
 
@@ -56,7 +54,7 @@ pub enum Selection {
     /// Those that match, and that the policy does not keep. One that cannot be read is never among them.
     Policy {
         /// Of which snapshots.
-        filter: Filter,
+        filter: SnapshotFilter,
         /// What stays.
         policy: Policy,
     },

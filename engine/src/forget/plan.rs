@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::DateTime;
 
-use super::{Filter, ForgetError, ForgetGroup, ForgetReport, ForgetRequest, GroupKey, Policy, Reason, Verdict};
+use super::{Cause, Fate, ForgetError, ForgetGroup, ForgetReport, ForgetRequest, GroupKey, Policy, Reason, Verdict};
 use crate::object::ObjectRef;
-use crate::repository::SnapshotList;
+use crate::repository::{SnapshotFilter, SnapshotList};
 
 /// What is to be removed.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ impl Plan {
     /// What the policy does not keep.
     pub(super) fn by_policy(
         snapshots: &SnapshotList,
-        filter: &Filter,
+        filter: &SnapshotFilter,
         policy: &Policy,
         request: &ForgetRequest,
     ) -> Result<Self, ForgetError> {
@@ -33,7 +33,7 @@ impl Plan {
             let mut verdicts = policy.judge(snapshots, now, &request.zone);
             let is_left = request.remove_last || verdicts.iter().any(Verdict::stays);
             if let Some(newest) = verdicts.first_mut().filter(|_| !is_left) {
-                newest.reasons.push(Reason::LastOfGroup);
+                newest.fate = Fate::Stays(vec![Reason::LastOfGroup]);
             }
             ForgetGroup { key, verdicts }
         };
@@ -59,7 +59,7 @@ impl Plan {
             let (verdicts, is_left) = groups.entry(request.group_by.key(snapshot)).or_default();
             if removed.contains(&snapshot.reference) {
                 known.insert(snapshot.reference);
-                verdicts.push(Verdict { snapshot: snapshot.clone(), reasons: Vec::new() });
+                verdicts.push(Verdict { snapshot: snapshot.clone(), fate: Fate::Goes(Cause::Named) });
             } else {
                 *is_left = true;
             }

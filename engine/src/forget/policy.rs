@@ -63,13 +63,31 @@ pub enum Reason {
     LastOfGroup,
 }
 
+/// Why a snapshot goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Cause {
+    /// No rule of the policy keeps it.
+    NoRule,
+    /// Somebody named it.
+    Named,
+}
+
+/// What becomes of a snapshot, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It stays, for one reason at least.
+    Stays(Vec<Reason>),
+    /// It goes.
+    Goes(Cause),
+}
+
 /// What becomes of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// The snapshot.
     pub snapshot: SnapshotEntry,
-    /// Why it stays; without any reason, it goes.
-    pub reasons: Vec<Reason>,
+    /// What becomes of it.
+    pub fate: Fate,
 }
 
 impl Reason {
@@ -91,10 +109,28 @@ impl Reason {
     }
 }
 
+impl Cause {
+    /// A word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoRule => "no-rule",
+            Self::Named => "named",
+        }
+    }
+}
+
 impl Verdict {
     /// Whether it stays.
-    pub fn stays(&self) -> bool {
-        !self.reasons.is_empty()
+    pub const fn stays(&self) -> bool {
+        matches!(self.fate, Fate::Stays(_))
+    }
+
+    /// Why it stays; nothing if it goes.
+    pub fn reasons(&self) -> &[Reason] {
+        match &self.fate {
+            Fate::Stays(reasons) => reasons,
+            Fate::Goes(_) => &[],
+        }
     }
 }
 
@@ -146,7 +182,8 @@ impl Policy {
             if self.tags.iter().any(|tag| snapshot.tags.contains(tag)) {
                 reasons.push(Reason::Tag);
             }
-            Verdict { snapshot, reasons }
+            let fate = if reasons.is_empty() { Fate::Goes(Cause::NoRule) } else { Fate::Stays(reasons) };
+            Verdict { snapshot, fate }
         });
         judged.collect()
     }

@@ -7,6 +7,7 @@ use super::damage::Damage;
 use super::report::{KEPT, LostPath, SnapshotRepair};
 use super::{RepairError, blocking, tree};
 use crate::check::{Examined, Findings, Names, Stored, loss, read_indexes};
+use crate::copy::{COPIED_FROM, COPIED_INCOMPLETE};
 use crate::lock::LeaseWatch;
 use crate::object::{Hash, ObjectRef, Snapshot, SnapshotEntry, json};
 use crate::repository::{Repository, RepositoryError, Written};
@@ -180,6 +181,10 @@ fn plan_one(
     paths.truncate(KEPT);
     let mut new = (**snapshot).clone();
     new.meta.insert(REPAIRED.to_owned(), old.to_string());
+    if new.meta.contains_key(COPIED_FROM) {
+        // A copy without what it lost: a later whole one is worth having.
+        new.meta.insert(COPIED_INCOMPLETE.to_owned(), lost.entries.len().max(1).to_string());
+    }
     Ok(Some(Plan {
         old,
         snapshot: (rest.len() > 0).then_some(new),

@@ -17,6 +17,8 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::index::{LATEST_KEY, SNAPSHOTS_KEY};
+use super::numbering::Numbering;
+use super::snapshots::newer;
 use super::writer::Written;
 use super::{Repository, RepositoryError};
 use crate::lock::{LeaseWatch, LockLost};
@@ -48,11 +50,13 @@ pub struct NewSnapshot {
     pub change_token: String,
     /// Free facts, beside the one that names this program.
     pub meta: BTreeMap<String, String>,
+    /// Which number it gets.
+    pub numbering: Numbering,
 }
 
 impl Repository {
-    /// Publishes what a writer has written as a snapshot. Its number is the highest so far and one. `may_commit` is
-    /// asked right before the snapshot is written, and its error ends the commit. So does the loss of `lease`.
+    /// Publishes what a writer has written as a snapshot. `may_commit` is asked right before the snapshot is written, and
+    /// its error ends the commit. So does the loss of `lease`.
     pub async fn commit<E: From<RepositoryError>>(
         self: &Arc<Self>,
         written: Written,
@@ -67,12 +71,13 @@ impl Repository {
         self.prove_identity().await?;
         self.extend_catalog(written.packs, &BTreeSet::new(), lease).await?;
         let known = self.listed().await?.readable;
-        let seq = known.iter().map(|entry| entry.seq).max().unwrap_or(0) + 1;
+        let created = Timestamp::seconds(new.created);
+        let seq = new.numbering.number(&created, &known);
         let mut meta = new.meta;
         meta.insert("generator".to_owned(), GENERATOR.to_owned());
         let snapshot = Snapshot {
             version: 1,
-            created: Timestamp::seconds(new.created),
+            created,
             root: new.root,
             seq,
             source: new.source,
@@ -156,7 +161,7 @@ impl Repository {
         unpacked.insert(LATEST_KEY.to_owned());
         for _ in 0..TRIES {
             lease.confirm().await?;
-            snapshots.sort_by_key(|entry| (entry.seq, entry.reference));
+            snapshots.sort_by(|a, b| a.seq.cmp(&b.seq).then(newer(a, b)));
             match snapshots.last() {
                 Some(SnapshotEntry { reference, seq, .. }) => {
                     self.put_index(LATEST_KEY, Latest { latest_snapshot: *reference, seq: *seq }).await?;

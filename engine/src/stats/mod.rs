@@ -21,7 +21,7 @@ use crate::object::{ObjectKind, ObjectRef, SnapshotEntry};
 use crate::pack::CATALOG_KEY;
 use crate::progress::{Phase, Progress};
 use crate::reach::Alone;
-use crate::repository::{ObjectReader, Repository, RepositoryError};
+use crate::repository::{ObjectReader, Repository, RepositoryError, SnapshotFilter};
 use crate::source::Warning;
 use crate::store::{ObjectStat, ObjectStore};
 use crate::tree::Cancelled;
@@ -34,8 +34,10 @@ pub use report::{RepositoryStats, SnapshotStats, StatsReport, Totals};
 /// What to count.
 #[derive(Debug, Clone)]
 pub struct StatsRequest {
-    /// Names of snapshots; all if there is none.
+    /// Names of snapshots; all that match the filter if there is none.
     pub snapshots: Vec<String>,
+    /// What they are like if none is named.
+    pub filter: SnapshotFilter,
     /// A shared lock.
     pub lease: LeaseWatch,
 }
@@ -81,7 +83,8 @@ pub async fn stats(
         }
     }
     if request.snapshots.is_empty() {
-        chosen = list.readable.iter().map(|entry| entry.reference).collect();
+        let matching = list.readable.iter().filter(|entry| request.filter.matches(entry));
+        chosen = matching.map(|entry| entry.reference).collect();
     }
     let mut warnings = Warnings::default();
     for warning in list.unreadable {

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use cloudstic_e2e::golden;
-use cloudstic_engine::copy::{
-    COPIED_FROM, CopyError, CopyReport, CopyRequest, CopyState, SnapshotFilter, Wanted, copy,
-};
+use cloudstic_engine::backup::BackupRequest;
+use cloudstic_engine::clock::FixedClock;
+use cloudstic_engine::copy::{COPIED_FROM, CopyError, CopyReport, CopyRequest, CopyState, Wanted, copy};
 use cloudstic_engine::lock::LeaseWatch;
 use cloudstic_engine::object::{ObjectRef, Snapshot};
 use cloudstic_engine::progress::Silent;
-use cloudstic_engine::repository::{Credential, InitOptions, Repository};
+use cloudstic_engine::repository::{Credential, InitOptions, Repository, SnapshotFilter};
 use cloudstic_engine::store::{LocalStore, Meter, MeteredStore, ObjectStore};
+use cloudstic_engine::tag::{TagChange, TagRequest, TagSelection, tag};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +24,7 @@ use crate::support::{Bench, PLATFORM_KEY, open, platform_key, restore};
 
 fn all() -> CopyRequest {
     CopyRequest {
-        wanted: Wanted::Fitting(SnapshotFilter::default()),
+        wanted: Wanted::Matching(SnapshotFilter::default()),
         partial: false,
         dry_run: false,
         from: LeaseWatch::not_needed(),
@@ -147,8 +149,8 @@ async fn without_keys_every_object_stays_and_a_backup_follows_on_the_copy() {
 async fn only_what_was_asked_for_is_copied() {
     let bench = source(vec![platform_key()]).await;
     let (_, plain) = target(&bench.folder, "plain", Vec::new()).await;
-    let tagged = SnapshotFilter { tag: "tag".to_owned(), ..SnapshotFilter::default() };
-    let one = run(&bench.repository, &plain, CopyRequest { wanted: Wanted::Fitting(tagged), ..all() }).await.unwrap();
+    let tagged = SnapshotFilter { tags: vec!["tag".to_owned()], ..SnapshotFilter::default() };
+    let one = run(&bench.repository, &plain, CopyRequest { wanted: Wanted::Matching(tagged), ..all() }).await.unwrap();
     assert_eq!(states(&one), [CopyState::Copied]);
     let names = || Wanted::Named(vec!["latest".to_owned(), "latest".to_owned()]);
     let latest = run(&bench.repository, &plain, CopyRequest { wanted: names(), ..all() }).await.unwrap();
@@ -350,5 +352,61 @@ async fn repositories_of_the_cli_are_copied_whole() {
         if name == "nopack" {
             assert_eq!(roots(read(&from).await), roots(read(&there).await));
         }
+    }
+}
+
+/// Changes the tags of all snapshots that have one.
+async fn retag(repository: &Arc<Repository>, has: &str, add: &str) {
+    let filter = SnapshotFilter { tags: vec![has.to_owned()], ..SnapshotFilter::default() };
+    let (selection, change) = (TagSelection::Matching(filter), TagChange::Add(vec![add.to_owned()]));
+    let request = TagRequest { selection, change, dry_run: false, lease: LeaseWatch::not_needed() };
+    let report = tag(Arc::clone(repository), request, Arc::new(Silent), CancellationToken::new()).await.unwrap();
+    assert_eq!(report.changed.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_whose_tags_were_changed_is_not_copied_again_and_its_copy_keeps_its_own() {
+    let bench = source(Vec::new()).await;
+    let (_, sealed) = target(&bench.folder, "sealed", vec![platform_key()]).await;
+    let (_, plain) = target(&bench.folder, "plain", Vec::new()).await;
+    run(&bench.repository, &sealed, all()).await.unwrap();
+    retag(&bench.repository, "first", "ours").await;
+    // To one that has none, with the new tags; to the other not at all.
+    assert_eq!(states(&run(&bench.repository, &plain, all()).await.unwrap()), [CopyState::Copied; 3]);
+    let again = run(&bench.repository, &sealed, all()).await.unwrap();
+    assert_eq!(states(&again), [CopyState::Present; 3]);
+    assert_eq!(again.snapshots.iter().map(|copy| copy.other_tags).collect::<Vec<_>>(), [true, false, false]);
+    retag(&sealed, "first", "theirs").await;
+    for (from, to) in [(&bench.repository, &sealed), (&sealed, &bench.repository), (&plain, &sealed), (&sealed, &plain)]
+    {
+        assert_eq!(states(&run(from, to, all()).await.unwrap()), [CopyState::Present; 3]);
+    }
+    let tags = |snapshots: Vec<(ObjectRef, Snapshot)>| snapshots[0].1.tags.join(",");
+    assert_eq!(tags(read(&bench.repository).await), "first,tag,ours");
+    assert_eq!(tags(read(&plain).await), "first,tag,ours");
+    assert_eq!(tags(read(&sealed).await), "first,tag,theirs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_snapshot_that_is_copied_later_does_not_become_the_latest() {
+    let bench = Bench::new(Vec::new()).await;
+    let mut made = Vec::new();
+    for day in 1..=3 {
+        bench.write("day", day.to_string().as_bytes());
+        let clock = FixedClock(SystemTime::UNIX_EPOCH + Duration::from_secs(day * 86_400));
+        let request = BackupRequest { clock: Arc::new(clock), ..bench.request() };
+        made.push(bench.run(request).await.unwrap().snapshot.unwrap().to_string());
+    }
+    let (path, sealed) = target(&bench.folder, "sealed", vec![platform_key()]).await;
+    let named = |name: &str| CopyRequest { wanted: Wanted::Named(vec![name.to_owned()]), ..all() };
+    run(&bench.repository, &sealed, named(&made[1])).await.unwrap();
+    for (name, latest) in [(&made[0], 2), (&made[2], 3)] {
+        run(&bench.repository, &sealed, named(name)).await.unwrap();
+        // Also to who opens it anew, and goes by what is stored.
+        for repository in [&sealed, &open(&path, vec![platform_key()]).await] {
+            let (_, snapshot) = repository.find_snapshot("latest").await.unwrap();
+            assert_eq!(snapshot.created.as_str(), format!("1970-01-0{}T00:00:00Z", latest + 1));
+        }
+        cloudstic_e2e::oracle::assert_sound(&path, &["--platform-key", PLATFORM_KEY]);
     }
 }

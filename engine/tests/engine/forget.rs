@@ -8,12 +8,12 @@ use std::time::{Duration, SystemTime};
 use cloudstic_e2e::{golden, oracle};
 use cloudstic_engine::clock::FixedClock;
 use cloudstic_engine::forget::{
-    Filter, ForgetError, ForgetReport, ForgetRequest, GroupBy, Policy, Reason, Selection, Zone, forget,
+    Cause, Fate, ForgetError, ForgetReport, ForgetRequest, GroupBy, Policy, Reason, Selection, Zone, forget,
 };
 use cloudstic_engine::lock::LeaseWatch;
 use cloudstic_engine::object::ObjectRef;
 use cloudstic_engine::progress::Silent;
-use cloudstic_engine::repository::{Repository, RepositoryError};
+use cloudstic_engine::repository::{Repository, RepositoryError, SnapshotFilter};
 use cloudstic_engine::tag::{TagChange, TagReport, TagRequest, TagSelection, tag};
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +36,7 @@ fn request(selection: Selection) -> ForgetRequest {
 }
 
 fn keep_last(last: u32) -> ForgetRequest {
-    request(Selection::Policy { filter: Filter::default(), policy: Policy { last, ..Policy::default() } })
+    request(Selection::Policy { filter: SnapshotFilter::default(), policy: Policy { last, ..Policy::default() } })
 }
 
 fn named(names: &[&str]) -> ForgetRequest {
@@ -93,15 +93,18 @@ async fn a_dry_run_says_of_the_clis_snapshots_what_the_cli_says_and_changes_noth
         let report = run(&repository, ForgetRequest { dry_run: true, ..keep_last(100) }).await.unwrap();
         let [group] = &report.groups[..] else { panic!("{:?}", report.groups) };
         assert_eq!(group.key.to_string(), "source:local, account:vm, path:/tmp/golden/work/small");
-        let kept: Vec<_> = group.verdicts.iter().map(|v| (v.snapshot.reference.key(), &v.reasons[..])).collect();
+        let kept: Vec<_> = group.verdicts.iter().map(|v| (v.snapshot.reference.key(), v.reasons())).collect();
         let newest_first: Vec<_> = recorded(name).into_iter().rev().map(|key| (key, &[Reason::Last][..])).collect();
         assert_eq!(kept, newest_first);
         assert_eq!((report.kept, report.removed, report.warning_count), (3, 0, 0));
 
         let report = run(&repository, ForgetRequest { dry_run: true, ..keep_last(1) }).await.unwrap();
         assert_eq!((report.kept, report.removed), (1, 2));
+        let gone: Vec<_> = report.groups[0].verdicts[1..].iter().map(|verdict| &verdict.fate).collect();
+        assert_eq!(gone, [&Fate::Goes(Cause::NoRule); 2]);
         let report = run(&repository, ForgetRequest { dry_run: true, ..named(&["latest"]) }).await.unwrap();
         assert_eq!((report.kept, report.removed), (0, 1));
+        assert_eq!(report.groups[0].verdicts[0].fate, Fate::Goes(Cause::Named));
         assert!(files(&path) == before);
     }
 }
@@ -149,7 +152,8 @@ async fn tags_of_the_clis_snapshots_change_and_nothing_else_of_them() {
         golden::copy(name, &path);
         let repository = open(&path, vec![platform_key()]).await;
         let recorded = recorded(name);
-        let tagged = || TagSelection::Matching(Filter { tags: vec!["golden".to_owned()], ..Filter::default() });
+        let tagged =
+            || TagSelection::Matching(SnapshotFilter { tags: vec!["golden".to_owned()], ..SnapshotFilter::default() });
         let before = files(&path);
         let add = || TagChange::Add(vec!["new".to_owned()]);
         assert_eq!(change(&repository, tagged(), add(), true).await.changed.len(), 1);
@@ -192,11 +196,11 @@ async fn the_last_snapshot_of_a_group_goes_only_if_that_is_asked_for() {
     assert!(matches!(&refused, ForgetError::LastOfGroup { snapshot, .. } if *snapshot == made[2]), "{refused}");
     let by_tag = |remove_last| {
         let policy = Policy { tags: vec!["nobody has this".to_owned()], ..Policy::default() };
-        ForgetRequest { remove_last, ..request(Selection::Policy { filter: Filter::default(), policy }) }
+        ForgetRequest { remove_last, ..request(Selection::Policy { filter: SnapshotFilter::default(), policy }) }
     };
     let report = run(&bench.repository, by_tag(false)).await.unwrap();
     assert_eq!((report.kept, report.removed), (1, 2));
-    assert_eq!(report.groups[0].verdicts[0].reasons, [Reason::LastOfGroup]);
+    assert_eq!(report.groups[0].verdicts[0].reasons(), [Reason::LastOfGroup]);
     assert_eq!(list(&bench.repository_path()).await, [made[2].key()]);
     bench.verify();
     assert_eq!(run(&bench.repository, by_tag(true)).await.unwrap().removed, 1);
@@ -255,14 +259,14 @@ async fn groups_and_filters_keep_others_out_of_it() {
         ForgetRequest { dry_run: true, group_by, ..request(Selection::Policy { filter, policy }) }
     };
     let by_tags = GroupBy { tags: true, ..GroupBy::NOTHING };
-    let report = run(&bench.repository, dry(by_tags, Filter::default())).await.unwrap();
+    let report = run(&bench.repository, dry(by_tags, SnapshotFilter::default())).await.unwrap();
     let groups: Vec<_> = report.groups.iter().map(|group| (group.key.to_string(), group.verdicts.len())).collect();
     assert_eq!(groups, [("tags:".to_owned(), 1), ("tags:a".to_owned(), 1), ("tags:a,b".to_owned(), 2)]);
     assert_eq!(report.removed, 1);
-    let both = Filter { tags: vec!["a".to_owned(), "b".to_owned()], ..Filter::default() };
+    let both = SnapshotFilter { tags: vec!["a".to_owned(), "b".to_owned()], ..SnapshotFilter::default() };
     let report = run(&bench.repository, dry(GroupBy::NOTHING, both)).await.unwrap();
     assert_eq!((report.groups[0].key.to_string().as_str(), report.kept, report.removed), ("all", 1, 1));
-    let elsewhere = Filter { paths: vec!["/elsewhere".to_owned()], ..Filter::default() };
+    let elsewhere = SnapshotFilter { paths: vec!["/elsewhere".to_owned()], ..SnapshotFilter::default() };
     let report = run(&bench.repository, dry(GroupBy::default(), elsewhere)).await.unwrap();
     assert_eq!((report.groups.len(), report.removed), (0, 0));
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cloudstic_e2e::random;
 use cloudstic_engine::lock::LeaseWatch;
 use cloudstic_engine::progress::Silent;
-use cloudstic_engine::repository::Repository;
+use cloudstic_engine::repository::{Repository, SnapshotFilter};
 use cloudstic_engine::stats::{StatsReport, StatsRequest, Totals, stats};
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +14,7 @@ use crate::support::{Bench, open, platform_key};
 
 async fn run(repository: &Arc<Repository>, snapshots: &[&str]) -> StatsReport {
     let snapshots = snapshots.iter().map(|name| (*name).to_owned()).collect();
-    let request = StatsRequest { snapshots, lease: LeaseWatch::not_needed() };
+    let request = StatsRequest { snapshots, filter: SnapshotFilter::default(), lease: LeaseWatch::not_needed() };
     stats(Arc::clone(repository), request, Arc::new(Silent), CancellationToken::new()).await.unwrap()
 }
 

@@ -28,6 +28,10 @@ pub(super) fn did(report: &CopyReport) -> String {
     let done = report.copied + report.incomplete;
     let copied = if report.dry_run { "dry run: would copy" } else { "copied" };
     let _ = writeln!(text, "{copied} {}; the target had {}", snapshots(done), snapshots(report.present));
+    let other = report.snapshots.iter().filter(|copy| copy.other_tags).count() as u64;
+    if other > 0 {
+        let _ = writeln!(text, "tags differ in {}: those in the target were left as they are", snapshots(other));
+    }
     if report.damaged > 0 {
         let _ = writeln!(text, "not copied, because of damage: {}", snapshots(report.damaged));
     }
@@ -52,6 +56,7 @@ mod tests {
             copy: copy.to_owned(),
             seq,
             state: state.to_owned(),
+            other_tags: state == "present",
         };
         let report = CopyReport {
             snapshots: vec![
@@ -71,6 +76,7 @@ mod tests {
 a is now b (number 2)
 e was NOT copied: it is damaged
 copied 1 snapshot; the target had 1 snapshot
+tags differ in 1 snapshot: those in the target were left as they are
 not copied, because of damage: 1 snapshot
 read 0 B of 3 files
 added 0 B, 0 B as stored

@@ -24,7 +24,7 @@ pub(super) fn did(report: &ForgetReport) -> String {
     }
     if !report.unreadable.is_empty() {
         let number = count(report.unreadable.len() as u64, "snapshot", "snapshots");
-        let _ = writeln!(text, "\nremove {number} that cannot be read:");
+        let _ = writeln!(text, "\nremove {number} that cannot be read, but were named:");
         report.unreadable.iter().for_each(|name| text += &format!("{name}\n"));
     }
     if report.left_out > 0 {
@@ -54,6 +54,15 @@ fn title(group: &ForgetGroup) -> String {
     if named.is_empty() { "all".to_owned() } else { named.join(", ") }
 }
 
+/// Why it stays or goes.
+fn why(verdict: &ForgetVerdict) -> String {
+    match verdict.goes.as_str() {
+        "" => verdict.reasons.join(", "),
+        "no-rule" => "no rule keeps it".to_owned(),
+        cause => cause.to_owned(),
+    }
+}
+
 fn table(verdicts: &[&ForgetVerdict]) -> Table<8> {
     let mut table = Table::new([
         ("SEQ", Align::Right),
@@ -74,7 +83,7 @@ fn table(verdicts: &[&ForgetVerdict]) -> Table<8> {
             verdict.account.clone(),
             verdict.path.clone(),
             verdict.tags.join(", "),
-            verdict.reasons.join(", "),
+            why(verdict),
         ]);
     }
     table
@@ -96,16 +105,25 @@ mod tests {
         }
     }
 
+    fn gone(seq: u64, why: &str) -> ForgetVerdict {
+        ForgetVerdict { goes: why.to_owned(), ..verdict(seq, &[]) }
+    }
+
     #[test]
-    fn a_preview_says_of_each_snapshot_why_it_stays_or_that_it_goes() {
+    fn a_preview_says_of_each_snapshot_why_it_stays_or_goes() {
         let group = ForgetGroup {
             source: Some("local".to_owned()),
             account: Some("vm".to_owned()),
             path: Some("/srv\n".to_owned()),
-            snapshots: vec![verdict(3, &["last", "daily"]), verdict(2, &[]), verdict(1, &["yearly"])],
+            snapshots: vec![
+                verdict(3, &["last", "daily"]),
+                gone(2, "no-rule"),
+                verdict(1, &["yearly"]),
+                gone(0, "named"),
+            ],
             ..ForgetGroup::default()
         };
-        let report = ForgetReport { groups: vec![group], kept: 2, removed: 1, dry_run: true, ..Default::default() };
+        let report = ForgetReport { groups: vec![group], kept: 2, removed: 2, dry_run: true, ..Default::default() };
         assert_eq!(
             did(&report),
             "
@@ -116,11 +134,12 @@ SEQ  CREATED  SNAPSHOT      SOURCE  ACCOUNT  PATH  TAGS  REASONS
   3  -        000000000000  local   vm       /srv        last, daily
   1  -        000000000000  local   vm       /srv        yearly
 
-remove 1 snapshot:
+remove 2 snapshots:
 SEQ  CREATED  SNAPSHOT      SOURCE  ACCOUNT  PATH  TAGS  REASONS
-  2  -        000000000000  local   vm       /srv
+  2  -        000000000000  local   vm       /srv        no rule keeps it
+  0  -        000000000000  local   vm       /srv        named
 
-dry run: would remove 1 snapshot
+dry run: would remove 2 snapshots
 "
         );
     }
@@ -137,7 +156,7 @@ dry run: would remove 1 snapshot
         assert_eq!(did(&ForgetReport::default()), "No snapshots to remove\n");
         let unreadable = vec!["snapshot/99".to_owned()];
         let did = did(&ForgetReport { removed: 1, unreadable, ..ForgetReport::default() });
-        assert!(did.contains("\nremove 1 snapshot that cannot be read:\nsnapshot/99\n"), "{did}");
+        assert!(did.contains("\nremove 1 snapshot that cannot be read, but were named:\nsnapshot/99\n"), "{did}");
         assert!(did.contains("\nremoved 1 snapshot;"), "{did}");
     }
 }

@@ -4,7 +4,7 @@ use cloudstic_engine::lock::Kind;
 use cloudstic_proto::v1;
 use v1::job_spec::Operation;
 
-use super::{check_snapshot, denied, repository, submission};
+use super::{check_snapshot, denied, not_both, repository, submission};
 use crate::access::{Access, Caller};
 use crate::config::Config;
 use crate::failure::Failure;
@@ -24,10 +24,7 @@ pub(super) fn admit(
         return Err(Failure::bad_request("snapshots are copied from one repository to another: name two"));
     }
     spec.snapshots.iter().try_for_each(|name| check_snapshot(name))?;
-    let filters = [&spec.tag, &spec.source, &spec.account, &spec.path];
-    if !spec.snapshots.is_empty() && filters.iter().any(|filter| !filter.is_empty()) {
-        return Err(Failure::bad_request("name snapshots, or say which fit, not both"));
-    }
+    not_both(&spec.snapshots, spec.filter.as_ref())?;
     let lock = if spec.dry_run { None } else { Some(Kind::Shared) };
     let needs = Needs { repository: to, second: Some(from), lock, ..Needs::default() };
     Ok(submission(Operation::Copy(spec), needs, caller))

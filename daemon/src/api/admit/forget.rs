@@ -4,6 +4,7 @@ use cloudstic_engine::lock::Kind;
 use cloudstic_proto::v1;
 use v1::job_spec::Operation;
 
+use super::prune::check_waste;
 use super::{check_snapshot, denied, repository, submission};
 use crate::access::{Access, Caller};
 use crate::config::Config;
@@ -27,6 +28,10 @@ pub(super) fn admit(
     if spec.prune && !access.is_master(caller) {
         return Err(denied("only root and the daemon's own user may prune, or see what a prune would do"));
     }
+    if !spec.prune && (spec.max_waste_percent.is_some() || spec.max_repack_bytes.is_some()) {
+        return Err(Failure::bad_request("limits of a prune go with a prune: ask for one, too"));
+    }
+    check_waste(spec.max_waste_percent)?;
     match &spec.policy {
         Some(_) if !spec.snapshots.is_empty() => {
             return Err(Failure::bad_request("name snapshots, or give a policy of what to keep, not both"));

@@ -93,6 +93,14 @@ fn check_snapshot(name: &str) -> Result<(), Failure> {
     }
 }
 
+/// Snapshots are either named or told by what they are like.
+pub(super) fn not_both(names: &[String], filter: Option<&v1::SnapshotFilter>) -> Result<(), Failure> {
+    match filter.is_some_and(|filter| *filter != v1::SnapshotFilter::default()) && !names.is_empty() {
+        true => Err(Failure::bad_request("name snapshots, or give a filter, not both")),
+        false => Ok(()),
+    }
+}
+
 fn denied(message: &str) -> Failure {
     Failure::new(Reason::PermissionDenied, message)
 }

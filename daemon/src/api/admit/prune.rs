@@ -19,12 +19,18 @@ pub(super) fn admit(
     if !access.is_master(caller) {
         return Err(denied("only root and the daemon's own user may prune a repository"));
     }
-    if spec.max_waste_percent.is_some_and(|percent| percent > 100) {
-        return Err(Failure::bad_request("the waste that a pack may have is a percentage, from 0 to 100"));
-    }
+    check_waste(spec.max_waste_percent)?;
     let repository = repository(&spec.repository, config)?;
     // What a dry run reads must not be deleted meanwhile; others may write.
     let lock = if spec.dry_run { Kind::Shared } else { Kind::Exclusive };
     let needs = Needs { repository, lock: Some(lock), ..Needs::default() };
     Ok(submission(Operation::Prune(spec), needs, caller))
+}
+
+/// Whether so much waste is a percentage.
+pub(super) fn check_waste(percent: Option<u32>) -> Result<(), Failure> {
+    match percent {
+        Some(101..) => Err(Failure::bad_request("the waste that a pack may have is a percentage, from 0 to 100")),
+        _ => Ok(()),
+    }
 }

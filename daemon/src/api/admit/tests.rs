@@ -131,6 +131,9 @@ fn what_to_forget_or_tag_must_be_said_in_one_way() {
         v1::ForgetSpec { policy: Some(policy(1, "")), snapshots: named.clone(), ..Default::default() },
         v1::ForgetSpec { filter: Some(filter.clone()), snapshots: named.clone(), ..Default::default() },
         v1::ForgetSpec { snapshots: vec![String::new()], ..Default::default() },
+        v1::ForgetSpec { snapshots: named.clone(), max_waste_percent: Some(5), ..Default::default() },
+        v1::ForgetSpec { snapshots: named.clone(), max_repack_bytes: Some(5), ..Default::default() },
+        v1::ForgetSpec { snapshots: named.clone(), prune: true, max_waste_percent: Some(101), ..Default::default() },
     ] {
         assert_eq!(reason(forget(wrong.clone())), Reason::BadRequest, "{wrong:?}");
     }
@@ -161,21 +164,24 @@ fn what_to_forget_or_tag_must_be_said_in_one_way() {
 
 #[test]
 fn only_who_has_the_daemons_rights_copies_and_everybody_counts() {
-    let copy = |to: &str, tag: &str, name: &[&str]| {
+    let copy = |to: &str, tag: &[&str], name: &[&str]| {
         let snapshots = name.iter().map(|name| (*name).to_owned()).collect();
         Operation::Copy(v1::CopySpec {
             from: "main".into(),
             to: to.into(),
-            tag: tag.into(),
+            filter: Some(v1::SnapshotFilter {
+                tags: tag.iter().map(|tag| (*tag).to_owned()).collect(),
+                ..Default::default()
+            }),
             snapshots,
             ..Default::default()
         })
     };
-    assert_eq!(submit(copy("main", "", &[]), ADA, ROOT).unwrap_err(), Reason::PermissionDenied);
-    assert_eq!(submit(copy("main", "", &[]), ROOT, ROOT).unwrap_err(), Reason::BadRequest);
-    assert_eq!(submit(copy("other", "x", &["latest"]), ROOT, ROOT).unwrap_err(), Reason::BadRequest);
-    assert_eq!(submit(copy("othre", "", &[]), ROOT, ROOT).unwrap_err(), Reason::NoSuchRepository);
-    let needs = submit(copy("other", "", &["latest"]), ROOT, ROOT).unwrap().needs;
+    assert_eq!(submit(copy("main", &[], &[]), ADA, ROOT).unwrap_err(), Reason::PermissionDenied);
+    assert_eq!(submit(copy("main", &[], &[]), ROOT, ROOT).unwrap_err(), Reason::BadRequest);
+    assert_eq!(submit(copy("other", &["x"], &["latest"]), ROOT, ROOT).unwrap_err(), Reason::BadRequest);
+    assert_eq!(submit(copy("othre", &[], &[]), ROOT, ROOT).unwrap_err(), Reason::NoSuchRepository);
+    let needs = submit(copy("other", &[], &["latest"]), ROOT, ROOT).unwrap().needs;
     assert_eq!((needs.repository.as_str(), needs.second.as_deref()), ("other", Some("main")));
     let stats = Operation::Stats(v1::StatsSpec { repository: "main".into(), ..Default::default() });
     assert!(submit(stats, ADA, ROOT).is_ok());

@@ -1,6 +1,6 @@
 //! `copy`.
 
-use cloudstic_engine::copy::{self, CopyReport, CopyRequest, CopyState, SnapshotCopy, SnapshotFilter, Wanted};
+use cloudstic_engine::copy::{self, CopyReport, CopyRequest, CopyState, SnapshotCopy, Wanted};
 use cloudstic_engine::lock::{Kind, LeaseWatch};
 use cloudstic_proto::v1;
 use v1::job::Report;
@@ -14,8 +14,7 @@ impl Engine {
         let from = self.open_for(&spec.from, &context).await?;
         let to = self.open_for(&spec.to, &context).await?;
         let wanted = if spec.snapshots.is_empty() {
-            let v1::CopySpec { tag, source, account, path, .. } = spec;
-            Wanted::Fitting(SnapshotFilter { tag, source, account, path })
+            Wanted::Matching(convert::filter(spec.filter))
         } else {
             Wanted::Named(spec.snapshots)
         };
@@ -76,5 +75,6 @@ fn snapshot(copy: &SnapshotCopy) -> v1::CopiedSnapshot {
         copy: convert::optional(copy.copy),
         seq: copy.seq,
         state: state.to_owned(),
+        other_tags: copy.other_tags,
     }
 }

@@ -1,18 +1,16 @@
 //! `forget`.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use cloudstic_engine::forget::{
-    self, Filter, ForgetGroup, ForgetReport, ForgetRequest, GroupBy, Policy, Selection, Verdict, Zone,
+    self, Fate, ForgetGroup, ForgetReport, ForgetRequest, GroupBy, Policy, Selection, Verdict, Zone,
 };
 use cloudstic_engine::lock::{Kind, LeaseWatch};
 use cloudstic_engine::object::ObjectRef;
-use cloudstic_engine::prune::{self, MAX_WASTE_PERCENT, PruneRequest};
-use cloudstic_engine::repository::Repository;
-use cloudstic_proto::{Reason, v1};
+use cloudstic_proto::v1;
 use v1::job::Report;
 
+use super::prune::Prune;
 use crate::failure::Failure;
 use crate::operations::leases::Wanted;
 use crate::operations::{Engine, convert};
@@ -52,76 +50,58 @@ impl Engine {
             self.metrics.forgotten(&name, report.removed);
             report
         };
-        let removed = gone(&report);
+        let without = gone(&report);
         let mut told = message(report, dry_run);
         if spec.prune {
-            let pruned = self.prune_after(&name, &repository, removed, dry_run, spec.lock_wait, &context).await;
-            let mut pruned = pruned.map_err(|error| after_all(error, told.removed, dry_run))?;
-            // A job has one list of warnings.
-            told.warnings.append(&mut pruned.warnings);
-            told.warning_count += std::mem::take(&mut pruned.warning_count);
-            told.pruned = Some(Box::new(pruned));
+            // Under a lock of its own, so that each says in its lock what it does. On a dry run the snapshots are still
+            // there, and are taken for removed.
+            let prune = Prune {
+                name: &name,
+                repository: &repository,
+                dry_run,
+                max_waste_percent: spec.max_waste_percent,
+                max_repack_bytes: spec.max_repack_bytes,
+                without,
+                lock_wait: spec.lock_wait,
+            };
+            match self.prune_now(prune, &context).await {
+                Ok(mut pruned) => {
+                    // A job has one list of warnings.
+                    told.warnings.append(&mut pruned.warnings);
+                    told.warning_count += std::mem::take(&mut pruned.warning_count);
+                    told.pruned = Some(Box::new(pruned));
+                }
+                Err(error) if dry_run => return Err(error),
+                Err(error) => return Err(after_all(error, told)),
+            }
         }
         Ok(Report::Forget(told))
-    }
-
-    /// Prunes what was just forgotten: under a lock of its own, so that each says in its lock what it does. On a dry run the
-    /// snapshots are still there, and are taken for removed.
-    async fn prune_after(
-        &self,
-        name: &str,
-        repository: &Arc<Repository>,
-        removed: BTreeSet<ObjectRef>,
-        dry_run: bool,
-        wait: Option<prost_types::Duration>,
-        context: &JobContext,
-    ) -> Result<v1::PruneReport, JobError> {
-        let kind = if dry_run { Kind::Shared } else { Kind::Exclusive };
-        let wanted = Wanted { name, repository, kind, operation: "prune", wait, only_reads: dry_run };
-        let work = |lease, cancel| {
-            let request = PruneRequest {
-                dry_run,
-                max_waste_percent: MAX_WASTE_PERCENT,
-                max_repack_bytes: None,
-                without: removed,
-                lease,
-            };
-            prune::prune(repository.clone(), request, context.progress.clone(), cancel)
-        };
-        let report = self.under_lock(wanted, context, work).await?;
-        if !dry_run {
-            self.metrics.pruned(name, report.freed_bytes, report.removed_objects);
-        }
-        Ok(super::prune::message(report, dry_run))
     }
 }
 
 /// The snapshots that were removed, or on a dry run would be.
 fn gone(report: &ForgetReport) -> BTreeSet<ObjectRef> {
     let verdicts = report.groups.iter().flat_map(|group| &group.verdicts);
-    let removed = verdicts.filter(|verdict| verdict.reasons.is_empty()).map(|verdict| verdict.snapshot.reference);
+    let removed = verdicts.filter(|verdict| !verdict.stays()).map(|verdict| verdict.snapshot.reference);
     removed.chain(report.unreadable.iter().copied()).collect()
 }
 
-/// What failed was the prune: the snapshots are gone all the same.
-fn after_all(error: JobError, removed: u64, dry_run: bool) -> JobError {
-    match error {
-        JobError::Failed(failure) if !dry_run => {
-            let message = format!("{removed} snapshots were removed, and then the prune failed: {}", failure.message);
+/// What failed was the prune: the snapshots are gone all the same, and the report says which.
+fn after_all(error: JobError, told: v1::ForgetReport) -> JobError {
+    let error = match error {
+        JobError::Failed(failure) => {
+            let number = told.removed;
+            let message = format!("{number} snapshots were removed, and then the prune failed: {}", failure.message);
             JobError::Failed(Failure::new(failure.reason, message))
         }
-        // Not as cancelled: that would say that nothing came of it.
-        JobError::Cancelled if !dry_run => {
-            let message = format!("{removed} snapshots were removed; the prune after that was cancelled");
-            JobError::Failed(Failure::new(Reason::Cancelled, message))
-        }
         error => error,
-    }
+    };
+    JobError::Midway { done: Box::new(Report::Forget(told)), error: Box::new(error) }
 }
 
 fn selection(spec: &v1::ForgetSpec) -> Result<Selection, Failure> {
     let Some(policy) = &spec.policy else { return Ok(Selection::Named(spec.snapshots.clone())) };
-    let filter = filter(spec.filter.clone());
+    let filter = convert::filter(spec.filter.clone());
     Ok(Selection::Policy { filter, policy: parse_policy(policy)? })
 }
 
@@ -133,11 +113,6 @@ pub(crate) fn parse_policy(policy: &v1::RetentionPolicy) -> Result<Policy, Failu
     };
     let v1::RetentionPolicy { last, hourly, daily, weekly, monthly, yearly, .. } = *policy;
     Ok(Policy { last, hourly, daily, weekly, monthly, yearly, within, tags: policy.tags.clone() })
-}
-
-pub(super) fn filter(filter: Option<v1::SnapshotFilter>) -> Filter {
-    let v1::SnapshotFilter { tags, sources, accounts, paths } = filter.unwrap_or_default();
-    Filter { tags, sources, accounts, paths }
 }
 
 const fn group_by(by: v1::GroupBy) -> GroupBy {
@@ -174,7 +149,11 @@ fn message(report: ForgetReport, dry_run: bool) -> v1::ForgetReport {
     }
 }
 
-fn verdict(Verdict { snapshot, reasons }: Verdict) -> v1::ForgetVerdict {
+fn verdict(Verdict { snapshot, fate }: Verdict) -> v1::ForgetVerdict {
+    let (reasons, goes) = match fate {
+        Fate::Stays(reasons) => (reasons.iter().map(|reason| reason.as_str().to_owned()).collect(), ""),
+        Fate::Goes(cause) => (Vec::new(), cause.as_str()),
+    };
     v1::ForgetVerdict {
         r#ref: snapshot.reference.to_string(),
         seq: snapshot.seq,
@@ -183,6 +162,7 @@ fn verdict(Verdict { snapshot, reasons }: Verdict) -> v1::ForgetVerdict {
         account: snapshot.source.account,
         path: snapshot.source.path,
         tags: snapshot.tags,
-        reasons: reasons.iter().map(|reason| reason.as_str().to_owned()).collect(),
+        reasons,
+        goes: goes.to_owned(),
     }
 }

@@ -12,7 +12,7 @@ use crate::supervisor::{JobContext, JobError};
 impl Engine {
     pub(super) async fn stats(&self, spec: v1::StatsSpec, context: JobContext) -> Result<Report, JobError> {
         let repository = self.open_for(&spec.repository, &context).await?;
-        let request = |lease| StatsRequest { snapshots: spec.snapshots, lease };
+        let request = |lease| StatsRequest { snapshots: spec.snapshots, filter: convert::filter(spec.filter), lease };
         let work = |lease, cancel| stats::stats(repository.clone(), request(lease), context.progress.clone(), cancel);
         let wanted = Wanted {
             name: &spec.repository,

@@ -5,7 +5,6 @@ use cloudstic_engine::tag::{self, Retagged, TagChange, TagReport, TagRequest, Ta
 use cloudstic_proto::v1;
 use v1::job::Report;
 
-use super::forget::filter;
 use crate::failure::Failure;
 use crate::operations::leases::Wanted;
 use crate::operations::{Engine, convert};
@@ -20,7 +19,7 @@ impl Engine {
         let repository = self.open_for(&name, &context).await?;
         let change = parse_change(&spec)?;
         let selection = match spec.filter {
-            Some(wanted) => TagSelection::Matching(filter(Some(wanted))),
+            Some(wanted) => TagSelection::Matching(convert::filter(Some(wanted))),
             None => TagSelection::Named(spec.snapshots),
         };
         let request = |lease| TagRequest { selection, change, dry_run, lease };

@@ -78,9 +78,12 @@ fn of_a_year_just_the_right_snapshots_are_kept_for_the_right_reasons() {
         let until = moment(until);
         let known = year().into_iter().filter(|snapshot| snapshot.created.moment().unwrap() <= until).collect();
         let verdicts = rules(policy).judge(known, until, &berlin());
-        let kept = verdicts.iter().filter(|verdict| verdict.stays()).map(|Verdict { snapshot, reasons }| {
-            let time = snapshot.created.moment().unwrap().format("%Y-%m-%dT%H:%M:%SZ");
-            format!("  {time} {}\n", reasons.iter().map(|reason| reason.as_str()).collect::<Vec<_>>().join(","))
+        let kept = verdicts.iter().filter(|verdict| verdict.stays()).map(|verdict| {
+            let time = verdict.snapshot.created.moment().unwrap().format("%Y-%m-%dT%H:%M:%SZ");
+            format!(
+                "  {time} {}\n",
+                verdict.reasons().iter().map(|reason| reason.as_str()).collect::<Vec<_>>().join(",")
+            )
         });
         assert_eq!(kept.collect::<String>(), expected, "{name}");
     }
@@ -95,7 +98,7 @@ fn one_from_a_clock_that_was_wrong_stays_and_takes_the_place_of_none() {
     let verdicts = policy.judge([&good[..], &bad].concat(), now, &Zone::system());
     let reasons = |snapshot: &SnapshotEntry| {
         let verdict = verdicts.iter().find(|verdict| verdict.snapshot == *snapshot).unwrap();
-        verdict.reasons.iter().map(|reason| reason.as_str()).collect::<Vec<_>>().join(", ")
+        verdict.reasons().iter().map(|reason| reason.as_str()).collect::<Vec<_>>().join(", ")
     };
     assert_eq!(good.each_ref().map(reasons), ["", "", "last, within"]);
     assert_eq!(bad.each_ref().map(reasons), ["future", "undated", "undated"]);
@@ -108,8 +111,9 @@ fn tags_keep_what_no_rule_counts() {
     snapshots[3].tags = vec!["other".to_owned(), "keep".to_owned()];
     let tags = vec!["keep".to_owned(), "pin".to_owned()];
     let verdicts = Policy { last: 1, tags, ..Policy::default() }.judge(snapshots, now, &Zone::system());
-    let reasons: Vec<_> = verdicts.iter().map(|verdict| verdict.reasons.as_slice()).collect();
+    let reasons: Vec<_> = verdicts.iter().map(Verdict::reasons).collect();
     assert_eq!(reasons, [&[Reason::Last][..], &[], &[], &[Reason::Tag]]);
+    assert!(verdicts[1..3].iter().all(|verdict| verdict.fate == Fate::Goes(Cause::NoRule)));
 }
 
 #[test]

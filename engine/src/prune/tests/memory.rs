@@ -76,6 +76,7 @@ async fn of_a_million_files() {
             tags: Vec::new(),
             change_token: String::new(),
             exclude_hash: None,
+            ..NewSnapshot::default()
         };
         let commit = repository.commit(written, new, &lease, || Ok::<_, RepositoryError>(())).await;
         commit.unwrap();

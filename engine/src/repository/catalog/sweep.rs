@@ -7,7 +7,7 @@ use crate::lock::LeaseWatch;
 use crate::object::{Latest, ObjectKind, ObjectRef, SnapshotEntry};
 use crate::pack::{CATALOG_KEY, Catalog, Healed, heal_all};
 use crate::repository::index::LATEST_KEY;
-use crate::repository::{Repository, RepositoryError};
+use crate::repository::{Repository, RepositoryError, newer};
 
 /// The catalog with everything that footers say, also those of packs that a prune was about to delete.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl Repository {
 
     /// Writes `index/latest` by itself, before one in a pack goes: it names the snapshot with the highest number.
     pub(crate) async fn unpack_latest(&self, snapshots: &[SnapshotEntry]) -> Result<(), RepositoryError> {
-        match snapshots.iter().max_by_key(|entry| (entry.seq, entry.reference)) {
+        match snapshots.iter().max_by(|a, b| a.seq.cmp(&b.seq).then(newer(a, b))) {
             Some(SnapshotEntry { reference, seq, .. }) => {
                 self.put_index(LATEST_KEY, Latest { latest_snapshot: *reference, seq: *seq }).await.map(drop)
             }

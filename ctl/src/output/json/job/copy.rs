@@ -3,7 +3,7 @@
 use cloudstic_proto::v1;
 use serde::Serialize;
 
-use super::seconds;
+use super::{Filter, seconds};
 use crate::output::json::filled;
 use crate::output::json::snapshot::Warning;
 
@@ -13,10 +13,7 @@ pub(super) struct Spec<'a> {
     from: &'a str,
     to: &'a str,
     snapshots: &'a [String],
-    tag: Option<&'a str>,
-    source: Option<&'a str>,
-    account: Option<&'a str>,
-    path: Option<&'a str>,
+    filter: Option<Filter<'a>>,
     partial: bool,
     dry_run: bool,
     lock_wait: Option<f64>,
@@ -28,10 +25,7 @@ impl<'a> From<&'a v1::CopySpec> for Spec<'a> {
             from: &spec.from,
             to: &spec.to,
             snapshots: &spec.snapshots,
-            tag: filled(&spec.tag),
-            source: filled(&spec.source),
-            account: filled(&spec.account),
-            path: filled(&spec.path),
+            filter: spec.filter.as_ref().map(Filter::from),
             partial: spec.partial,
             dry_run: spec.dry_run,
             lock_wait: seconds(spec.lock_wait.as_ref()),
@@ -62,6 +56,7 @@ struct Copied<'a> {
     copy: Option<&'a str>,
     seq: Option<u64>,
     state: &'a str,
+    other_tags: bool,
 }
 
 impl<'a> From<&'a v1::CopyReport> for Report<'a> {
@@ -71,6 +66,7 @@ impl<'a> From<&'a v1::CopyReport> for Report<'a> {
             copy: filled(&copy.copy),
             seq: (copy.seq > 0).then_some(copy.seq),
             state: &copy.state,
+            other_tags: copy.other_tags,
         };
         Self {
             snapshots: report.snapshots.iter().map(copied).collect(),

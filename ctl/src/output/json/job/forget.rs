@@ -3,7 +3,7 @@
 use cloudstic_proto::v1;
 use serde::Serialize;
 
-use super::{prune, seconds};
+use super::{Filter, prune, seconds};
 use crate::output::json::snapshot::Warning;
 use crate::output::json::{Time, filled};
 
@@ -18,6 +18,8 @@ pub(super) struct Spec<'a> {
     remove_last: bool,
     dry_run: bool,
     prune: bool,
+    max_waste_percent: Option<u32>,
+    max_repack_bytes: Option<u64>,
     lock_wait: Option<f64>,
 }
 
@@ -33,15 +35,6 @@ struct Policy<'a> {
     tags: &'a [String],
 }
 
-/// Which snapshots.
-#[derive(Serialize)]
-pub(super) struct Filter<'a> {
-    tags: &'a [String],
-    sources: &'a [String],
-    accounts: &'a [String],
-    paths: &'a [String],
-}
-
 impl<'a> From<&'a v1::ForgetSpec> for Spec<'a> {
     fn from(spec: &'a v1::ForgetSpec) -> Self {
         let by = spec.group_by.unwrap_or(v1::GroupBy { source: true, account: true, path: true, tags: false });
@@ -55,6 +48,8 @@ impl<'a> From<&'a v1::ForgetSpec> for Spec<'a> {
             remove_last: spec.remove_last,
             dry_run: spec.dry_run,
             prune: spec.prune,
+            max_waste_percent: spec.max_waste_percent,
+            max_repack_bytes: spec.max_repack_bytes,
             lock_wait: seconds(spec.lock_wait.as_ref()),
         }
     }
@@ -65,13 +60,6 @@ impl<'a> From<&'a v1::RetentionPolicy> for Policy<'a> {
         let v1::RetentionPolicy { last, hourly, daily, weekly, monthly, yearly, .. } = *policy;
         let within = filled(&policy.within);
         Self { last, hourly, daily, weekly, monthly, yearly, within, tags: &policy.tags }
-    }
-}
-
-impl<'a> From<&'a v1::SnapshotFilter> for Filter<'a> {
-    fn from(filter: &'a v1::SnapshotFilter) -> Self {
-        let v1::SnapshotFilter { tags, sources, accounts, paths } = filter;
-        Self { tags, sources, accounts, paths }
     }
 }
 
@@ -108,7 +96,7 @@ struct Verdict<'a> {
     path: Option<&'a str>,
     tags: &'a [String],
     keep: bool,
-    reasons: &'a [String],
+    reasons: Vec<&'a str>,
 }
 
 impl<'a> From<&'a v1::ForgetReport> for Report<'a> {
@@ -150,7 +138,7 @@ impl<'a> From<&'a v1::ForgetVerdict> for Verdict<'a> {
             path: filled(&verdict.path),
             tags: &verdict.tags,
             keep: !verdict.reasons.is_empty(),
-            reasons: &verdict.reasons,
+            reasons: verdict.reasons.iter().map(String::as_str).chain(filled(&verdict.goes)).collect(),
         }
     }
 }
@@ -176,7 +164,8 @@ mod tests {
             concat!(
                 r#"{"repository":"home","snapshots":[],"policy":{"last":1,"hourly":0,"daily":0,"weekly":0,"monthly":0,"#,
                 r#""yearly":0,"within":"1y","tags":[]},"filter":{"tags":[],"sources":[],"accounts":[],"paths":["/srv"]},"#,
-                r#""group_by":["source","account","path"],"remove_last":false,"dry_run":false,"prune":false,"lock_wait":1.5}"#
+                r#""group_by":["source","account","path"],"remove_last":false,"dry_run":false,"prune":false,"#,
+                r#""max_waste_percent":null,"max_repack_bytes":null,"lock_wait":1.5}"#
             )
         );
         let verdict = v1::ForgetVerdict {
@@ -188,14 +177,17 @@ mod tests {
             reasons: vec!["last".to_owned()],
             ..v1::ForgetVerdict::default()
         };
-        let group = v1::ForgetGroup { path: Some("/srv".into()), snapshots: vec![verdict], ..Default::default() };
+        let gone = v1::ForgetVerdict { goes: "no-rule".to_owned(), ..v1::ForgetVerdict::default() };
+        let group = v1::ForgetGroup { path: Some("/srv".into()), snapshots: vec![verdict, gone], ..Default::default() };
         let report = v1::ForgetReport { groups: vec![group], kept: 1, dry_run: true, ..v1::ForgetReport::default() };
         assert_eq!(
             text(&Report::from(&report)),
             concat!(
                 r#"{"groups":[{"source":null,"account":null,"path":"/srv","tags":null,"snapshots":[{"#,
                 r#""ref":"snapshot/99bb","seq":3,"created":"2026-11-21T03:46:35Z","source":"local","account":null,"#,
-                r#""path":"/srv","tags":[],"keep":true,"reasons":["last"]}]}],"unreadable":[],"kept":1,"removed":0,"#,
+                r#""path":"/srv","tags":[],"keep":true,"reasons":["last"]},{"#,
+                r#""ref":"","seq":0,"created":null,"source":"","account":null,"path":null,"tags":[],"keep":false,"#,
+                r#""reasons":["no-rule"]}]}],"unreadable":[],"kept":1,"removed":0,"#,
                 r#""left_out":0,"warning_count":0,"warnings":[],"dry_run":true,"pruned":null}"#
             )
         );

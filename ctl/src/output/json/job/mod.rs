@@ -123,6 +123,22 @@ impl<'a> From<&'a job_spec::Operation> for Spec<'a> {
     }
 }
 
+/// Which snapshots.
+#[derive(Serialize)]
+struct Filter<'a> {
+    tags: &'a [String],
+    sources: &'a [String],
+    accounts: &'a [String],
+    paths: &'a [String],
+}
+
+impl<'a> From<&'a v1::SnapshotFilter> for Filter<'a> {
+    fn from(filter: &'a v1::SnapshotFilter) -> Self {
+        let v1::SnapshotFilter { tags, sources, accounts, paths } = filter;
+        Self { tags, sources, accounts, paths }
+    }
+}
+
 /// A duration in seconds.
 #[allow(clippy::cast_precision_loss, reason = "nobody waits for so long that it would show")]
 pub(super) fn seconds(duration: Option<&prost_types::Duration>) -> Option<f64> {

@@ -3,7 +3,7 @@
 use cloudstic_proto::v1;
 use serde::Serialize;
 
-use super::seconds;
+use super::{Filter, seconds};
 use crate::output::human::ratio;
 use crate::output::json::snapshot::Warning;
 use crate::output::json::{Time, filled};
@@ -13,12 +13,18 @@ use crate::output::json::{Time, filled};
 pub(super) struct Spec<'a> {
     repository: &'a str,
     snapshots: &'a [String],
+    filter: Option<Filter<'a>>,
     lock_wait: Option<f64>,
 }
 
 impl<'a> From<&'a v1::StatsSpec> for Spec<'a> {
     fn from(spec: &'a v1::StatsSpec) -> Self {
-        Self { repository: &spec.repository, snapshots: &spec.snapshots, lock_wait: seconds(spec.lock_wait.as_ref()) }
+        Self {
+            repository: &spec.repository,
+            snapshots: &spec.snapshots,
+            filter: spec.filter.as_ref().map(Filter::from),
+            lock_wait: seconds(spec.lock_wait.as_ref()),
+        }
     }
 }
 

@@ -3,8 +3,7 @@
 use cloudstic_proto::v1::{self, TagChange};
 use serde::Serialize;
 
-use super::forget::Filter;
-use super::seconds;
+use super::{Filter, seconds};
 use crate::output::json::filled;
 use crate::output::json::snapshot::Warning;
 

@@ -1,10 +1,10 @@
-//! Which snapshots an operation is about.
+//! Which snapshots an operation is about, by what they are like.
 
 use crate::object::SnapshotEntry;
 
 /// What a snapshot must be like. What is empty asks for nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct SnapshotFilter {
     /// It has all of these tags.
     pub tags: Vec<String>,
     /// Its source is of one of these kinds: `local`, `sftp`, …
@@ -15,7 +15,7 @@ pub struct Filter {
     pub paths: Vec<String>,
 }
 
-impl Filter {
+impl SnapshotFilter {
     /// Whether it asks for nothing.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
