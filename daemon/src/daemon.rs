@@ -86,6 +86,11 @@ impl Daemon {
         for job in &recovered.interrupted {
             tracing::warn!(job = job.id, repository = job.repository, "the daemon ended before this job did");
         }
+        for (name, repository) in &config.repositories {
+            if let Some(at) = state.last_whole(&repository.store.to_string()).await? {
+                metrics.checked_whole(name, at);
+            }
+        }
         // Before the supervisor: if the address is taken, nothing has begun.
         let (socket, listener) = Socket::listen(&settings.socket, settings.socket_group).await?;
         let for_metrics = match config.http.listen {

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use cloudstic_engine::lock::Kind;
 use cloudstic_proto::Reason;
@@ -181,16 +181,16 @@ impl Metrics {
         self.prune_deleted.get_or_create(&of(repository)).set(gauge(removed_objects));
     }
 
-    /// A check has ended, with so many faults and so many bytes of files proven. `full`: it was of all data of all
-    /// snapshots.
-    pub fn checked(&self, repository: &str, faults: u64, verified: u64, full: bool) {
+    /// A check has ended, with so many faults and so many bytes of files proven.
+    pub fn checked(&self, repository: &str, faults: u64, verified: u64) {
         self.check_errors.get_or_create(&of(repository)).set(i64::try_from(faults).unwrap_or(i64::MAX));
         self.check_verified.get_or_create(&of(repository)).inc_by(verified);
-        if full && faults == 0 {
-            let now = cloudstic_engine::clock::system().now();
-            let since = now.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
-            self.check_full_success.get_or_create(&of(repository)).set(since.as_secs_f64());
-        }
+    }
+
+    /// A check has read all data of all snapshots and found no fault, now or before the daemon was started.
+    pub fn checked_whole(&self, repository: &str, at: SystemTime) {
+        let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.check_full_success.get_or_create(&of(repository)).set(since.as_secs_f64());
     }
 
     /// What counts how often the catalog of a repository is healed.
@@ -265,8 +265,9 @@ mod tests {
         metrics.forgotten("main", 5);
         metrics.heals("main").fetch_add(2, Ordering::Relaxed);
         metrics.pruned("main", 4096, 7);
-        metrics.checked("main", 0, 7, true);
-        metrics.checked("main", 3, 5, true);
+        metrics.checked("main", 0, 7);
+        metrics.checked("main", 3, 5);
+        metrics.checked_whole("main", SystemTime::UNIX_EPOCH + Duration::from_secs(77));
         let text = metrics.text().unwrap();
         for moved in [
             "cloudstic_lock_held{repository=\"main\",mode=\"shared\"} 1",
@@ -279,6 +280,7 @@ mod tests {
             "cloudstic_prune_last_deleted_objects{repository=\"main\"} 7",
             "cloudstic_check_last_errors{repository=\"main\"} 3",
             "cloudstic_check_verified_bytes_total{repository=\"main\"} 12",
+            "cloudstic_check_last_full_success_timestamp_seconds{repository=\"main\"} 77.0",
         ] {
             assert!(text.contains(moved), "{moved} is not in\n{text}");
         }

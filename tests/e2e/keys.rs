@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use cloudstic_e2e::site::{Credential, Daemon, Site};
 use cloudstic_e2e::skip::{is_root, skipped};
@@ -26,6 +27,22 @@ fn elsewhere(site: &Site, credential: Credential<'_>) -> Site {
     let mut other = Site::new();
     other.repository("main", &site.path("repository"), credential);
     other
+}
+
+/// Makes recovery words, on a terminal: they are seen there and nowhere else.
+fn add_recovery(site: &Site, args: &[&str]) -> String {
+    let document = site.path("document.json");
+    let seen = site.ctl_on_terminal(&[&["--json", "key", "add-recovery", "main"], args].concat(), &document).ok();
+    let written = fs::read_to_string(&document).unwrap();
+    let slot: serde_json::Value = serde_json::from_str(&written).unwrap();
+    assert!(slot["slot"].as_str().unwrap().starts_with("recovery-"), "{written}");
+    let seen = seen.text();
+    let cells = seen.split_whitespace().collect::<Vec<_>>();
+    let number = |cell: &str| cell.strip_suffix('.').and_then(|number| number.parse::<usize>().ok());
+    let words = cells.windows(2).filter(|pair| number(pair[0]).is_some()).map(|pair| pair[1]);
+    let words = words.collect::<Vec<_>>().join(" ");
+    assert!(words.split(' ').all(|word| !written.contains(&format!("{word} "))), "{written}");
+    words
 }
 
 fn slots(daemon: &Daemon<'_>) -> Vec<String> {
@@ -64,10 +81,13 @@ fn new_recovery_words_and_platform_keys_open_the_repository() {
     let daemon = site.start();
     daemon.ctl(&["init", "main"]).ok();
     backup(&daemon, &["tree"], 0);
-    daemon.ctl(&["key", "add-recovery", "main"]).expect(1).says(&["shown once", "terminal"]);
+    for json in [&[][..], &["--json"]] {
+        let refused = site.ctl_without_terminal(&[json, &["key", "add-recovery", "main"]].concat()).expect(1);
+        assert_eq!(refused.text(), "");
+        refused.says(&["shown once", "terminal", "nothing was changed"]);
+    }
     assert_eq!(slots(&daemon), ["password-default"]);
-    let made = daemon.ctl(&["--json", "key", "add-recovery", "main", "--label", "paper"]).ok().json();
-    let words = made["recovery_words"].as_str().unwrap();
+    let words = &add_recovery(&site, &["--label", "paper"]);
     assert_eq!(words.split(' ').count(), 24);
     let file = site.path("platform.key");
     daemon.ctl(&["key", "add-platform", "main", "--generate", file.to_str().unwrap()]).ok().shows(&["platform.key"]);
@@ -92,7 +112,7 @@ fn nobody_locks_out_the_daemon_or_everybody_by_mistake() {
     let daemon = site.start();
     daemon.ctl(&["init", "main"]).ok();
     daemon.ctl(&["key", "remove", "main", "password-default", "--force"]).expect(1).says(&["last key slot"]);
-    daemon.ctl(&["--json", "key", "add-recovery", "main"]).ok();
+    add_recovery(&site, &[]);
     daemon.ctl(&["key", "remove", "main", "password-default"]).expect(1).says(&["configured credentials", "--force"]);
     daemon.ctl(&["key", "remove", "main", "recovery-default"]).ok().shows(&["removed key slot recovery-default"]);
     assert_eq!(slots(&daemon), ["password-default"]);
@@ -120,9 +140,9 @@ fn keys_are_not_changed_while_somebody_works() {
     let id = running_backup(&daemon, &["endless"]);
     let has_lock = || fs::read_dir(site.path("repository/index/lock.shared")).ok()?.next();
     assert!(cloudstic_e2e::site::poll(has_lock).is_some(), "{}", daemon.log());
-    daemon.ctl(&["--json", "key", "add-recovery", "main"]).expect(11);
+    site.ctl_on_terminal(&["key", "add-recovery", "main"], Path::new("/dev/null")).expect(11);
     daemon.ctl(&["job", "cancel", &id]).ok();
-    daemon.ctl(&["--json", "key", "add-recovery", "main", "--lock-wait", "30s"]).ok();
+    add_recovery(&site, &["--lock-wait", "30s"]);
 }
 
 #[test]
@@ -134,8 +154,7 @@ fn no_secret_is_left_in_logs_or_state() {
     daemon.ctl(&["init", "main"]).ok();
     let file = site.path("new-password");
     fs::write(&file, NEW).unwrap();
-    let made = daemon.ctl(&["--json", "key", "add-recovery", "main"]).ok().json();
-    let words = made["recovery_words"].as_str().unwrap().to_owned();
+    let words = add_recovery(&site, &[]);
     let passwd = ["key", "passwd", "main", "--new-password-file", file.to_str().unwrap()];
     daemon.ctl(&passwd).ok();
     let failed = daemon.ctl(&passwd).expect(12);

@@ -3,6 +3,7 @@
 //! One binary, so that it links once; a module for each kind of thing that can go wrong.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod checks;
 mod client;
 mod completions;
 mod copies;

@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::binaries;
+use crate::oracle::python;
 use crate::ran::{Ran, limited, limited_as_nobody};
 
 /// How long a daemon may take to listen, and to stop.
@@ -133,6 +134,26 @@ impl Site {
     pub fn ctl_as_nobody(&self, args: &[&str]) -> Ran {
         fs::set_permissions(self.folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
         self.run(limited_as_nobody(&self.copied("cloudsticctl", &binaries::client())), Path::new("/"), args)
+    }
+
+    /// Runs the client with its standard output in a file and with a terminal, and gives what that shows.
+    pub fn ctl_on_terminal(&self, args: &[&str], output: &Path) -> Ran {
+        const SPAWN: &str = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+        let mut command = limited(python());
+        command.args(["-c", SPAWN, "sh", "-c", r#"output=$1; shift; exec "$@" > "$output""#, "sh"]).arg(output);
+        self.run(self.with_client(command), Path::new("/"), args)
+    }
+
+    /// Runs the client in a session of its own, which has no terminal.
+    pub fn ctl_without_terminal(&self, args: &[&str]) -> Ran {
+        let mut command = limited("setsid");
+        command.arg("--wait");
+        self.run(self.with_client(command), Path::new("/"), args)
+    }
+
+    fn with_client(&self, mut command: Command) -> Command {
+        command.arg(binaries::client());
+        command
     }
 
     fn run(&self, mut command: Command, folder: &Path, args: &[impl AsRef<OsStr>]) -> Ran {

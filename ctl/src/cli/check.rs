@@ -18,7 +18,8 @@ pub(crate) struct Check {
     /// Also read all data, and prove each file
     #[arg(long, conflicts_with = "read_data_subset")]
     pub(crate) read_data: bool,
-    /// Also read a part of the data: "2/7" (part 2 of 7), or the next "10%" or "1G", so that everything is read in time
+    /// Also read a part of the data: "2/7" (part 2 of 7), or the next "10%" or "1G" of the repository (at most that, but one
+    /// pack or file at least), so that everything is read in time; of one snapshot only as in "2/7"
     #[arg(long, value_name = "PART")]
     pub(crate) read_data_subset: Option<String>,
     #[command(flatten)]

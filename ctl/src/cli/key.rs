@@ -54,7 +54,8 @@ pub(crate) struct KeyPasswd {
 
 /// Make recovery words and show them, this once
 ///
-/// The words are shown once, on a terminal or with --json, and stored nowhere.
+/// The words are shown once, on the terminal, wherever standard output goes, and stored nowhere; without a terminal nothing
+/// is made. With --json standard output has the slot, and not the words.
 #[derive(Debug, Args)]
 pub(crate) struct KeyAddRecovery {
     /// The repository

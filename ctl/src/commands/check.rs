@@ -9,6 +9,14 @@ use crate::output::Output;
 use crate::wait;
 
 pub(crate) async fn run(global: &Global, out: &mut Output, args: cli::Check) -> Result<Exit, Error> {
+    if let (Some(_), Some(part)) = (&args.snapshot, &args.read_data_subset)
+        && !part.contains('/')
+    {
+        return Err(Error::Arguments(format!(
+            "{part:?} is a part of the whole repository that goes on where the last one ended: of one snapshot, take \
+             --read-data, or parts by their numbers, as in --read-data-subset 1/10"
+        )));
+    }
     let spec = CheckSpec {
         repository: args.repository,
         snapshot: args.snapshot.unwrap_or_default(),

@@ -16,7 +16,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use cloudstic_proto::v1;
 use redb::{Database, ReadableDatabase};
@@ -25,6 +25,7 @@ pub use lock::StateLock;
 pub use tables::LOG_LINES_KEPT;
 
 use crate::supervisor::{Ended, JobId};
+use reads::Mark;
 use writer::Writer;
 
 /// The name of the file.
@@ -193,15 +194,29 @@ impl State {
         self.read(move |read| tables::log(&read, id)).await
     }
 
-    /// Remembers where the next check that reads a part of a repository's data goes on.
+    /// Remembers where the next check that reads a part of a repository's data goes on; the repository is told by its
+    /// fingerprint.
     pub async fn read_up_to(&self, repository: &str, next: u64) -> Result<(), StateError> {
-        self.writer.read_up_to(repository.to_owned(), next).await
+        self.writer.remember(Mark::Next(repository.to_owned(), next)).await
     }
 
     /// Where that is; 0 at first.
     pub async fn next_read(&self, repository: &str) -> Result<u64, StateError> {
         let repository = repository.to_owned();
         self.read(move |read| reads::next(&read, &repository)).await
+    }
+
+    /// Remembers that all of what lies in a store was found whole, to the second.
+    pub async fn checked_whole(&self, store: &str, now: SystemTime) -> Result<(), StateError> {
+        let second = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.writer.remember(Mark::Whole(store.to_owned(), second)).await
+    }
+
+    /// When that was last; `None` if it never was.
+    pub async fn last_whole(&self, store: &str) -> Result<Option<SystemTime>, StateError> {
+        let store = store.to_owned();
+        let second = self.read(move |read| reads::whole(&read, &store)).await?;
+        Ok(second.and_then(|second| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(second))))
     }
 
     /// Waits until everything is written, and lets no more be written.

@@ -1,21 +1,44 @@
-//! Where the next check that reads a part of a repository's data goes on.
+//! What is remembered of checks: where the next one that reads a part of a repository's data goes on, and when one last
+//! found all of it whole.
 
 use redb::{ReadTransaction, TableDefinition, WriteTransaction};
 
 use super::StateError;
 
-/// By the repository's name.
+/// By the repository's fingerprint.
 const READS: TableDefinition<'_, &str, u64> = TableDefinition::new("reads");
+
+/// Seconds since 1970, by the store.
+const WHOLE: TableDefinition<'_, &str, u64> = TableDefinition::new("whole");
+
+/// Something to remember.
+#[derive(Debug)]
+pub(super) enum Mark {
+    /// Of this repository the next check goes on here.
+    Next(String, u64),
+    /// What lies in this store was found whole at this second.
+    Whole(String, u64),
+}
 
 /// Makes the table.
 pub(super) fn prepare(write: &WriteTransaction) -> Result<(), StateError> {
     write.open_table(READS)?;
+    write.open_table(WHOLE)?;
     Ok(())
 }
 
-pub(super) fn put(write: &WriteTransaction, repository: &str, next: u64) -> Result<(), StateError> {
-    write.open_table(READS)?.insert(repository, next)?;
+pub(super) fn put(write: &WriteTransaction, mark: &Mark) -> Result<(), StateError> {
+    let (table, key, value) = match mark {
+        Mark::Next(repository, next) => (READS, repository, next),
+        Mark::Whole(store, second) => (WHOLE, store, second),
+    };
+    write.open_table(table)?.insert(key.as_str(), value)?;
     Ok(())
+}
+
+/// `None` for a store in which nothing was found whole yet.
+pub(super) fn whole(read: &ReadTransaction, store: &str) -> Result<Option<u64>, StateError> {
+    Ok(read.open_table(WHOLE)?.get(store)?.map(|second| second.value()))
 }
 
 /// 0 for a repository of which nothing was read yet.

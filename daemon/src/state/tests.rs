@@ -127,15 +127,19 @@ async fn a_long_log_keeps_its_last_lines() {
 }
 
 #[tokio::test]
-async fn where_a_check_goes_on_is_remembered() {
+async fn where_a_check_goes_on_and_when_all_was_whole_is_remembered() {
     let folder = tempfile::tempdir().unwrap();
     {
         let (state, _) = State::open(folder.path(), 2, at(0)).unwrap();
         assert_eq!(state.next_read("main").await.unwrap(), 0);
         state.read_up_to("main", u64::MAX).await.unwrap();
         state.read_up_to("other", 7).await.unwrap();
+        assert_eq!(state.last_whole("local:/a").await.unwrap(), None);
+        state.checked_whole("local:/a", at(77)).await.unwrap();
         state.close().await;
     }
     let (state, _) = State::open(folder.path(), 2, at(0)).unwrap();
+    let whole = [state.last_whole("local:/a").await.unwrap(), state.last_whole("local:/b").await.unwrap()];
+    assert_eq!(whole, [Some(at(77)), None]);
     assert_eq!((state.next_read("main").await.unwrap(), state.next_read("other").await.unwrap()), (u64::MAX, 7));
 }

@@ -9,7 +9,8 @@ use cloudstic_proto::v1;
 use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{NewLines, StateError, reads, tables};
+use super::reads::{self, Mark};
+use super::{NewLines, StateError, tables};
 use crate::supervisor::{JobId, is_terminal};
 
 /// How many changes go into one transaction at most.
@@ -25,7 +26,7 @@ pub(super) struct Writer {
 enum Change {
     Save { id: JobId, job: Box<v1::Job>, lines: NewLines, answer: oneshot::Sender<Result<(), StateError>> },
     Append { id: JobId, lines: NewLines },
-    ReadUpTo { repository: String, next: u64, answer: oneshot::Sender<Result<(), StateError>> },
+    Remember { mark: Mark, answer: oneshot::Sender<Result<(), StateError>> },
     Close { answer: oneshot::Sender<()> },
 }
 
@@ -58,9 +59,9 @@ impl Writer {
         let _ = self.changes.send(Change::Append { id, lines });
     }
 
-    pub(super) async fn read_up_to(&self, repository: String, next: u64) -> Result<(), StateError> {
+    pub(super) async fn remember(&self, mark: Mark) -> Result<(), StateError> {
         let (answer, answered) = oneshot::channel();
-        self.changes.send(Change::ReadUpTo { repository, next, answer }).map_err(|_| StateError::Closed)?;
+        self.changes.send(Change::Remember { mark, answer }).map_err(|_| StateError::Closed)?;
         answered.await.map_err(|_| StateError::Closed)?
     }
 
@@ -103,7 +104,7 @@ fn answer(
         match change {
             Change::Append { .. } => {}
             Change::Close { answer } => closed.push(answer),
-            Change::ReadUpTo { answer, .. } => _ = answer.send(outcome(&written)),
+            Change::Remember { answer, .. } => _ = answer.send(outcome(&written)),
             Change::Save { id, answer, .. } => {
                 let result = match &written {
                     Ok(refused) if refused.contains(&index) => Err(StateError::AlreadyEnded(id)),
@@ -141,7 +142,7 @@ fn write(db: &Database, keep_jobs: usize, batch: &[Change]) -> Result<Vec<usize>
                 Err(error) => return Err(error),
             },
             Change::Append { id, lines } => tables::put_lines(&transaction, *id, lines)?,
-            Change::ReadUpTo { repository, next, .. } => reads::put(&transaction, repository, *next)?,
+            Change::Remember { mark, .. } => reads::put(&transaction, mark)?,
             Change::Close { .. } => {}
         }
     }

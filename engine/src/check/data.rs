@@ -1,9 +1,10 @@
 //! Reads the files' data, and proves each content: by its chunks, which are proven by their names, and by the hash of all
 //! of its bytes, which is what it is named for.
 //!
-//! The work is cut into packs, and contents that lie by themselves. A pack is read once, as a whole, held against its
-//! name, and the contents in it are proven from that; so each stored byte is read once, but for chunks that several files
-//! share, which are read for each of them: a file's hash needs its bytes in order.
+//! The work is cut into packs, and contents that are read by themselves: those that lie so, and those of large files, whose
+//! chunks are anywhere, so that a part of the data has no more of them than it should. A pack is read once, as a whole, held
+//! against its name, and the small files in it are proven from that; so each stored byte is read once, but for lists of
+//! chunks, and for chunks in packs or of several files, which are read for each file: its hash needs its bytes in order.
 
 use bytes::Bytes;
 
@@ -15,7 +16,7 @@ use super::report::Problem;
 use super::stop::Stop;
 use super::subset::{Arc, DataRead, ReadData, Subset};
 use super::survey::{Survey, pack_key};
-use crate::object::{Content, Hash, Hasher, ObjectKind, ObjectRef, json};
+use crate::object::{Content, Hash, Hasher, INLINE_MAX, ObjectKind, ObjectRef, json};
 use crate::progress::Progress;
 use crate::repository::{ObjectReader, ReadError};
 use crate::store::StoreError;
@@ -64,9 +65,11 @@ pub(super) fn check_data(
     findings: &mut Findings,
 ) -> Result<Option<DataRead>, CheckError> {
     let (reader, survey, stop, progress) = context;
-    let Some(arc) = Arc::new(read, survey.data_size()) else { return Ok(None) };
-    let (members, plain) = divide(survey, contents, &arc);
-    let units = units(survey, &arc, &members, plain, (needed_packs, all));
+    let (members, alone) = divide(survey, contents);
+    let mut units = units(survey, &members, alone, (needed_packs, all));
+    let costs = units.iter().map(|unit| (unit.name(contents), unit.stored(survey, contents)));
+    let Some(arc) = Arc::new(read, costs) else { return Ok(None) };
+    units.retain(|unit| arc.contains(&unit.name(contents)));
     let expected = units.iter().map(|unit| unit.stored(survey, contents)).sum();
     progress.expect(units.len() as u64, expected);
     let prover = Prover { reader, survey, contents, runtime: Handle::current() };
@@ -103,26 +106,24 @@ pub(super) fn note_damaged_pack(key: &str, is_needed: bool, problem: Problem, fi
     }
 }
 
-/// The contents of a part: those in packs, sorted by where they lie, and those by themselves.
-fn divide(survey: &Survey, contents: &Contents, arc: &Arc) -> (Vec<Member>, Vec<u32>) {
-    let (mut members, mut plain) = (Vec::new(), Vec::new());
+/// The contents of small files in packs, sorted by where they lie, and all others.
+fn divide(survey: &Survey, contents: &Contents) -> (Vec<Member>, Vec<u32>) {
+    let (mut members, mut alone) = (Vec::new(), Vec::new());
     for number in contents.needed() {
-        let content = contents.numbers.object(number);
-        match survey.catalog.order(&content) {
+        let is_small = contents.size(number).is_some_and(|size| size <= INLINE_MAX);
+        match survey.catalog.order(&contents.numbers.object(number)).filter(|_| is_small) {
             Some((pack, offset)) => members.push((pack, offset, number)),
-            None if arc.contains(&content.hash) => plain.push(number),
-            None => {}
+            None => alone.push(number),
         }
     }
     members.sort_unstable();
-    (members, plain)
+    (members, alone)
 }
 
 fn units<'a>(
     survey: &Survey,
-    arc: &Arc,
     members: &'a [Member],
-    plain: Vec<u32>,
+    alone: Vec<u32>,
     (needed_packs, all): (&Bits, bool),
 ) -> Vec<Unit<'a>> {
     let mut numbers: Vec<(Hash, u32)> = survey.catalog.packs().iter().copied().zip(0..).collect();
@@ -131,7 +132,7 @@ fn units<'a>(
     let mut needed = needed_packs.iter().peekable();
     for (&(name, size), place) in survey.packs.iter().zip(0..) {
         let is_needed = needed.next_if_eq(&place).is_some();
-        if !arc.contains(&name) || !(is_needed || all) {
+        if !(is_needed || all) {
             continue;
         }
         let number = numbers.binary_search_by(|(pack, _)| pack.cmp(&name)).ok().map(|at| numbers[at].1);
@@ -142,22 +143,27 @@ fn units<'a>(
         });
         units.push(Unit::Pack { name, size, members, is_needed });
     }
-    units.extend(plain.into_iter().map(|number| Unit::Content { number }));
+    units.extend(alone.into_iter().map(|number| Unit::Content { number }));
     units
 }
 
 impl Unit<'_> {
-    /// Stored bytes, about; those of a file's chunks are counted as the file's.
-    fn stored(&self, survey: &Survey, contents: &Contents) -> u64 {
-        let large = |number: u32| match contents.size(number) {
-            Some(size) if size > crate::object::INLINE_MAX => size,
-            _ => 0,
-        };
+    /// Which place on the ring it has.
+    fn name(&self, contents: &Contents) -> Hash {
         match self {
-            Self::Pack { size, members, .. } => size + members.iter().map(|member| large(member.2)).sum::<u64>(),
+            Self::Pack { name, .. } => *name,
+            Self::Content { number } => contents.numbers.object(*number).hash,
+        }
+    }
+
+    /// Stored bytes that are read for it, about; those of a large file's chunks are counted as the file's.
+    fn stored(&self, survey: &Survey, contents: &Contents) -> u64 {
+        match self {
+            Self::Pack { size, .. } => *size,
             Self::Content { number } => {
                 let own = survey.plain_size(&contents.numbers.object(*number)).unwrap_or(0);
-                u64::from(own) + large(*number)
+                let chunks = contents.size(*number).filter(|size| *size > INLINE_MAX).unwrap_or(0);
+                u64::from(own) + chunks
             }
         }
     }

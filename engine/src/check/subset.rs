@@ -1,8 +1,9 @@
 //! Which part of the data a check reads.
 //!
-//! Every pack, and every content that lies by itself, has a place on a ring of 2^64: the first bytes of its name. A part
+//! Every pack, and every content that is read by itself, has a place on a ring of 2^64: the first bytes of its name. A part
 //! is an arc of the ring. So the parts of `n/m` share nothing and leave nothing out, and who goes on where the last check
-//! ended has read everything after one round, however much came and went meanwhile.
+//! ended has read everything after one round, however much came and went meanwhile. A part of so many bytes ends before
+//! the first one that would be more than that, but has one at least.
 
 use std::fmt;
 use std::str::FromStr;
@@ -37,7 +38,7 @@ pub enum Subset {
     },
     /// So many hundredths of the data: the next ones.
     Percent(f64),
-    /// So many stored bytes, about: the next ones.
+    /// The next ones, until no more would fit into so many bytes. One is read at least, however large it is.
     Bytes(u64),
 }
 
@@ -124,10 +125,9 @@ pub(super) struct Arc {
 const WHOLE: u128 = 1 << 64;
 
 impl Arc {
-    /// The part that is to be read of so many stored bytes; `None` for none.
-    pub(super) fn new(read: ReadData, total: u64) -> Option<Self> {
-        let whole = WHOLE as f64;
-        let of_ring = |part: f64| ((whole * part.clamp(0.0, 1.0)) as u128).clamp(1, WHOLE);
+    /// The part that is to be read; `None` for none. `costs` are the names of all that could be, and how many bytes are
+    /// read for each.
+    pub(super) fn new(read: ReadData, costs: impl Iterator<Item = (Hash, u64)>) -> Option<Self> {
         match read {
             ReadData::No => None,
             ReadData::All => Some(Self { from: 0, length: WHOLE }),
@@ -137,17 +137,26 @@ impl Arc {
                 Some(Self { from: from as u64, length: start(number) - from })
             }
             ReadData::Part { subset: Subset::Percent(percent), from } => {
-                Some(Self { from, length: of_ring(percent / 100.0) })
+                let part = (percent / 100.0).clamp(0.0, 1.0);
+                Some(Self { from, length: ((WHOLE as f64 * part) as u128).clamp(1, WHOLE) })
             }
             ReadData::Part { subset: Subset::Bytes(bytes), from } => {
-                Some(Self { from, length: of_ring(bytes as f64 / total.max(1) as f64) })
+                let mut ahead: Vec<(u64, u64)> =
+                    costs.map(|(name, cost)| (place(&name).wrapping_sub(from), cost)).collect();
+                ahead.sort_unstable();
+                let mut sum = 0_u64;
+                let beyond = ahead.iter().enumerate().find(|(number, (_, cost))| {
+                    sum = sum.saturating_add(*cost);
+                    *number > 0 && sum > bytes
+                });
+                let length = beyond.map_or(WHOLE, |(_, (distance, _))| u128::from(*distance));
+                Some(Self { from, length })
             }
         }
     }
 
     pub(super) fn contains(&self, name: &Hash) -> bool {
-        let place = name.as_bytes().first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
-        u128::from(place.wrapping_sub(self.from)) < self.length
+        u128::from(place(name).wrapping_sub(self.from)) < self.length
     }
 
     pub(super) fn is_whole(&self) -> bool {
@@ -160,19 +169,48 @@ impl Arc {
     }
 }
 
+/// Where on the ring something of that name is.
+fn place(name: &Hash) -> u64 {
+    name.as_bytes().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::iter::empty;
+
     use proptest::prelude::*;
 
     use super::*;
 
     proptest! {
         #[test]
+        fn parts_of_so_many_bytes_are_no_larger_and_leave_nothing_out(
+            costs in proptest::collection::vec(1_u64..100, 1..40), bytes in 1_u64..300, start in any::<u64>(),
+        ) {
+            let units: Vec<_> = costs.iter().enumerate().map(|(n, cost)| (Hash::of(&[n as u8]), *cost)).collect();
+            let (mut from, mut read, mut left) = (start, Vec::new(), units.len());
+            while left > 0 {
+                let part = ReadData::Part { subset: Subset::Bytes(bytes), from };
+                let arc = Arc::new(part, units.iter().copied()).unwrap();
+                let within: Vec<_> = units.iter().filter(|(name, _)| arc.contains(name)).collect();
+                let size: u64 = within.iter().map(|(_, cost)| cost).sum();
+                prop_assert!(within.len() == 1 || size <= bytes, "{size} of {bytes}");
+                prop_assert!(!within.is_empty());
+                left = left.saturating_sub(within.len());
+                read.extend(within.into_iter().map(|(name, _)| *name));
+                from = arc.end();
+            }
+            read.sort_unstable();
+            read.dedup();
+            prop_assert_eq!(read.len(), units.len());
+        }
+
+        #[test]
         fn the_parts_share_nothing_and_leave_nothing_out(of in 1_u32..50, seed in any::<u64>()) {
             let name = Hash::of(&seed.to_le_bytes());
             let part = |number| ReadData::Part { subset: Subset::Numbered { number, of }, from: 0 };
-            let arcs = (1..=of).map(|number| Arc::new(part(number), 0).unwrap());
+            let arcs = (1..=of).map(|number| Arc::new(part(number), empty()).unwrap());
             prop_assert_eq!(arcs.filter(|arc| arc.contains(&name)).count(), 1);
         }
 
@@ -185,7 +223,7 @@ mod tests {
             for percent in percents.iter().cycle() {
                 let left = 100.0 - round;
                 let subset = Subset::Percent(percent.min(left));
-                let arc = Arc::new(ReadData::Part { subset, from }, 0).unwrap();
+                let arc = Arc::new(ReadData::Part { subset, from }, empty()).unwrap();
                 read += u32::from(arc.contains(&name));
                 from = arc.end();
                 round += percent;

@@ -175,13 +175,6 @@ impl Survey {
         self.catalog.find(object).map(|place| pack_key(&place.pack))
     }
 
-    /// Stored bytes of all file data, about: what packs and the chunks and contents beside them have.
-    pub(crate) fn data_size(&self) -> u64 {
-        let packed: u64 = self.packs.iter().map(|(_, size)| size).sum();
-        let plain = [ObjectKind::Chunk, ObjectKind::Content].map(|kind| self.plain(kind)).into_iter().flatten();
-        packed + plain.map(|(_, size)| u64::from(*size)).sum::<u64>()
-    }
-
     /// Objects of the four kinds of data, in packs and beside them.
     pub(crate) fn data_objects(&self) -> u64 {
         let data = ObjectKind::ALL.into_iter().filter(|kind| kind.is_data());

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures::future::try_join_all;
 
 use super::{MARKER_KEY, Repository, RepositoryError};
+use crate::object::Hash;
 
 /// The objects that tell a repository, by key.
 #[derive(Debug)]
@@ -33,6 +34,14 @@ impl Repository {
         let objects = self.identity.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let proofs = objects.iter().map(|(key, bytes)| self.prove_same(key, bytes));
         try_join_all(proofs).await.map(drop)
+    }
+
+    /// What tells this repository from every other one, also from a copy of it that lies elsewhere, but not from what it was
+    /// when it had other key slots: for what is remembered of it. Not for people.
+    pub fn fingerprint(&self) -> String {
+        let objects = self.identity.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let marker = objects.iter().find(|(key, _)| key == MARKER_KEY).map(|(_, bytes)| Hash::of(bytes));
+        format!("{} {}", self.store.describe(), marker.map(|hash| hash.to_string()).unwrap_or_default())
     }
 
     /// The name of the key slot that tells this repository, `password-default`: the one that opened it, unless slots were

@@ -11,7 +11,7 @@ use cloudstic_engine::forget::{
     Cause, Fate, ForgetError, ForgetReport, ForgetRequest, GroupBy, Policy, Reason, Selection, Zone, forget,
 };
 use cloudstic_engine::lock::LeaseWatch;
-use cloudstic_engine::object::ObjectRef;
+use cloudstic_engine::object::{ObjectRef, SnapshotEntry, SourceInfo};
 use cloudstic_engine::progress::Silent;
 use cloudstic_engine::repository::{Repository, RepositoryError, SnapshotFilter};
 use cloudstic_engine::tag::{TagChange, TagReport, TagRequest, TagSelection, tag};
@@ -269,4 +269,75 @@ async fn groups_and_filters_keep_others_out_of_it() {
     let elsewhere = SnapshotFilter { paths: vec!["/elsewhere".to_owned()], ..SnapshotFilter::default() };
     let report = run(&bench.repository, dry(GroupBy::default(), elsewhere)).await.unwrap();
     assert_eq!((report.groups.len(), report.removed), (0, 0));
+}
+
+/// What the CLI printed of a forget: each group's title, and the rows of what it keeps, cell by cell.
+fn recorded_groups(text: &str) -> Vec<(String, Vec<Vec<String>>)> {
+    let mut groups: Vec<(String, Vec<Vec<String>>)> = Vec::new();
+    let mut announced = 0;
+    for line in text.lines() {
+        if let Some(title) = line.strip_prefix("Snapshots for ") {
+            groups.push((title.trim_end_matches(':').to_owned(), Vec::new()));
+        } else if let Some(count) = line.strip_prefix("keep ") {
+            announced += count.split(' ').next().unwrap().parse::<usize>().unwrap();
+        } else if let Some(row) = line.strip_prefix("| ").filter(|row| !row.starts_with("SEQ")) {
+            let cells = row.trim_end_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+            groups.last_mut().unwrap().1.push(cells);
+        }
+    }
+    assert_eq!(groups.iter().map(|(_, rows)| rows.len()).sum::<usize>(), announced);
+    groups
+}
+
+#[test]
+fn groups_and_reasons_are_those_that_the_cli_printed() {
+    let text = std::fs::read_to_string(golden::folder("locks").join("expected/forget.txt")).unwrap();
+    let runs: Vec<&str> = text.split("$ cloudstic ").skip(1).collect();
+    assert_eq!(runs.len(), 4);
+    for run in runs {
+        assert!(run.starts_with("forget -keep-last 100 ") && run.contains("\nNo snapshots to remove\n"), "{run}");
+        let recorded = recorded_groups(run);
+        let known = recorded.iter().flat_map(|(_, rows)| rows).map(|row| {
+            let [seq, created, hash, source, account, path, tags, _] = &row[..] else { panic!("{row:?}") };
+            assert_eq!(tags, "");
+            SnapshotEntry {
+                reference: format!("snapshot/{hash}").parse().unwrap(),
+                seq: seq.parse().unwrap(),
+                created: created.parse().unwrap(),
+                root: None,
+                source: SourceInfo {
+                    source_type: source.clone(),
+                    account: account.clone(),
+                    path: path.clone(),
+                    ..SourceInfo::default()
+                },
+                tags: Vec::new(),
+                change_token: String::new(),
+                exclude_hash: String::new(),
+            }
+        });
+        let policy = Policy { last: 100, ..Policy::default() };
+        let judged = GroupBy::default().divide(known).into_iter().map(|(key, snapshots)| {
+            let now = "2026-12-01T00:00:00Z".parse().unwrap();
+            let rows = policy.judge(snapshots, now, &Zone::system()).into_iter().map(|verdict| {
+                let reasons: Vec<_> = verdict.reasons().iter().map(|reason| reason.as_str()).collect();
+                let SnapshotEntry { reference, seq, created, source, .. } = verdict.snapshot;
+                let SourceInfo { source_type, account, path, .. } = source;
+                let (hash, tags) = (reference.hash.to_string(), String::new());
+                vec![seq.to_string(), created.to_string(), hash, source_type, account, path, tags, reasons.join(", ")]
+            });
+            (key.to_string(), rows.collect::<Vec<_>>())
+        });
+        // Of two of one second, the CLI shows any first.
+        let sorted = |groups: Vec<(String, Vec<Vec<String>>)>| {
+            let sort = |(title, mut rows): (String, Vec<Vec<String>>)| {
+                rows.sort_by(|a, b| (&b[1], &b[0]).cmp(&(&a[1], &a[0])));
+                (title, rows)
+            };
+            groups.into_iter().map(sort).collect::<Vec<_>>()
+        };
+        let judged: Vec<_> = judged.collect();
+        assert_eq!(judged, sorted(judged.clone()), "ours are newest first");
+        assert_eq!(judged, sorted(recorded));
+    }
 }

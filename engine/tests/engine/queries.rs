@@ -1,16 +1,17 @@
 //! Diff, find, dump and cat give what the CLI recorded.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cloudstic_e2e::golden;
 use cloudstic_engine::cat::{CatRequest, cat};
-use cloudstic_engine::diff::{ChangeKind, DiffRequest, diff};
+use cloudstic_engine::diff::{ChangeKind, DiffRequest, Field, diff};
 use cloudstic_engine::dump::{DumpRequest, dump_path};
 use cloudstic_engine::find::{Criteria, FindRequest, find};
-use cloudstic_engine::object::Hash;
+use cloudstic_engine::object::{FileMeta, Hash, ObjectKind, ObjectRef, json};
 use cloudstic_engine::progress::Silent;
 use cloudstic_engine::repository::{Credential, Repository};
-use cloudstic_engine::view::SnapshotView;
+use cloudstic_engine::view::{EntryInfo, SnapshotView};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -51,25 +52,67 @@ async fn diffs_are_those_of_the_cli() {
             assert_eq!(report.warning_count, 0, "{:?}", report.warnings);
             let expected = golden::expected(name, &format!("diff-{before}-{after}.json"));
             assert_eq!(expected["Ref1"], report.before.0.to_string());
+            assert_eq!(expected["Ref2"], report.after.0.to_string());
             let expected = expected["Changes"].as_array().unwrap();
-            let ours = report.changes.iter().map(|change| {
-                let entry = change.after.as_ref().or(change.before.as_ref()).unwrap();
-                let letter = match change.kind {
-                    ChangeKind::Added => "A",
-                    ChangeKind::Removed => "D",
-                    _ => "M",
+            assert_eq!(report.changes.len(), expected.len());
+            let old = metas(name, before);
+            for (ours, theirs) in report.changes.iter().zip(expected) {
+                let path = theirs["Path"].as_str().unwrap();
+                assert_eq!(String::from_utf8_lossy(&ours.path), path, "{name} {before} {after}");
+                let was = old.get(path);
+                let (entry, letter, fields, kind) = match (&ours.before, &ours.after) {
+                    (None, Some(entry)) => (entry, "A", Vec::new(), ChangeKind::Added),
+                    (Some(entry), None) => (entry, "D", Vec::new(), ChangeKind::Removed),
+                    (Some(_), Some(entry)) => {
+                        let fields = differing(was.unwrap(), &theirs["Meta"]);
+                        let is_content = fields.contains(&Field::Content);
+                        (entry, "M", fields, if is_content { ChangeKind::Content } else { ChangeKind::Metadata })
+                    }
+                    (None, None) => panic!("{path} is nothing"),
                 };
-                (letter, String::from_utf8(change.path.clone()).unwrap(), entry.size, entry.mtime.0)
-            });
-            let theirs = expected.iter().map(|change| {
-                let meta = &change["Meta"];
-                let path = change["Path"].as_str().unwrap().to_owned();
-                let (size, mtime) = (meta["size"].as_u64().unwrap(), meta["mtime"].as_i64().unwrap());
-                (change["Type"].as_str().unwrap(), path, size, mtime)
-            });
-            assert_eq!(ours.collect::<Vec<_>>(), theirs.collect::<Vec<_>>(), "{name} {before} {after}");
+                assert_eq!(
+                    (letter, &ours.fields, ours.kind),
+                    (theirs["Type"].as_str().unwrap(), &fields, kind),
+                    "{path}"
+                );
+                assert_eq!(ours.before.is_some(), was.is_some(), "{path}");
+                // All of its metadata: their hash is its name.
+                let reference = |meta: &Value| {
+                    let meta: FileMeta = serde_json::from_value(meta.clone()).unwrap();
+                    (ObjectRef::new(ObjectKind::Filemeta, Hash::of(&json::encode(&meta))), meta)
+                };
+                let (expected, meta) = reference(&theirs["Meta"]);
+                assert_eq!(*entry, EntryInfo::new(expected, &meta), "{path}");
+                if let (Some(before), Some(was)) = (&ours.before, was) {
+                    let (expected, meta) = reference(was);
+                    assert_eq!(*before, EntryInfo::new(expected, &meta), "{path} as it was");
+                }
+            }
         }
     }
+}
+
+/// Every entry of a snapshot as the CLI listed it, by path: with a local source that is the fileId.
+fn metas(name: &str, number: usize) -> BTreeMap<String, Value> {
+    let listed = golden::expected(name, &format!("ls-{number}.json"));
+    let metas = listed["RefToMeta"].as_object().unwrap().values();
+    metas.map(|meta| (meta["fileId"].as_str().unwrap().to_owned(), meta.clone())).collect()
+}
+
+/// In what two filemetas of the CLI differ, told from their JSON alone.
+fn differing(a: &Value, b: &Value) -> Vec<Field> {
+    const FIELDS: [(Field, &[&str]); 8] = [
+        (Field::Type, &["type"]),
+        (Field::Content, &["content_hash", "size"]),
+        (Field::Mode, &["mode"]),
+        (Field::Owner, &["uid", "gid", "owner"]),
+        (Field::Mtime, &["mtime"]),
+        (Field::Btime, &["btime"]),
+        (Field::Flags, &["flags"]),
+        (Field::Xattrs, &["xattrs"]),
+    ];
+    let differs = |(_, keys): &(Field, &[&str])| keys.iter().any(|key| a[key] != b[key]);
+    FIELDS.into_iter().filter(differs).map(|(field, _)| field).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

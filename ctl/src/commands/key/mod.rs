@@ -1,16 +1,17 @@
 //! `key`: what opens a repository.
 //!
-//! Secrets come from a terminal or a file, never from the command line, which other users of this host can see.
+//! Secrets come from a terminal or a file, never from the command line, which other users of this host can see; and recovery
+//! words go to a terminal only.
 
 mod secret;
-
-use std::io::IsTerminal;
+mod terminal;
 
 use cloudstic_proto::v1::change_keys_request::Change;
 use cloudstic_proto::v1::{
     AddPassword, AddPlatformKey, AddRecoveryKey, ChangeKeysRequest, ChangeKeysResponse, KeySlot, ListKeysRequest,
     RemoveKey, SetPassword,
 };
+use terminal::Terminal;
 use zeroize::Zeroizing;
 
 use super::init;
@@ -86,24 +87,24 @@ async fn passwd(global: &Global, out: &mut Output, args: cli::KeyPasswd) -> Resu
 }
 
 async fn add_recovery(global: &Global, out: &mut Output, args: cli::KeyAddRecovery) -> Result<Exit, Error> {
-    if !args.change.dry_run && !out.json && !std::io::stdout().is_terminal() {
-        return Err(Error::Arguments(
-            "the recovery words are shown once, on a terminal: run this on one, or take them from --json".to_owned(),
-        ));
-    }
+    let dry_run = args.change.dry_run;
+    // Before anything is made: words that nobody sees would be of no use.
+    let terminal = if dry_run { None } else { Some(Terminal::find(out.json)?) };
     let change = Change::AddRecoveryKey(AddRecoveryKey { label: args.label.unwrap_or_default() });
     let done = submit(global, &args.repository, change, args.change).await?;
-    match tell(out, &args.repository, &done, args.change.dry_run, None).and_then(|exit| out.flush().map(|()| exit)) {
-        Err(_) if done.recovery_words.is_some() => Err(Error::Api {
+    let words = done.recovery_words.as_ref().map(|words| String::from_utf8_lossy(&words.bytes).into_owned());
+    let words = Zeroizing::new(words.unwrap_or_default());
+    if let Some(terminal) = terminal {
+        terminal.show(&Zeroizing::new(init::words(&words))).map_err(|_| Error::Api {
             reason: "WRITE_FAILED".to_owned(),
             message: format!(
                 "key slot {0} was made, but its words could not be shown and are lost: remove it with `cloudsticctl key \
                  remove {1} {0}`, and make another",
                 done.slot, args.repository
             ),
-        }),
-        told => told,
+        })?;
     }
+    tell(out, &args.repository, &done, dry_run, None)
 }
 
 async fn add_platform(global: &Global, out: &mut Output, args: cli::KeyAddPlatform) -> Result<Exit, Error> {
@@ -165,15 +166,10 @@ fn tell(
     dry_run: bool,
     file: Option<&std::path::Path>,
 ) -> Result<Exit, Error> {
-    let words = done.recovery_words.as_ref().map(|words| String::from_utf8_lossy(&words.bytes).into_owned());
-    let words = Zeroizing::new(words.unwrap_or_default());
     if out.json {
         out.document(&json::ChangedKey::new(repository, done, file, dry_run))?;
-    } else {
-        if !out.quiet {
-            out.text(escape::text(&text(done, dry_run, file)).into_owned() + "\n")?;
-        }
-        out.text(init::words(&words))?;
+    } else if !out.quiet {
+        out.text(escape::text(&text(done, dry_run, file)).into_owned() + "\n")?;
     }
     warn(out, repository, done.configured_opens, dry_run);
     Ok(Exit::Success)

@@ -65,7 +65,6 @@ pub(crate) struct ChangedKey<'a> {
     slot: &'a str,
     replaced: bool,
     configured_opens: bool,
-    recovery_words: Option<&'a str>,
     key_file: Option<String>,
     dry_run: bool,
 }
@@ -78,13 +77,11 @@ impl<'a> ChangedKey<'a> {
         key_file: Option<&Path>,
         dry_run: bool,
     ) -> Self {
-        let words = done.recovery_words.as_ref();
         Self {
             repository,
             slot: &done.slot,
             replaced: done.replaced,
             configured_opens: done.configured_opens,
-            recovery_words: words.and_then(|words| std::str::from_utf8(&words.bytes).ok()).and_then(filled),
             key_file: key_file.map(|path| path.to_string_lossy().into_owned()),
             dry_run,
         }
@@ -116,12 +113,14 @@ mod tests {
                 r#""in_use":true,"problem":null}]}"#
             )
         );
-        let done = v1::ChangeKeysResponse { slot: "password-default".into(), replaced: true, ..Default::default() };
+        let recovery_words = Some("abandon ability".into());
+        let slot = "password-default".into();
+        let done = v1::ChangeKeysResponse { slot, replaced: true, recovery_words, ..Default::default() };
         assert_eq!(
             text(&ChangedKey::new("home", &done, None, false)),
             concat!(
                 r#"{"repository":"home","slot":"password-default","replaced":true,"configured_opens":false,"#,
-                r#""recovery_words":null,"key_file":null,"dry_run":false}"#
+                r#""key_file":null,"dry_run":false}"#
             )
         );
     }

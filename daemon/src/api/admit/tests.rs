@@ -194,7 +194,15 @@ fn everybody_may_check_and_only_who_has_the_daemons_rights_may_repair() {
         Operation::Check(v1::CheckSpec { repository, read_data, read_data_subset, ..Default::default() })
     };
     assert!(submit(check(false, "10%"), ADA, ROOT).is_ok());
-    for wrong in [check(true, "10%"), check(false, "0/3"), check(false, "much")] {
+    let of_one = |operation| {
+        let Operation::Check(spec) = operation else { unreachable!() };
+        Operation::Check(v1::CheckSpec { snapshot: "latest".into(), ..spec })
+    };
+    for good in [check(true, ""), check(false, "1/3"), check(false, "")] {
+        assert!(submit(of_one(good), ADA, ROOT).is_ok());
+    }
+    let rotating = ["10%", "1G"].map(|part| of_one(check(false, part)));
+    for wrong in [check(true, "10%"), check(false, "0/3"), check(false, "much")].into_iter().chain(rotating) {
         assert_eq!(submit(wrong, ROOT, ROOT).unwrap_err(), Reason::BadRequest);
     }
     let repair =

@@ -14,6 +14,8 @@ impl Engine {
     pub(super) async fn check(&self, spec: v1::CheckSpec, context: JobContext) -> Result<Report, JobError> {
         let name = &spec.repository;
         let repository = self.open_for(name, &context).await?;
+        // A name may be given to another repository, and what was read of this one says nothing of that.
+        let fingerprint = repository.fingerprint();
         let data = if spec.read_data {
             ReadData::All
         } else if spec.read_data_subset.is_empty() {
@@ -21,7 +23,7 @@ impl Engine {
         } else {
             let subset = spec.read_data_subset.parse::<Subset>();
             let subset = subset.map_err(|why| Failure::bad_request(why.to_string()))?;
-            ReadData::Part { subset, from: context.state.next_read(name).await.map_err(Failure::from)? }
+            ReadData::Part { subset, from: context.state.next_read(&fingerprint).await.map_err(Failure::from)? }
         };
         let snapshot = Some(spec.snapshot.clone()).filter(|name| !name.is_empty());
         let all = snapshot.is_none();
@@ -37,11 +39,16 @@ impl Engine {
         };
         let report = self.under_lock(wanted, &context, work).await?;
         if let Some(next) = report.data.and_then(|data| data.next).filter(|_| all) {
-            context.state.read_up_to(name, next).await.map_err(Failure::from)?;
+            context.state.read_up_to(&fingerprint, next).await.map_err(Failure::from)?;
         }
-        let full = all && report.data.is_some_and(|data| data.complete);
+        let full = all && report.data.is_some_and(|data| data.complete) && report.fault_count == 0;
         let verified = report.data.map_or(0, |data| data.bytes);
-        self.metrics.checked(name, report.fault_count, verified, full);
+        self.metrics.checked(name, report.fault_count, verified);
+        if full {
+            let (now, store) = (cloudstic_engine::clock::system().now(), &self.open.configured(name)?.store);
+            self.metrics.checked_whole(name, now);
+            context.state.checked_whole(&store.to_string(), now).await.map_err(Failure::from)?;
+        }
         Ok(Report::Check(message(report)))
     }
 }

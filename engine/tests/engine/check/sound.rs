@@ -135,6 +135,40 @@ async fn all_parts_together_read_everything_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_so_many_bytes_reads_no_more_and_all_of_them_everything() {
+    const PART: u64 = 4 << 20;
+    let bench = Bench::new(Vec::new()).await;
+    // The lists of all their chunks lie in one pack.
+    for n in 0..8 {
+        bench.write(&format!("large-{n}"), &random::bytes(n, 3 << 20));
+    }
+    bench.backup().await;
+    let store = MeteredStore::new(Arc::new(LocalStore::new(&bench.repository_path())));
+    let meter = store.meter();
+    let repository = Arc::new(Repository::open(Arc::new(store), Vec::new()).await.unwrap());
+    let received = async |data| {
+        let before = meter.received();
+        let report = run(&repository, None, data).await.unwrap();
+        assert_sound(&report);
+        (meter.received() - before, report.data.unwrap_or_default())
+    };
+    let structure = received(ReadData::No).await.0;
+    let whole = received(ReadData::All).await.1;
+    let (mut from, mut sum) = (0, (0, 0, 0));
+    for _ in 0..8 {
+        let (bytes, part) = received(ReadData::Part { subset: Subset::Bytes(PART), from }).await;
+        assert!(bytes - structure <= PART && part.stored_bytes <= PART, "{bytes} bytes, {part:?}");
+        assert!(part.contents > 0 || part.packs > 0);
+        sum = (sum.0 + part.contents, sum.1 + part.bytes, sum.2 + part.packs);
+        from = part.next.unwrap();
+    }
+    // Some is read twice in the eight parts, as the last one goes beyond a round.
+    assert!(sum.0 >= whole.contents && sum.1 >= whole.bytes && sum.2 >= whole.packs, "{sum:?} of {whole:?}");
+    let (_, all) = received(ReadData::Part { subset: Subset::Bytes(1 << 40), from }).await;
+    assert!(all.complete && all.next == Some(from) && all.contents == whole.contents);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_backup_beside_a_check_is_no_fault() {
     let bench = Bench::new(vec![platform_key()]).await;
     let path = bench.repository_path();
