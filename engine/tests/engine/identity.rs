@@ -129,3 +129,20 @@ async fn only_init_makes_the_folder_of_a_repository() {
     init(&path).await;
     open(&path, vec![platform_key()]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_remembered_of_a_repository_is_not_taken_for_that_of_another_or_of_a_copy() {
+    let bench = Bench::new(vec![platform_key()]).await;
+    let other = Bench::new(vec![platform_key()]).await;
+    let copy = bench.folder.path().join("copy");
+    std::fs::create_dir(&copy).unwrap();
+    std::fs::copy(bench.repository_path().join("config"), copy.join("config")).unwrap();
+    std::fs::create_dir(copy.join("keys")).unwrap();
+    for slot in std::fs::read_dir(bench.repository_path().join("keys")).unwrap().map(Result::unwrap) {
+        std::fs::copy(slot.path(), copy.join("keys").join(slot.file_name())).unwrap();
+    }
+    let fingerprint = bench.repository.fingerprint();
+    assert_eq!(open(&bench.repository_path(), vec![platform_key()]).await.fingerprint(), fingerprint);
+    assert_ne!(other.repository.fingerprint(), fingerprint);
+    assert_ne!(open(&copy, vec![platform_key()]).await.fingerprint(), fingerprint);
+}
