@@ -12,6 +12,7 @@ use cloudstic_engine::copy::{COPIED_FROM, CopyError, CopyReport, CopyRequest, Co
 use cloudstic_engine::lock::LeaseWatch;
 use cloudstic_engine::object::{ObjectRef, Snapshot};
 use cloudstic_engine::progress::Silent;
+use cloudstic_engine::repair::{RepairRequest, repair};
 use cloudstic_engine::repository::{Credential, InitOptions, Repository, SnapshotFilter};
 use cloudstic_engine::store::{LocalStore, Meter, MeteredStore, ObjectStore};
 use cloudstic_engine::tag::{TagChange, TagRequest, TagSelection, tag};
@@ -409,4 +410,28 @@ async fn an_older_snapshot_that_is_copied_later_does_not_become_the_latest() {
         }
         cloudstic_e2e::oracle::assert_sound(&path, &["--platform-key", PLATFORM_KEY]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_lost_files_in_a_repair_does_not_pass_for_a_whole_one() {
+    let bench = Bench::new(Vec::new()).await;
+    bench.write("small", b"small");
+    bench.write("large", &cloudstic_e2e::random::bytes(1, 1_600_000));
+    bench.backup().await;
+    let (path, sealed) = target(&bench.folder, "sealed", vec![platform_key()]).await;
+    run(&bench.repository, &sealed, all()).await.unwrap();
+    let chunk = std::fs::read_dir(path.join("chunk")).unwrap().next().unwrap().unwrap().path();
+    std::fs::remove_file(chunk).unwrap();
+    let lease = LeaseWatch::not_needed();
+    let request = RepairRequest { read_data: false, forget_damaged: true, dry_run: false, lease };
+    let sealed = open(&path, vec![platform_key()]).await;
+    let repaired = repair(Arc::clone(&sealed), request, Arc::new(Silent), CancellationToken::new()).await.unwrap();
+    assert_eq!(repaired.snapshots.len(), 1);
+    let partial = CopyRequest { partial: true, ..all() };
+    assert_eq!(states(&run(&bench.repository, &sealed, partial).await.unwrap()), [CopyState::Present]);
+    assert_eq!(states(&run(&bench.repository, &sealed, all()).await.unwrap()), [CopyState::Copied]);
+    assert_eq!(states(&run(&bench.repository, &sealed, all()).await.unwrap()), [CopyState::Present]);
+    let whole = sealed.snapshots().await.unwrap().readable[0].reference.to_string();
+    let restored = restore(&sealed, &whole, &bench.folder.path().join("restored")).await.unwrap();
+    assert_eq!((restored.files, restored.warning_count), (2, 0));
 }
