@@ -60,7 +60,7 @@ fn what_was_copied_is_restored_as_it_was() {
         assert_eq!((&original.tags, &original.value["created"]), (&copy.tags, &copy.value["created"]));
         assert_eq!(original.value["source"], copy.value["source"]);
         let folders = [("plain", original), ("sealed", copy)].map(|(repository, snapshot)| {
-            let folder = site.path(&format!("{repository}-{}", snapshot.seq));
+            let folder = site.path(&format!("{repository}-{}", snapshot.reference.replace('/', "-")));
             daemon.ctl(&["restore", repository, &snapshot.reference, "--to", folder.to_str().unwrap()]).ok();
             folder
         });

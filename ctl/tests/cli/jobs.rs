@@ -7,8 +7,8 @@ use cloudstic_proto::Reason;
 use cloudstic_proto::v1::job::Report;
 use cloudstic_proto::v1::job_spec::Operation;
 use cloudstic_proto::v1::{
-    BackupReport, BackupSpec, CheckReport, CheckSpec, Failure, Fault, Job, JobSpec, JobState, LogLine, Overwrite,
-    Warning,
+    BackupReport, BackupSpec, CheckReport, CheckSpec, Failure, Fault, ForgetGroup, ForgetReport, ForgetSpec,
+    ForgetVerdict, Job, JobSpec, JobState, LogLine, Overwrite, Warning,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -184,11 +184,31 @@ fn a_check_with_faults_tells_all_of_them_and_exits_1() {
     let spec = JobSpec { operation: Some(Operation::Check(CheckSpec::default())) };
     let failed = Job { report: Some(Report::Check(report)), spec: Some(spec), failure, ..job(JobState::Failed) };
     let world = world(&[failed]);
-    let run = world.run(&["check", "home", "latest", "--read-data-subset", "1G"]);
+    let run = world.run(&["check", "home", "latest", "--read-data-subset", "1/3"]);
     assert_eq!(run.code, 1, "{run:?}");
     assert!(run.out.contains("fault: node/ab is missing\n") && run.err.contains("the check found 1 fault"), "{run:?}");
     let Some(Operation::Check(spec)) = world.fake.script().submitted.take().unwrap().operation else { panic!() };
-    assert_eq!((spec.repository, spec.snapshot, spec.read_data_subset), ("home".into(), "latest".into(), "1G".into()));
+    assert_eq!((spec.repository, spec.snapshot, spec.read_data_subset), ("home".into(), "latest".into(), "1/3".into()));
     let quiet = world.run(&["check", "home", "--quiet"]);
     assert_eq!((quiet.code, quiet.out.as_str()), (1, "fault: node/ab is missing\n"));
+    world.fake.script().submitted = None;
+    let rotating = world.run(&["check", "home", "latest", "--read-data-subset", "1G"]);
+    assert!(rotating.code == 1 && rotating.err.contains("\"1G\" is a part of the whole repository"), "{rotating:?}");
+    assert!(world.fake.script().submitted.is_none());
+}
+
+#[test]
+fn what_a_cancelled_job_had_done_is_told() {
+    let gone = ForgetVerdict { r#ref: "snapshot/99bb".into(), goes: "named".into(), ..ForgetVerdict::default() };
+    let groups = vec![ForgetGroup { snapshots: vec![gone], ..ForgetGroup::default() }];
+    let report = Report::Forget(ForgetReport { groups, removed: 1, ..ForgetReport::default() });
+    let spec = JobSpec { operation: Some(Operation::Forget(ForgetSpec::default())) };
+    let world = world(&[Job { report: Some(report), spec: Some(spec), ..job(JobState::Cancelled) }]);
+    let run = world.run(&["forget", "home", "99bb", "--prune"]);
+    assert!(run.code == 130 && run.out.contains("99bb") && run.out.contains("removed 1 snapshot;"), "{run:?}");
+    assert!(run.err.contains("was cancelled; what it had done by then stays"), "{run:?}");
+    let json = world.run(&["--json", "forget", "home", "99bb", "--prune"]);
+    let told = json.json();
+    assert_eq!((&told["state"], &told["report"]["removed"]), (&"cancelled".into(), &1.into()));
+    assert_eq!(told["report"]["groups"][0]["snapshots"][0]["reasons"][0], "named");
 }
