@@ -15,6 +15,7 @@ pub mod crypto;
 pub mod diff;
 pub mod dump;
 pub mod find;
+pub mod finding;
 pub mod forget;
 pub mod hamt;
 pub mod keys;

@@ -1,5 +1,6 @@
 //! How an operation tells what it is doing. Who shows it is not its business.
 
+use crate::finding::Finding;
 use crate::source::Warning;
 
 /// Takes the events of one operation. Called from many threads, often: implementations must be quick.
@@ -18,6 +19,9 @@ pub trait Progress: Send + Sync {
 
     /// Something was left out.
     fn warning(&self, warning: &Warning);
+
+    /// Something is wrong or lost.
+    fn finding(&self, finding: &Finding<'_>);
 }
 
 /// What an operation does.
@@ -64,4 +68,5 @@ impl Progress for Silent {
     fn advance(&self, _: u64, _: u64) {}
     fn path(&self, _: &str) {}
     fn warning(&self, _: &Warning) {}
+    fn finding(&self, _: &Finding<'_>) {}
 }

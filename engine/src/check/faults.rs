@@ -2,55 +2,72 @@
 //! that it is lost by. Costs nothing while nothing is wrong.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::report::{Fault, KEPT, Problem, Remark};
 use super::survey::Survey;
+use crate::finding::Finding;
 use crate::object::ObjectRef;
+use crate::progress::Progress;
 use crate::repository::ReadError;
 use crate::store::StoreErrorKind;
 
 /// What a check has found.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Findings {
+    /// Is told everything, as it is found.
+    listener: Option<Arc<dyn Progress>>,
     /// The first [`KEPT`].
     pub(crate) faults: Vec<Fault>,
     /// The numbers of all, by what they are about.
-    numbers: HashMap<(String, &'static str), u32>,
-    count: u32,
+    numbers: HashMap<(Arc<str>, &'static str), u32>,
+    /// What each is about, by number.
+    objects: Vec<Arc<str>>,
     /// Every object that is lost, or makes no sense, and the fault that says so.
     pub(crate) bad: HashMap<ObjectRef, u32>,
     /// Objects of which the catalog may say what is not so.
     pub(crate) misplaced: BTreeSet<ObjectRef>,
     remarks: Vec<Remark>,
     remark_count: u64,
-    /// Bytes of paths that the faults tell.
-    pub(super) told: usize,
     /// The indexes that there is a remark about.
     remarked: BTreeSet<String>,
 }
 
 impl Findings {
+    /// None yet; each is told.
+    pub(crate) fn told_to(listener: Arc<dyn Progress>) -> Self {
+        Self { listener: Some(listener), ..Self::default() }
+    }
+
     /// Notes a fault, once, and gives its number.
     pub(crate) fn fault(&mut self, object: &str, problem: Problem) -> u32 {
+        self.note(object, None, problem)
+    }
+
+    fn note(&mut self, object: &str, pack: Option<String>, problem: Problem) -> u32 {
         // Of wrong entries in an index each is a fault; of what is wrong with an object one is enough.
         let tells_more = matches!(problem, Problem::Wrong(_) | Problem::Malformed(_));
-        let key = (if tells_more { format!("{object} {problem}") } else { object.to_owned() }, problem.code());
-        let next = self.count;
-        let number = *self.numbers.entry(key).or_insert(next);
+        let about: Arc<str> = object.into();
+        let key = if tells_more { format!("{object} {problem}").into() } else { Arc::clone(&about) };
+        let next = self.objects.len() as u32;
+        let number = *self.numbers.entry((key, problem.code())).or_insert(next);
         if number < next {
-            if let (Some(fault), Problem::TooShort { needed: more, .. }) =
-                (self.faults.get_mut(number as usize), problem)
-                && let Problem::TooShort { needed, .. } = &mut fault.problem
-            {
-                *needed = more.max(*needed);
+            if let Some(fault) = self.faults.get_mut(number as usize) {
+                fault.pack = fault.pack.take().or(pack);
+                if let (Problem::TooShort { needed: more, .. }, Problem::TooShort { needed, .. }) =
+                    (problem, &mut fault.problem)
+                {
+                    *needed = more.max(*needed);
+                }
             }
             return number;
         }
-        self.count += 1;
+        self.objects.push(about);
+        self.tell(&Finding::Fault { object, pack: pack.as_deref(), problem: &problem });
         if self.faults.len() < KEPT {
             self.faults.push(Fault {
                 object: object.to_owned(),
-                pack: None,
+                pack,
                 problem,
                 lost: 0,
                 harm: Vec::new(),
@@ -67,13 +84,7 @@ impl Findings {
         }
         let number = match survey.cause(&object) {
             Some((cause, problem)) => self.fault(&cause, problem),
-            None => {
-                let number = self.fault(&object.key(), why);
-                if let Some(fault) = self.faults.get_mut(number as usize) {
-                    fault.pack = survey.pack_of(&object);
-                }
-                number
-            }
+            None => self.note(&object.key(), survey.pack_of(&object), why),
         };
         if let Some(fault) = self.faults.get_mut(number as usize) {
             fault.lost += 1;
@@ -87,14 +98,16 @@ impl Findings {
         if object.starts_with("index/") {
             self.remarked.insert(object.to_owned());
         }
+        let remark = Remark { object: object.to_owned(), text };
+        self.tell(&Finding::Remark(&remark));
         if self.remarks.len() < KEPT {
-            self.remarks.push(Remark { object: object.to_owned(), text });
+            self.remarks.push(remark);
         }
     }
 
     /// Notes that a pack is missing that the catalog names: a remark, if nothing is lost by it.
     pub(super) fn note_lost_pack(&mut self, key: &str) {
-        if !self.numbers.contains_key(&(key.to_owned(), Problem::Missing.code())) {
+        if !self.numbers.contains_key(&(key.into(), Problem::Missing.code())) {
             self.remark(
                 key,
                 "is missing, and the catalog names it; no snapshot needs anything that was in it".to_owned(),
@@ -104,20 +117,29 @@ impl Findings {
 
     /// How many faults there are.
     pub(crate) fn count(&self) -> u64 {
-        self.count.into()
+        self.objects.len() as u64
+    }
+
+    /// What a fault is about, also if it is none of the first.
+    pub(crate) fn object(&self, number: u32) -> &str {
+        self.objects.get(number as usize).map_or("", |object| object)
+    }
+
+    /// Tells whoever listens.
+    pub(crate) fn tell(&self, finding: &Finding<'_>) {
+        if let Some(listener) = &self.listener {
+            listener.finding(finding);
+        }
     }
 
     /// Whether anything is wrong.
     pub(crate) fn has_faults(&self) -> bool {
-        self.count > 0
+        !self.objects.is_empty()
     }
 
     /// Everything that there is a fault of.
     pub(crate) fn objects(&self) -> impl Iterator<Item = &str> {
-        self.numbers
-            .keys()
-            .filter(|(_, code)| !matches!(*code, "wrong" | "malformed"))
-            .map(|(object, _)| object.as_str())
+        self.numbers.keys().filter(|(_, code)| !matches!(*code, "wrong" | "malformed")).map(|(object, _)| &**object)
     }
 
     /// Whether there is a fault of an index, or a remark about it.
@@ -129,7 +151,7 @@ impl Findings {
 
     /// The faults and their number, the remarks and theirs.
     pub(super) fn into_parts(self) -> (Vec<Fault>, u64, Vec<Remark>, u64) {
-        (self.faults, self.count.into(), self.remarks, self.remark_count)
+        (self.faults, self.objects.len() as u64, self.remarks, self.remark_count)
     }
 }
 
@@ -144,5 +166,44 @@ pub(crate) fn problem_of(error: ReadError) -> Result<Problem, ReadError> {
             StoreErrorKind::Corrupt | StoreErrorKind::Other => Ok(Problem::Damaged(error.detail)),
             _ => Err(ReadError::Store(error)),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::progress::Phase;
+    use crate::source::Warning;
+
+    #[derive(Default)]
+    struct Listener(Mutex<Vec<String>>);
+
+    impl Progress for Listener {
+        fn phase(&self, _: Phase) {}
+        fn expect(&self, _: u64, _: u64) {}
+        fn advance(&self, _: u64, _: u64) {}
+        fn path(&self, _: &str) {}
+        fn warning(&self, _: &Warning) {}
+        fn finding(&self, finding: &Finding<'_>) {
+            if let (Finding::Fault { object, .. }, Ok(mut told)) = (finding, self.0.lock()) {
+                told.push((*object).to_owned());
+            }
+        }
+    }
+
+    #[test]
+    fn faults_beyond_those_that_are_kept_are_told_and_have_names() {
+        let listener = Arc::new(Listener::default());
+        let mut findings = Findings::told_to(listener.clone());
+        let names: Vec<String> = (0..3 * KEPT).map(|n| format!("chunk/{n}")).collect();
+        for (number, name) in (0..).zip(&names) {
+            assert_eq!(findings.fault(name, Problem::Missing), number);
+            assert_eq!(findings.fault(name, Problem::Missing), number, "a fault is told once");
+        }
+        assert_eq!(*listener.0.lock().unwrap_or_else(|_| unreachable!()), names);
+        assert_eq!((findings.faults.len(), findings.count()), (KEPT, 3 * KEPT as u64));
+        assert_eq!(findings.object(2500), "chunk/2500");
     }
 }

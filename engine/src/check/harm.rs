@@ -1,19 +1,19 @@
 //! Whom the faults hurt: a second look at the trees, only where there are faults.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::CheckError;
 use super::contents::Contents;
-use super::entries::{Entries, TOP};
+use super::entries::Entries;
 use super::faults::Findings;
-use super::graph::{Below, Graph, by_root};
-use super::numbers::NONE;
+use super::graph::{Below, Graph};
+use super::lost::{Lineup, LostRun, find_losses};
+use super::numbers::{Bits, NONE};
 use super::report::{Harm, PATHS_KEPT, SNAPSHOTS_KEPT};
 use super::stop::Stop;
-use crate::object::{Content, FileMeta, Node, ObjectKind, ObjectRef, Snapshot, file_id_bytes};
+use crate::object::{Content, ObjectKind, ObjectRef, Snapshot};
 use crate::repository::ObjectReader;
-use crate::tree::show_path;
 
 /// What of the repository was read.
 #[derive(Clone, Copy)]
@@ -44,58 +44,106 @@ impl Loss {
 /// Bytes of all paths together that a report keeps.
 const TOLD: usize = 2 << 20;
 
-/// Tells each fault whom it hurts, and gives the snapshots of which something is lost.
+/// Bytes of paths that are held until it is known which are the first.
+const HELD: usize = 4 * TOLD;
+
+/// Tells each fault whom it hurts, and gives the number of snapshots of which something is lost.
 pub(super) fn tell(trees: Trees<'_>, chosen: &[ObjectRef], findings: &mut Findings) -> Result<u64, CheckError> {
-    let mut damaged = 0;
-    for (snapshot, number) in findings.bad.clone().iter().filter(|(object, _)| object.kind == ObjectKind::Snapshot) {
-        damaged += 1;
-        let is_lost = !trees.snapshots.contains_key(snapshot);
-        add(findings, *number, Harm { snapshot: *snapshot, paths: Vec::new(), path_count: 0, unknown: is_lost });
-    }
-    let lost_contents = lost_contents(trees, findings)?;
-    let roots = chosen.iter().filter_map(|chosen| Some((*chosen, trees.snapshots.get(chosen)?.root)));
-    for (root, snapshots) in by_root(roots) {
-        trees.stop.check()?;
-        let loss = loss(trees, root, findings, &lost_contents);
-        if loss.is_empty() {
-            continue;
-        }
-        damaged += snapshots.iter().filter(|snapshot| !findings.bad.contains_key(snapshot)).count() as u64;
-        let source = trees.snapshots.get(&snapshots[0]).map(|snapshot| snapshot.source.source_type.clone());
-        let names = Names::of(trees, root, &loss, source.as_deref().unwrap_or_default())?;
-        let mut by_fault: BTreeMap<u32, (Vec<u32>, bool)> = BTreeMap::new();
-        for (entry, faults) in &loss.entries {
-            for fault in faults {
-                by_fault.entry(*fault).or_default().0.push(*entry);
-            }
-        }
-        for fault in &loss.nodes {
-            by_fault.entry(*fault).or_default().1 = true;
-        }
-        for (fault, (entries, unknown)) in by_fault {
-            let mut paths: Vec<String> = entries.iter().filter_map(|entry| names.path(*entry)).collect();
-            paths.sort();
-            paths.truncate(PATHS_KEPT);
-            for snapshot in &snapshots {
-                let path_count = entries.len() as u64;
-                add(findings, fault, Harm { snapshot: *snapshot, paths: paths.clone(), path_count, unknown });
-            }
+    let bad = findings.bad.keys().filter(|object| object.kind == ObjectKind::Snapshot).copied();
+    let lineup = Lineup::new(chosen.iter().copied().chain(bad).collect::<BTreeSet<_>>(), trees.snapshots);
+    lineup.tell(|finding| findings.tell(finding));
+    let mut harms = Harms { faults: vec![Hurt::default(); findings.faults.len()], snapshots: Bits::default(), held: 0 };
+    let mut take = |run: LostRun<'_>| {
+        run.tell(findings, usize::MAX, |finding| findings.tell(finding));
+        harms.note(&run);
+    };
+    for (number, snapshot) in lineup.iter() {
+        if let Some(fault) = findings.bad.get(&snapshot) {
+            take(LostRun { path: None, faults: &[*fault], snapshots: number..number + 1 });
         }
     }
+    let contents = lost_contents(trees, findings)?;
+    find_losses(trees, &lineup, (&*findings, &contents), &mut take)?;
+    let damaged = harms.snapshots.count();
+    harms.give(&lineup, findings);
     Ok(damaged)
 }
 
-fn add(findings: &mut Findings, fault: u32, mut harm: Harm) {
-    let size: usize = harm.paths.iter().map(String::len).sum();
-    if findings.told + size > TOLD {
-        harm.paths.clear();
-    } else {
-        findings.told += size;
+/// Whom the first faults hurt, as far as it is known by now.
+struct Harms {
+    /// By number.
+    faults: Vec<Hurt>,
+    /// Of which anything is lost.
+    snapshots: Bits,
+    held: usize,
+}
+
+/// Whom one fault hurts.
+#[derive(Debug, Clone, Default)]
+struct Hurt {
+    snapshots: Bits,
+    /// The first of them.
+    first: BTreeMap<u32, Taken>,
+}
+
+/// What a fault takes from one snapshot.
+#[derive(Debug, Clone, Default)]
+struct Taken {
+    /// The first of them.
+    paths: BTreeSet<String>,
+    count: u64,
+    unknown: bool,
+}
+
+impl Harms {
+    fn note(&mut self, run: &LostRun<'_>) {
+        run.snapshots.clone().for_each(|snapshot| _ = self.snapshots.insert(snapshot));
+        for fault in run.faults {
+            let Some(hurt) = self.faults.get_mut(*fault as usize) else { continue };
+            for snapshot in run.snapshots.clone() {
+                hurt.snapshots.insert(snapshot);
+                let is_among_first = |(last, _): (&u32, _)| snapshot <= *last || hurt.first.len() < SNAPSHOTS_KEPT;
+                if hurt.first.last_key_value().is_none_or(is_among_first) {
+                    hurt.first.entry(snapshot).or_default().note(run.path, &mut self.held);
+                }
+            }
+            while hurt.first.len() > SNAPSHOTS_KEPT {
+                let dropped = hurt.first.pop_last().map(|(_, taken)| taken.paths).unwrap_or_default();
+                self.held -= dropped.iter().map(String::len).sum::<usize>();
+            }
+        }
     }
-    if let Some(fault) = findings.faults.get_mut(fault as usize) {
-        fault.snapshots += 1;
-        if fault.harm.len() < SNAPSHOTS_KEPT {
-            fault.harm.push(harm);
+
+    fn give(self, lineup: &Lineup, findings: &mut Findings) {
+        let snapshots: Vec<ObjectRef> = lineup.iter().map(|(_, snapshot)| snapshot).collect();
+        let mut told = 0;
+        for (fault, hurt) in findings.faults.iter_mut().zip(self.faults) {
+            fault.snapshots = hurt.snapshots.count();
+            for (snapshot, Taken { paths, count, unknown }) in hurt.first {
+                let size: usize = paths.iter().map(String::len).sum();
+                let has_room = told + size <= TOLD;
+                told += if has_room { size } else { 0 };
+                let paths = if has_room { paths.into_iter().collect() } else { Vec::new() };
+                fault.harm.push(Harm { snapshot: snapshots[snapshot as usize], paths, path_count: count, unknown });
+            }
+        }
+    }
+}
+
+impl Taken {
+    fn note(&mut self, path: Option<&str>, held: &mut usize) {
+        let Some(path) = path else {
+            self.unknown = true;
+            return;
+        };
+        self.count += 1;
+        let is_among_first =
+            self.paths.len() < PATHS_KEPT || self.paths.last().is_some_and(|last| path < last.as_str());
+        if is_among_first && *held + path.len() <= HELD && self.paths.insert(path.to_owned()) {
+            *held += path.len();
+            if self.paths.len() > PATHS_KEPT {
+                *held -= self.paths.pop_last().map_or(0, |last| last.len());
+            }
         }
     }
 }
@@ -144,96 +192,48 @@ pub(crate) fn loss(trees: Trees<'_>, root: ObjectRef, findings: &Findings, lost_
         }
         let Below::Entries(entries) = below else { return };
         for entry in entries {
-            let own = findings.bad.get(&trees.entries.numbers.object(*entry));
-            let content = Some(trees.entries.facts(*entry).content).filter(|content| *content != NONE);
-            let by_content = content.and_then(|content| lost_contents.get(&content));
-            if own.is_some() || by_content.is_some() {
-                let faults = own.into_iter().chain(by_content.into_iter().flatten()).copied();
-                loss.entries.insert(*entry, faults.collect());
+            let faults = faults_of(trees, *entry, findings, lost_contents);
+            if !faults.is_empty() {
+                loss.entries.insert(*entry, faults);
             }
         }
     });
     loss
 }
 
-/// What lost entries are called.
-pub(crate) struct Names {
-    paths: HashMap<u32, String>,
-}
-
-impl Names {
-    /// Reads the leaves again that have lost entries.
-    pub(crate) fn of(trees: Trees<'_>, root: ObjectRef, loss: &Loss, source_type: &str) -> Result<Self, CheckError> {
-        let Trees { reader, stop, graph, entries, .. } = trees;
-        let mut leaves = Vec::new();
-        graph.walk(root, |node, below| {
-            if let Below::Entries(items) = below
-                && items.iter().any(|item| loss.entries.contains_key(item))
-            {
-                leaves.push(graph.nodes.object(node));
-            }
-        });
-        let mut ids: HashMap<u32, String> = HashMap::new();
-        stop.each(
-            &leaves,
-            4,
-            |leaf| Ok(reader.read_json::<Node>(leaf).ok()),
-            |_, node| {
-                let Some(Node::Leaf(leaf)) = node else { return };
-                for entry in leaf.entries {
-                    let number = entries.numbers.find(&entry.filemeta.hash);
-                    if let Some(number) = number.filter(|number| loss.entries.contains_key(number)) {
-                        ids.insert(number, entry.key);
-                    }
-                }
-            },
-        )?;
-        let is_path = matches!(source_type, "local" | "sftp");
-        let mut chains = Chains { trees, root, by_key: None };
-        let named = |(number, id): (u32, String)| {
-            let path = if is_path { show_path(&file_id_bytes(&id)) } else { chains.path(number).unwrap_or(id) };
-            (number, path)
-        };
-        Ok(Self { paths: ids.into_iter().map(named).collect() })
+/// The faults by which an entry is lost: its own, and those of its content; none if it is whole.
+pub(crate) fn faults_of(trees: Trees<'_>, entry: u32, findings: &Findings, contents: &LostContents) -> Vec<u32> {
+    let own = findings.bad.get(&trees.entries.numbers.object(entry));
+    let content = Some(trees.entries.facts(entry).content).filter(|content| *content != NONE);
+    let by_content = content.and_then(|content| contents.get(&content)).into_iter().flatten();
+    let mut faults: Vec<u32> = own.into_iter().chain(by_content).copied().collect();
+    if faults.len() > 1 {
+        faults.sort_unstable();
+        faults.dedup();
     }
-
-    /// The path of an entry, fit to be shown.
-    pub(crate) fn path(&self, entry: u32) -> Option<String> {
-        self.paths.get(&entry).cloned()
-    }
+    faults
 }
 
-/// Paths of a cloud source, whose fileIds say nothing: by the names of the parents.
-struct Chains<'a> {
-    trees: Trees<'a>,
-    root: ObjectRef,
-    by_key: Option<HashMap<u64, u32>>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Chains<'_> {
-    fn path(&mut self, entry: u32) -> Option<String> {
-        const DEEPEST: usize = 256;
-        let Trees { reader, graph, entries, .. } = self.trees;
-        let root = self.root;
-        let by_key = self.by_key.get_or_insert_with(|| {
-            let mut by_key = HashMap::new();
-            graph.walk(root, |_, below| {
-                if let Below::Entries(items) = below {
-                    by_key.extend(items.iter().map(|item| (entries.facts(*item).key, *item)));
-                }
-            });
-            by_key
-        });
-        let (mut names, mut at) = (Vec::new(), entry);
-        while names.len() < DEEPEST {
-            let meta: FileMeta = reader.read_json(&entries.numbers.object(at)).ok()?;
-            names.push(show_path(meta.name.as_bytes()));
-            match entries.facts(at).parent {
-                TOP => break,
-                parent => at = *by_key.get(&parent)?,
-            }
+    #[test]
+    fn of_any_number_of_paths_and_snapshots_the_first_are_held_and_all_are_counted() {
+        let mut harms = Harms { faults: vec![Hurt::default(); 2], snapshots: Bits::default(), held: 0 };
+        // Backwards, so that each is among the first for a while.
+        for n in (0..20_000_u32).rev() {
+            let (path, at) = (format!("{n:05}"), n % 100);
+            harms.note(&LostRun { path: Some(&path), faults: &[1, 7], snapshots: at..at + 50 });
         }
-        names.reverse();
-        Some(names.join("/"))
+        let hurt = &harms.faults[1];
+        assert_eq!((harms.snapshots.count(), hurt.snapshots.count()), (149, 149));
+        assert!(hurt.first.keys().copied().eq(0..20));
+        let count = |at: u64| 200 * (at + 1);
+        assert!(hurt.first.iter().all(|(at, taken)| taken.count == count(u64::from(*at))));
+        let first: Vec<&str> = hurt.first[&0].paths.iter().map(String::as_str).collect();
+        assert_eq!(first, ["00000", "00100", "00200", "00300", "00400", "00500", "00600", "00700", "00800", "00900"]);
+        assert_eq!(harms.held, 20 * PATHS_KEPT * 5);
+        assert!(harms.faults[0].first.is_empty());
     }
 }

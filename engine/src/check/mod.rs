@@ -16,6 +16,7 @@ mod faults;
 mod graph;
 mod harm;
 mod indexes;
+mod lost;
 mod numbers;
 mod relations;
 mod report;
@@ -41,8 +42,9 @@ pub(crate) use data::prove_content;
 pub(crate) use entries::{Entries, TOP, id_hash};
 pub(crate) use faults::{Findings, problem_of};
 pub(crate) use graph::{Below, Graph, by_root};
-pub(crate) use harm::{LostContents, Names, Trees, loss, lost_contents};
+pub(crate) use harm::{LostContents, Trees, loss, lost_contents};
 pub(crate) use indexes::{Stored, read_indexes};
+pub(crate) use lost::{Lineup, find_losses};
 pub(crate) use numbers::Bits;
 pub(crate) use relations::{NO_PARENT, tree_problems};
 pub use report::{CheckReport, Fault, Harm, KEPT, Problem, Remark};
@@ -130,7 +132,7 @@ pub(crate) async fn examine(
 ) -> Result<Examined, CheckError> {
     progress.phase(Phase::Opening);
     request.lease.confirm().await?;
-    let mut findings = Findings::default();
+    let mut findings = Findings::told_to(Arc::clone(&progress));
     slots::check_slots(repository, &mut findings).await?;
     let survey = Survey::make(repository, &mut findings).await?;
     let stop = Stop::new(cancel, request.lease.clone());

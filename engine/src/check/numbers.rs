@@ -62,7 +62,7 @@ impl Numbers {
 }
 
 /// A set of numbers.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Bits(Vec<u64>);
 
 impl Bits {

@@ -119,7 +119,7 @@ pub async fn repair(
         Ok((Arc::new(second), damage))
     })
     .await?;
-    let plans = snapshots::plan(Arc::clone(&examined), &damage).await?;
+    let plans = snapshots::plan(Arc::clone(&examined), &damage, Arc::clone(&progress)).await?;
     report.snapshots = plans.iter().map(snapshots::Plan::report).collect();
     report.damaged_objects = damage.count();
     report.indexes = indexes || plans.iter().any(|plan| plan.snapshot.is_some());

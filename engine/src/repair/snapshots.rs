@@ -1,15 +1,17 @@
 //! What becomes of the damaged snapshots.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::damage::Damage;
 use super::report::{KEPT, LostPath, SnapshotRepair};
 use super::{RepairError, blocking, tree};
-use crate::check::{Examined, Findings, Names, Stored, loss, read_indexes};
+use crate::check::{Examined, Findings, Lineup, Stored, find_losses, loss, read_indexes};
 use crate::copy::{COPIED_FROM, COPIED_INCOMPLETE};
+use crate::finding::{Finding, Lost};
 use crate::lock::LeaseWatch;
 use crate::object::{Hash, ObjectRef, Snapshot, SnapshotEntry, json};
+use crate::progress::Progress;
 use crate::repository::{Repository, RepositoryError, Written};
 
 /// The key under which a new snapshot's `meta` has the name of the one that it was made of.
@@ -22,6 +24,8 @@ pub(super) struct Plan {
     pub(super) snapshot: Option<Snapshot>,
     /// Whether its tree is as it was.
     is_whole: bool,
+    /// Whether nothing of it can be read, so that it is not known what is lost.
+    is_gone: bool,
     kept: u64,
     remade_folders: u64,
     lost: Vec<LostPath>,
@@ -36,6 +40,7 @@ impl Plan {
             old,
             snapshot: None,
             is_whole: false,
+            is_gone: true,
             kept: 0,
             remade_folders: 0,
             lost: Vec::new(),
@@ -119,8 +124,12 @@ fn remember(entry: SnapshotEntry, metas: &[BTreeMap<String, String>]) -> Snapsho
     snapshot
 }
 
-/// Looks what is left of each damaged snapshot.
-pub(super) async fn plan(examined: Arc<Examined>, damage: &Damage) -> Result<Vec<Plan>, RepairError> {
+/// Looks what is left of each damaged snapshot, and tells all that is lost.
+pub(super) async fn plan(
+    examined: Arc<Examined>,
+    damage: &Damage,
+    progress: Arc<dyn Progress>,
+) -> Result<Vec<Plan>, RepairError> {
     let contents = damage.contents.clone();
     blocking(move || {
         let mut plans = Vec::new();
@@ -130,6 +139,7 @@ pub(super) async fn plan(examined: Arc<Examined>, damage: &Damage) -> Result<Vec
                 plans.push(plan);
             }
         }
+        name_lost(&examined, &contents, &mut plans, &*progress)?;
         Ok(plans)
     })
     .await
@@ -155,6 +165,7 @@ fn plan_one(
         let whole = Plan {
             snapshot: Some((**snapshot).clone()),
             is_whole: true,
+            is_gone: false,
             unknown: false,
             kept: snapshot.root.map_or(0, |root| trees.graph.entry_count(root)),
             ..Plan::lost(old, "it could not be read; what it was is known from index/snapshots".to_owned())
@@ -169,16 +180,7 @@ fn plan_one(
     let source = &snapshot.source.source_type;
     let time = snapshot.created.moment().map_or(0, |moment| moment.timestamp());
     let Some(root) = root else { return Ok(Some(Plan::lost(old, own.unwrap_or_default()))) };
-    let names = Names::of(trees, root, &lost, source)?;
     let rest = tree::Plan::new(trees, root, source, &lost.entries, time)?;
-    let mut paths: Vec<LostPath> = Vec::new();
-    for (entry, faults) in &lost.entries {
-        let path = names.path(*entry).unwrap_or_else(|| trees.entries.numbers.object(*entry).to_string());
-        let fault = faults.first().and_then(|fault| findings.faults.get(*fault as usize));
-        paths.push(LostPath { path, object: fault.map(|fault| fault.object.clone()).unwrap_or_default() });
-    }
-    paths.sort_by(|a, b| a.path.cmp(&b.path));
-    paths.truncate(KEPT);
     let mut new = (**snapshot).clone();
     new.meta.insert(REPAIRED.to_owned(), old.to_string());
     if new.meta.contains_key(COPIED_FROM) {
@@ -189,13 +191,53 @@ fn plan_one(
         old,
         snapshot: (rest.len() > 0).then_some(new),
         is_whole: false,
+        is_gone: false,
         kept: rest.len(),
         remade_folders: rest.remade(),
-        lost: paths,
+        lost: Vec::new(),
         lost_count: lost.entries.len() as u64,
         unknown: !lost.nodes.is_empty(),
         problem: own,
     }))
+}
+
+/// Tells every path that is lost, and gives each plan its first ones.
+fn name_lost(
+    examined: &Examined,
+    contents: &crate::check::LostContents,
+    plans: &mut [Plan],
+    progress: &dyn Progress,
+) -> Result<(), RepairError> {
+    let findings = &examined.findings;
+    let mut readable = examined.snapshots.clone();
+    plans.iter().filter(|plan| plan.is_gone).for_each(|plan| _ = readable.remove(&plan.old));
+    let lineup = Lineup::new(plans.iter().filter(|plan| !plan.is_whole).map(|plan| plan.old), &readable);
+    lineup.tell(|finding| progress.finding(finding));
+    let places: BTreeMap<ObjectRef, usize> = (0..).zip(&*plans).map(|(place, plan)| (plan.old, place)).collect();
+    let places: Vec<usize> = lineup.iter().filter_map(|(_, snapshot)| places.get(&snapshot).copied()).collect();
+    for (number, snapshot) in lineup.iter().filter(|(number, _)| plans[places[*number as usize]].is_gone) {
+        let own = findings.bad.get(&snapshot).map_or_else(|| snapshot.key(), |own| findings.object(*own).to_owned());
+        progress.finding(&Finding::Lost(&Lost { path: None, object: &own, snapshots: number..number + 1 }));
+    }
+    let mut first: Vec<BTreeSet<(String, u32)>> = vec![BTreeSet::new(); plans.len()];
+    find_losses(examined.trees_of(), &lineup, (findings, contents), &mut |run| {
+        run.tell(findings, 1, |finding| progress.finding(finding));
+        let (Some(path), Some(fault)) = (run.path, run.faults.first()) else { return };
+        for number in run.snapshots {
+            let kept = &mut first[places[number as usize]];
+            if kept.len() < KEPT || kept.last().is_some_and(|(last, _)| path < last.as_str()) {
+                kept.insert((path.to_owned(), *fault));
+            }
+            if kept.len() > KEPT {
+                kept.pop_last();
+            }
+        }
+    })?;
+    for (plan, first) in plans.iter_mut().zip(first) {
+        let lost = |(path, fault)| LostPath { path, object: findings.object(fault).to_owned() };
+        plan.lost = first.into_iter().map(lost).collect();
+    }
+    Ok(())
 }
 
 /// Writes the trees of the new snapshots, and gives these with the numbers of their plans.

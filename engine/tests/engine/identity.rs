@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cloudstic_engine::backup::{BackupError, backup};
+use cloudstic_engine::finding::Finding;
 use cloudstic_engine::progress::{Phase, Progress};
 use cloudstic_engine::repository::{InitOptions, Repository, RepositoryError};
 use cloudstic_engine::source::Warning;
@@ -66,6 +67,7 @@ impl Progress for Swap {
     fn advance(&self, _: u64, _: u64) {}
     fn path(&self, _: &str) {}
     fn warning(&self, _: &Warning) {}
+    fn finding(&self, _: &Finding<'_>) {}
 }
 
 #[tokio::test(flavor = "multi_thread")]
