@@ -136,9 +136,8 @@ pub(crate) fn outcome(out: &mut Output, job: &Job, exit: Exit) -> Result<Exit, E
 fn tell(out: &Output, job: &Job) {
     let (warnings, count) = report::warnings(job);
     out.warnings(warnings);
-    let more = count.saturating_sub(warnings.len() as u64);
-    if more > 0 {
-        out.note(format!("warning: and {more} more: see `cloudsticctl job logs {}`", job.id));
+    if let Some(note) = report::shortened(job) {
+        out.note(note);
     }
     match job.state() {
         JobState::Partial if matches!(job.report, Some(Report::Repair(_))) => out.note(report::repair::PARTIAL),

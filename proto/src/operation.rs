@@ -37,6 +37,33 @@ impl Report {
         }
     }
 
+    /// How many things were found.
+    pub fn finding_count(&self) -> u64 {
+        match self {
+            Self::Check(report) => report.fault_count + report.remark_count,
+            Self::Repair(report) => report.fault_count + report.losses(),
+            other => other.warnings().1,
+        }
+    }
+
+    /// Whether more was found than is told here.
+    pub fn is_shortened(&self) -> bool {
+        let lacks = |told: usize, all: u64| (told as u64) < all;
+        match self {
+            Self::Check(report) => {
+                let is_short = |fault: &v1::Fault| {
+                    let harm = fault.harm.iter().any(|harm| lacks(harm.paths.len(), harm.path_count));
+                    harm || lacks(fault.harm.len(), fault.snapshots)
+                };
+                lacks(report.faults.len(), report.fault_count)
+                    || lacks(report.remarks.len(), report.remark_count)
+                    || report.faults.iter().any(is_short)
+            }
+            Self::Repair(report) => report.snapshots.iter().any(|it| lacks(it.lost.len(), it.lost_count)),
+            other => lacks(other.warnings().0.len(), other.warnings().1),
+        }
+    }
+
     /// Whether not all was done, or something is lost.
     pub fn is_partial(&self) -> bool {
         match self {

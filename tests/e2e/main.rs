@@ -9,6 +9,7 @@ mod completions;
 mod copies;
 mod damage;
 mod documents;
+mod findings;
 mod fixtures;
 mod foreign;
 mod forget;

@@ -14,6 +14,7 @@ pub(crate) enum Job {
     Cancel(JobId),
     /// Show what a job logged
     Logs(JobLogs),
+    Findings(JobFindings),
 }
 
 #[derive(Debug, Args)]
@@ -38,4 +39,18 @@ pub(crate) struct JobLogs {
     /// Go on until the job has ended
     #[arg(long, short)]
     pub(crate) follow: bool,
+}
+
+/// Show everything that a job found: warnings, faults and lost paths
+///
+/// A job tells, and its report has, only the first of them. A line for each, in the order in which they were found: those of a
+/// damaged folder are together, and nothing is sorted. Of a job that still runs it is what it has found so far. Exits with 3
+/// if there may be more than was kept.
+#[derive(Debug, Args)]
+pub(crate) struct JobFindings {
+    /// The job's id
+    pub(crate) id: String,
+    /// Name every snapshot that a path is lost of, not only the newest and the oldest
+    #[arg(long)]
+    pub(crate) each: bool,
 }

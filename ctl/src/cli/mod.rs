@@ -35,7 +35,7 @@ pub(crate) use find::Find;
 pub(crate) use flags::{LockWait, PruneLimits, SnapshotFilter, SourceFilter, Waiting};
 pub(crate) use forget::{Forget, GroupBy};
 pub(crate) use init::Init;
-pub(crate) use job::{Job, JobId, JobList, JobLogs};
+pub(crate) use job::{Job, JobFindings, JobId, JobList, JobLogs};
 pub(crate) use key::{Changing, Key, KeyAddPlatform, KeyAddRecovery, KeyList, KeyPasswd, KeyRemove};
 pub(crate) use list::{List, Ls};
 pub(crate) use lock::{BreakLock, Lock, LockList};

@@ -31,6 +31,7 @@ mod status;
 mod tag;
 
 pub(crate) use find::having;
+pub(crate) use job::lost_of;
 
 use crate::cli::{self, Cli, Command};
 use crate::error::Error;

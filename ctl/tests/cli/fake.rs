@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use cloudstic_proto::v1::{
     ArchivePart, ArchiveSpec, BreakLocksRequest, BreakLocksResponse, CancelJobRequest, DiffPart, DiffRequest, Entries,
-    FilePart, FindPart, FindRequest, GetJobRequest, InitRequest, InitResponse, Job, JobEvent, JobLogsRequest, JobSpec,
-    JobState, ListEntriesRequest, ListJobsRequest, ListJobsResponse, ListLocksRequest, ListLocksResponse,
-    ListRepositoriesRequest, ListRepositoriesResponse, ListSnapshotsRequest, ListSnapshotsResponse, LogLine,
-    ObjectPart, ReadFileRequest, ReadObjectRequest, StatusRequest, StatusResponse, SubmitRequest, VersionRequest,
-    VersionResponse, WatchJobRequest, daemon_server, jobs_server, locks_server, repositories_server,
+    FilePart, FindPart, FindRequest, Findings, GetJobRequest, InitRequest, InitResponse, Job, JobEvent,
+    JobFindingsRequest, JobLogsRequest, JobSpec, JobState, ListEntriesRequest, ListJobsRequest, ListJobsResponse,
+    ListLocksRequest, ListLocksResponse, ListRepositoriesRequest, ListRepositoriesResponse, ListSnapshotsRequest,
+    ListSnapshotsResponse, LogLine, ObjectPart, ReadFileRequest, ReadObjectRequest, StatusRequest, StatusResponse,
+    SubmitRequest, VersionRequest, VersionResponse, WatchJobRequest, daemon_server, jobs_server, locks_server,
+    repositories_server,
 };
 use cloudstic_proto::{REASON_KEY, Reason};
 use tokio::net::UnixListener;
@@ -34,6 +35,7 @@ pub(crate) struct Script {
     /// After the jobs, waits to be cancelled and then ends with this one; if it is running, it does not end.
     pub(crate) when_cancelled: Option<Job>,
     pub(crate) logs: Vec<LogLine>,
+    pub(crate) findings: Vec<Findings>,
     pub(crate) init: InitResponse,
     pub(crate) repositories: ListRepositoriesResponse,
     pub(crate) snapshots: ListSnapshotsResponse,
@@ -165,6 +167,13 @@ impl jobs_server::Jobs for Fake {
     async fn logs(&self, _: Request<JobLogsRequest>) -> Answer<Self::LogsStream> {
         let logs = self.script().logs.clone();
         Ok(Response::new(stream(logs.into_iter().map(Ok).collect(), false)))
+    }
+
+    type FindingsStream = Stream<Findings>;
+
+    async fn findings(&self, _: Request<JobFindingsRequest>) -> Answer<Self::FindingsStream> {
+        let findings = self.script().findings.clone();
+        Ok(Response::new(stream(findings.into_iter().map(Ok).collect(), false)))
     }
 }
 

@@ -7,8 +7,9 @@ use cloudstic_proto::Reason;
 use cloudstic_proto::v1::job::Report;
 use cloudstic_proto::v1::job_spec::Operation;
 use cloudstic_proto::v1::{
-    BackupReport, BackupSpec, CheckReport, CheckSpec, Failure, Fault, ForgetGroup, ForgetReport, ForgetSpec,
-    ForgetVerdict, Job, JobSpec, JobState, LogLine, Overwrite, Warning,
+    BackupReport, BackupSpec, CheckReport, CheckSpec, Failure, Fault, Finding, Findings, FindingsEnd, ForgetGroup,
+    ForgetReport, ForgetSpec, ForgetVerdict, Job, JobSpec, JobState, LogLine, Lost, Overwrite, Snapshot, SnapshotRun,
+    Warning, finding,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -64,7 +65,9 @@ fn a_partial_backup_says_so_and_names_what_is_missing() {
     let run = world.run(&["backup", "daily"]);
     assert_eq!(run.code, 3);
     assert!(run.err.contains("warning: bad0\\n: permission denied\n"), "{run:?}");
-    assert!(run.err.contains("and 1 more"), "{run:?}");
+    let note = "and 1 more: `cloudsticctl job findings 00000000000000a1` has everything\n";
+    assert!(run.err.contains(note), "{run:?}");
+    assert!(world.run(&["job", "show", "a1"]).out.contains(note));
     assert!(run.err.contains("\ncloudsticctl: PARTIAL: 3 warnings, see above: "), "{run:?}");
 
     let run = world.run(&["backup", "daily", "--json"]);
@@ -173,6 +176,45 @@ fn logs_are_lines_even_if_messages_are_not() {
     world.fake.script().logs = vec![LogLine { time: None, level: "info".to_owned(), message: "a\nb".to_owned() }; 2];
     assert_eq!(world.run(&["job", "logs", "a1", "-f"]).out, "- info    a\\nb\n- info    a\\nb\n");
     assert_eq!(world.run(&["job", "logs", "a1", "--json"]).json_lines()[1]["message"], "a\nb");
+}
+
+#[test]
+fn findings_are_lines_and_a_list_that_is_not_whole_says_so() {
+    let of = |findings: Vec<finding::Finding>| Findings {
+        findings: findings.into_iter().map(|finding| Finding { finding: Some(finding) }).collect(),
+    };
+    let end = |missing: &str| of(vec![finding::Finding::End(FindingsEnd { missing: missing.to_owned() })]);
+    let lost = |path: &str| {
+        let snapshots = Some(SnapshotRun { start: 0, end: 1 });
+        finding::Finding::Lost(Lost { path: path.to_owned(), object: "packs/ab".to_owned(), snapshots })
+    };
+    let snapshot = Snapshot { r#ref: "snapshot/99bb1f6cd4d1281419f3".to_owned(), ..Snapshot::default() };
+    let all = [of(vec![finding::Finding::Snapshot(snapshot), lost("a\n\u{1b}b")]), of(vec![lost("c")])];
+    let world = world(&[]);
+    let script = |last: &[Findings]| world.fake.script().findings = [&all, last].concat();
+
+    script(&[end("")]);
+    let run = world.run(&["job", "findings", "a1"]);
+    let told =
+        "lost: a\\n\\x1bb (by packs/ab) of snapshot 99bb1f6cd4d1\nlost: c (by packs/ab) of snapshot 99bb1f6cd4d1\n";
+    assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (0, told, ""));
+    let lines = world.run(&["job", "findings", "a1", "--json", "--each"]).json_lines();
+    assert_eq!(lines[0]["snapshots"]["all"][0], "snapshot/99bb1f6cd4d1281419f3");
+    assert_eq!((&lines[1]["path"], &lines[2]["kind"], &lines[2]["count"]), (&"c".into(), &"end".into(), &2.into()));
+
+    script(&[end("it was cut off")]);
+    let run = world.run(&["job", "findings", "a1"]);
+    assert_eq!((run.code, run.out.as_str()), (3, told));
+    assert!(run.err.contains("PARTIAL: this may not be all that was found: it was cut off"), "{run:?}");
+    let run = world.run(&["job", "findings", "a1", "--json"]);
+    assert_eq!((run.code, &run.json_lines()[2]["missing"]), (3, &"it was cut off".into()));
+
+    // Without its last word the list ends because the daemon did.
+    script(&[]);
+    let run = world.run(&["job", "findings", "a1"]);
+    assert_eq!((run.code, run.out.as_str()), (1, told));
+    world.fake.script().findings = vec![end("")];
+    assert_eq!(world.run(&["job", "findings", "a1"]).out, "nothing was found\n");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Services, admit, guard};
 use crate::failure::Failure;
-use crate::supervisor::{JobId, JobUpdates, LogFollower, LogSource, is_terminal};
+use crate::supervisor::{FoundSource, JobId, JobUpdates, LogFollower, LogSource, is_terminal};
 
 /// How many jobs a list has unless the caller says otherwise, and at most.
 const DEFAULT_LIMIT: usize = 50;
@@ -20,6 +20,7 @@ pub(super) struct JobsService(pub(super) Arc<Services>);
 impl Jobs for JobsService {
     type WatchStream = BoxStream<'static, Result<v1::JobEvent, Status>>;
     type LogsStream = BoxStream<'static, Result<v1::LogLine, Status>>;
+    type FindingsStream = BoxStream<'static, Result<v1::Findings, Status>>;
 
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::Job>, Status> {
         let caller = guard::caller(&request)?;
@@ -65,6 +66,27 @@ impl Jobs for JobsService {
         };
         Ok(Response::new(lines.map(Ok).boxed()))
     }
+
+    async fn findings(
+        &self,
+        request: Request<v1::JobFindingsRequest>,
+    ) -> Result<Response<Self::FindingsStream>, Status> {
+        let source = self.0.supervisor.findings(job_id(&request.into_inner().id)?).await?;
+        Ok(Response::new(found(source).boxed()))
+    }
+}
+
+/// A batch at a time, each read when the one before it is on its way.
+fn found(source: FoundSource) -> impl Stream<Item = Result<v1::Findings, Status>> {
+    stream::unfold(Some(source), |source| async move {
+        let mut source = source?;
+        let read = tokio::task::spawn_blocking(move || (source.batch(), source)).await;
+        match read {
+            Ok((findings, _)) if findings.is_empty() => None,
+            Ok((findings, source)) => Some((Ok(v1::Findings { findings }), Some(source))),
+            Err(panic) => Some((Err(Failure::internal(panic.to_string()).into()), None)),
+        }
+    })
 }
 
 /// The updates up to the terminal one. Without that one, the end of the stream would lie.

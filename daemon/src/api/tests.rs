@@ -12,6 +12,7 @@ use tonic::{Code, Request, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use v1::archive_part::Part;
+use v1::finding::Finding;
 use v1::job_spec::Operation;
 
 use super::*;
@@ -124,10 +125,47 @@ async fn a_job_is_submitted_watched_listed_and_its_log_followed() {
     }
     assert_eq!(last, "ended: succeeded");
 
+    assert_eq!(findings(&bench, &id).await.unwrap(), [Finding::End(v1::FindingsEnd::default())]);
     let listed = bench.jobs().list(v1::ListJobsRequest::default()).await.unwrap().into_inner().jobs;
     assert_eq!(listed.len(), 1);
     let got = bench.jobs().get(v1::GetJobRequest { id }).await.unwrap().into_inner();
     assert_eq!(got.state(), JobState::Succeeded);
+}
+
+async fn findings(bench: &Bench, id: &str) -> Result<Vec<Finding>, Status> {
+    let mut parts = bench.jobs().findings(v1::JobFindingsRequest { id: id.into() }).await?.into_inner();
+    let mut findings = Vec::new();
+    while let Some(part) = parts.message().await? {
+        findings.extend(part.findings.into_iter().filter_map(|finding| finding.finding));
+    }
+    Ok(findings)
+}
+
+#[tokio::test]
+async fn who_may_see_a_job_sees_everything_that_it_found_also_while_it_runs() {
+    const WARNINGS: usize = 3000;
+    let adas = bench(as_ada, true).await;
+    let id = adas.submit(backup_home()).await.unwrap().id;
+    let started = adas.starts.next().await;
+    let warning = |n: usize| cloudstic_engine::source::Warning { path: n.to_string(), problem: "gone".into() };
+    (0..WARNINGS).for_each(|n| started.context.progress.warning(&warning(n)));
+    let whole = |found: Vec<Finding>, missing: &str| {
+        let (end, warnings) = found.split_last().unwrap();
+        assert_eq!(*end, Finding::End(v1::FindingsEnd { missing: missing.into() }));
+        let paths = warnings.iter().map(|finding| match finding {
+            Finding::Warning(warning) => warning.path.clone(),
+            other => panic!("{other:?}"),
+        });
+        assert!(paths.eq((0..WARNINGS).map(|n| n.to_string())));
+    };
+    whole(findings(&adas, &id).await.unwrap(), "the job has not ended");
+    started.succeed();
+    adas.last_state(&id).await;
+    whole(findings(&adas, &id).await.unwrap(), "");
+    let refused = findings(&adas, "00000000000000ff").await.unwrap_err();
+    assert_eq!(reason(&refused), Some(Reason::NoSuchJob));
+    let strangers = bench(as_ada, false).await;
+    assert_eq!(findings(&strangers, &id).await.unwrap_err().code(), Code::PermissionDenied);
 }
 
 #[tokio::test]

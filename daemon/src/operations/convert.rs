@@ -7,7 +7,7 @@ use cloudstic_engine::tree::TreeEntry;
 use cloudstic_engine::view::EntryInfo;
 use cloudstic_proto::v1;
 
-pub(super) fn warning(warning: &Warning) -> v1::Warning {
+pub(crate) fn warning(warning: &Warning) -> v1::Warning {
     v1::Warning { path: warning.path.clone(), problem: warning.problem.clone() }
 }
 
@@ -28,7 +28,7 @@ pub(super) fn snapshot_entry(entry: SnapshotEntry) -> v1::Snapshot {
     }
 }
 
-pub(super) fn snapshot(reference: ObjectRef, snapshot: &Snapshot) -> v1::Snapshot {
+pub(crate) fn snapshot(reference: ObjectRef, snapshot: &Snapshot) -> v1::Snapshot {
     snapshot_entry(SnapshotEntry::new(reference, snapshot))
 }
 

@@ -3,7 +3,7 @@
 //!
 //! This is the only room that calls the engine's operations. The one invariant: what blocks runs on threads for that.
 
-mod convert;
+pub(crate) mod convert;
 #[cfg(test)]
 pub(crate) mod fake;
 mod jobs;

@@ -1,8 +1,9 @@
-//! The daemon's memory: the jobs and their logs, in `state.redb`.
+//! The daemon's memory: the jobs and their logs, in `state.redb`, and beside it what they found.
 //!
 //! The one invariant: when a call that writes returns, what it wrote survives `kill -9`; and a job that has ended is never
 //! written over. One thread owns all write transactions (`writer`); reads go beside it.
 
+mod findings;
 mod lock;
 mod reads;
 mod tables;
@@ -21,6 +22,7 @@ use std::time::{Duration, SystemTime};
 use cloudstic_proto::v1;
 use redb::{Database, ReadableDatabase};
 
+pub use findings::{FindingsFolder, FindingsLog, FindingsReader};
 pub use lock::StateLock;
 pub use tables::LOG_LINES_KEPT;
 
@@ -38,6 +40,7 @@ const CACHE_BYTES: usize = 8 << 20;
 pub struct State {
     db: Arc<Database>,
     writer: Writer,
+    findings: Arc<FindingsFolder>,
     _lock: Arc<StateLock>,
 }
 
@@ -161,8 +164,11 @@ impl State {
         })
         .map_err(placed)?;
         let db = Arc::new(db);
-        let writer = Writer::start(db.clone(), keep_jobs).map_err(|error| failed(error.to_string()))?;
-        Ok((Self { db, writer, _lock: Arc::new(lock) }, recovered))
+        let findings = Arc::new(FindingsFolder::new(folder));
+        findings.keep(&tables::ids(&db.begin_read().map_err(StateError::from)?)?);
+        let writer =
+            Writer::start(db.clone(), keep_jobs, findings.clone()).map_err(|error| failed(error.to_string()))?;
+        Ok((Self { db, writer, findings, _lock: Arc::new(lock) }, recovered))
     }
 
     /// Stores a job as it is now, with lines of its log.
@@ -192,6 +198,19 @@ impl State {
     /// The stored log of a job.
     pub async fn log(&self, id: JobId) -> Result<Vec<v1::LogLine>, StateError> {
         self.read(move |read| tables::log(&read, id)).await
+    }
+
+    /// Where a job can put what it finds.
+    pub fn findings_log(&self, id: JobId) -> FindingsLog {
+        self.findings.log(id)
+    }
+
+    /// What a job has found; `None` if nothing was kept.
+    pub async fn findings(&self, id: JobId) -> Result<Option<FindingsReader>, StateError> {
+        let folder = Arc::clone(&self.findings);
+        let opened = tokio::task::spawn_blocking(move || folder.read(id)).await;
+        let opened = opened.map_err(|error| StateError::Storage(error.to_string()))?;
+        opened.map_err(|error| StateError::Storage(error.to_string()))
     }
 
     /// Remembers where the next check that reads a part of a repository's data goes on; the repository is told by its

@@ -3,6 +3,7 @@
 //! Jobs are stored as the protobuf messages of the API, which can grow without a migration. Log lines are numbered from
 //! 0 within their job; only the last [`LOG_LINES_KEPT`] stay.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use cloudstic_proto::v1;
@@ -74,12 +75,12 @@ pub(super) fn add_line(write: &WriteTransaction, id: JobId, line: v1::LogLine) -
     put_lines(write, id, &NewLines { first, lines: vec![line] })
 }
 
-/// Forgets the oldest ended jobs until `keep` are left.
-pub(super) fn prune(write: &WriteTransaction, keep: usize) -> Result<(), StateError> {
+/// Forgets the oldest ended jobs until `keep` are left, and gives those that it forgot.
+pub(super) fn prune(write: &WriteTransaction, keep: usize) -> Result<Vec<JobId>, StateError> {
     let mut jobs = write.open_table(JOBS)?;
     let mut excess = jobs.len()?.saturating_sub(keep as u64);
     if excess == 0 {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let mut old = Vec::new();
     for entry in jobs.iter()? {
@@ -88,16 +89,22 @@ pub(super) fn prune(write: &WriteTransaction, keep: usize) -> Result<(), StateEr
             break;
         }
         if is_terminal(decode::<v1::Job>(job.value())?.state()) {
-            old.push(id.value());
+            old.push(JobId(id.value()));
             excess -= 1;
         }
     }
     let mut logs = write.open_table(LOGS)?;
-    for id in old {
+    for JobId(id) in &old {
         jobs.remove(id)?;
-        logs.retain_in((id, 0)..=(id, u64::MAX), |_, _| false)?;
+        logs.retain_in((*id, 0)..=(*id, u64::MAX), |_, _| false)?;
     }
-    Ok(())
+    Ok(old)
+}
+
+/// All jobs.
+pub(super) fn ids(read: &ReadTransaction) -> Result<BTreeSet<JobId>, StateError> {
+    let jobs = read.open_table(JOBS)?;
+    jobs.iter()?.map(|entry| Ok(JobId(entry?.0.value()))).collect()
 }
 
 pub(super) fn job(read: &ReadTransaction, id: JobId) -> Result<Option<v1::Job>, StateError> {

@@ -114,6 +114,36 @@ async fn old_jobs_are_forgotten_with_their_logs_and_unended_ones_are_not() {
     assert_eq!(state.log(JobId(5)).await.unwrap().len(), 1);
 }
 
+fn find_something(state: &State, id: u64) {
+    let log = state.findings_log(JobId(id));
+    let warning = v1::finding::Finding::Warning(v1::Warning::default());
+    log.add(&v1::Finding { finding: Some(warning) });
+    assert_eq!(log.close(), None);
+}
+
+#[tokio::test]
+async fn what_a_job_found_survives_a_restart_and_goes_with_the_job() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let (state, _) = State::open(folder.path(), 2, at(0)).unwrap();
+        for id in 1..=2 {
+            find_something(&state, id);
+            save(&state, id, JobState::Succeeded).await.unwrap();
+        }
+        // Of a job that was never stored.
+        find_something(&state, 9);
+        state.close().await;
+    }
+    let (state, _) = State::open(folder.path(), 2, at(0)).unwrap();
+    assert!(state.findings(JobId(9)).await.unwrap().is_none());
+    assert_eq!(state.findings(JobId(1)).await.unwrap().unwrap().batch("cut").len(), 2);
+    save(&state, 3, JobState::Succeeded).await.unwrap();
+    // The writer removes it before it does anything else.
+    save(&state, 4, JobState::Running).await.unwrap();
+    assert!(state.findings(JobId(1)).await.unwrap().is_none());
+    assert!(state.findings(JobId(2)).await.unwrap().is_some());
+}
+
 #[tokio::test]
 async fn a_long_log_keeps_its_last_lines() {
     let folder = tempfile::tempdir().unwrap();

@@ -10,7 +10,7 @@ use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 
 use super::reads::{self, Mark};
-use super::{NewLines, StateError, tables};
+use super::{FindingsFolder, NewLines, StateError, tables};
 use crate::supervisor::{JobId, is_terminal};
 
 /// How many changes go into one transaction at most.
@@ -31,10 +31,10 @@ enum Change {
 }
 
 impl Writer {
-    pub(super) fn start(db: Arc<Database>, keep_jobs: usize) -> std::io::Result<Self> {
+    pub(super) fn start(db: Arc<Database>, keep_jobs: usize, findings: Arc<FindingsFolder>) -> std::io::Result<Self> {
         let (changes, waiting) = mpsc::unbounded_channel();
         std::thread::Builder::new().name("state".into()).spawn(move || {
-            let closed = run(&db, keep_jobs, waiting);
+            let closed = run(&db, keep_jobs, &findings, waiting);
             // Before the answer: whoever waits for it may open the file again at once.
             drop(db);
             for answer in closed {
@@ -74,7 +74,12 @@ impl Writer {
 }
 
 /// Works until it is closed, or nobody is left who could; gives those who wait for the end.
-fn run(db: &Database, keep_jobs: usize, mut waiting: mpsc::UnboundedReceiver<Change>) -> Vec<oneshot::Sender<()>> {
+fn run(
+    db: &Database,
+    keep_jobs: usize,
+    findings: &FindingsFolder,
+    mut waiting: mpsc::UnboundedReceiver<Change>,
+) -> Vec<oneshot::Sender<()>> {
     while let Some(first) = waiting.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < BATCH
@@ -82,7 +87,7 @@ fn run(db: &Database, keep_jobs: usize, mut waiting: mpsc::UnboundedReceiver<Cha
         {
             batch.push(next);
         }
-        let closed = answer(batch, |batch| write(db, keep_jobs, batch));
+        let closed = answer(batch, |batch| write(db, keep_jobs, findings, batch));
         if !closed.is_empty() {
             return closed;
         }
@@ -127,7 +132,12 @@ fn outcome(written: &Result<Vec<usize>, StateError>) -> Result<(), StateError> {
 }
 
 /// Writes the batch in one transaction; gives the numbers of the changes that were refused, because the job has ended.
-fn write(db: &Database, keep_jobs: usize, batch: &[Change]) -> Result<Vec<usize>, StateError> {
+fn write(
+    db: &Database,
+    keep_jobs: usize,
+    findings: &FindingsFolder,
+    batch: &[Change],
+) -> Result<Vec<usize>, StateError> {
     let mut refused = Vec::new();
     let mut any_ended = false;
     let transaction = db.begin_write()?;
@@ -146,9 +156,8 @@ fn write(db: &Database, keep_jobs: usize, batch: &[Change]) -> Result<Vec<usize>
             Change::Close { .. } => {}
         }
     }
-    if any_ended {
-        tables::prune(&transaction, keep_jobs)?;
-    }
+    let forgotten = if any_ended { tables::prune(&transaction, keep_jobs)? } else { Vec::new() };
     transaction.commit()?;
+    forgotten.into_iter().for_each(|id| findings.remove(id));
     Ok(refused)
 }

@@ -187,13 +187,13 @@ impl Core {
 
         if let Some(holder) = self.queue.holder_of(&needs.profiles).filter(|_| skip_if_busy) {
             let skipped = job.skip(busy(&needs.profiles, holder), now);
-            let live = LiveJob::new(skipped.job().clone(), log);
+            let live = LiveJob::new(skipped.job().clone(), log, self.state.findings_log(id));
             self.finish(id, skipped, &live).await?;
             return Ok(Ok(live.now()));
         }
         let told = job.job().clone();
         self.state.save(id, told.clone(), log.take_unstored()).await?;
-        let live = Arc::new(LiveJob::new(told.clone(), log));
+        let live = Arc::new(LiveJob::new(told.clone(), log, self.state.findings_log(id)));
         self.live.insert(id, live.clone());
         self.queue.push(id, needs);
         self.waiting.insert(id, Waiting { job, work, live });
@@ -246,6 +246,7 @@ impl Core {
             let run = AssertUnwindSafe(async { runner.run(work, context).await }).catch_unwind();
             let result = tell_while(run, &live, || state.append(id, live.log.take_unstored())).await;
             let result = result.unwrap_or_else(|panic| Err(JobError::Failed(panicked(panic.as_ref()))));
+            keep_findings(id, &live).await;
             // If the supervisor is gone, so is everybody who would want to know.
             let _ = commands.send(Command::Ended { id, result });
             Ok(())
@@ -318,6 +319,16 @@ impl Core {
             self.end(id, active, Outcome::Interrupted).await?;
         }
         Ok(())
+    }
+}
+
+/// Puts what a job found on the disk. If that cannot be done, it is said, and ends no job.
+async fn keep_findings(id: JobId, live: &LiveJob) {
+    let findings = live.findings.clone();
+    let closed = tokio::task::spawn_blocking(move || findings.close()).await;
+    if let Some(missing) = closed.unwrap_or_else(|panic| Some(panic.to_string())) {
+        live.log.add(LogLevel::Warning, format!("the list of what was found is not whole: {missing}"));
+        tracing::warn!(job = %id, missing, "the list of what the job found is not whole");
     }
 }
 

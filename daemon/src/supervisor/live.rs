@@ -14,6 +14,7 @@ use super::id::JobId;
 use super::job::is_terminal;
 use super::log::JobLog;
 use super::progress::JobProgress;
+use crate::state::FindingsLog;
 
 /// One job that has not ended.
 #[derive(Debug)]
@@ -22,13 +23,17 @@ pub struct LiveJob {
     pub log: Arc<JobLog>,
     /// How far it is.
     pub progress: Arc<JobProgress>,
+    /// What it finds.
+    pub findings: Arc<FindingsLog>,
     newest: watch::Sender<v1::Job>,
 }
 
 impl LiveJob {
     /// A job that was stored just now.
-    pub fn new(job: v1::Job, log: Arc<JobLog>) -> Self {
-        Self { progress: Arc::new(JobProgress::new(log.clone())), log, newest: watch::Sender::new(job) }
+    pub fn new(job: v1::Job, log: Arc<JobLog>, findings: FindingsLog) -> Self {
+        let findings = Arc::new(findings);
+        let progress = Arc::new(JobProgress::new(log.clone(), findings.clone()));
+        Self { progress, log, findings, newest: watch::Sender::new(job) }
     }
 
     /// Tells everybody of a state that is stored.
@@ -137,7 +142,14 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::clock::SteppingClock;
+    use crate::state::FindingsFolder;
     use cloudstic_engine::progress::Progress;
+
+    fn live(job: v1::Job) -> LiveJob {
+        let log = Arc::new(JobLog::new(Arc::new(SteppingClock::default())));
+        let folder = Arc::new(FindingsFolder::new("/nonexistent".as_ref()));
+        LiveJob::new(job, log, folder.log(JobId(1)))
+    }
 
     fn job(state: JobState) -> v1::Job {
         v1::Job { state: state.into(), ..v1::Job::default() }
@@ -145,8 +157,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_slow_watcher_misses_progress_but_never_the_end() {
-        let log = Arc::new(JobLog::new(Arc::new(SteppingClock::default())));
-        let live = LiveJob::new(job(JobState::Running), log);
+        let live = live(job(JobState::Running));
         let mut updates = JobUpdates::live(&live);
         assert_eq!(updates.next().await.unwrap().state(), JobState::Running);
         for _ in 0..1000 {
@@ -163,8 +174,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_watcher_of_a_job_that_nobody_ends_is_let_go() {
-        let log = Arc::new(JobLog::new(Arc::new(SteppingClock::default())));
-        let live = LiveJob::new(job(JobState::Running), log);
+        let live = live(job(JobState::Running));
         let mut updates = JobUpdates::live(&live);
         drop(live);
         assert_eq!(updates.last().await, None);

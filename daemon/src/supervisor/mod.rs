@@ -39,7 +39,7 @@ pub use tasks::{TaskKind, TaskResult, Tasks, panic_text};
 use self::core::{Command, Core};
 use crate::clock::Clock;
 use crate::failure::Failure;
-use crate::state::{State, StateError};
+use crate::state::{FindingsReader, State, StateError};
 
 /// Speaks to the supervisor. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -85,6 +85,20 @@ pub enum LogSource {
     Live(LogFollower),
     /// The job is over.
     Stored(Vec<v1::LogLine>),
+}
+
+/// What a job has found.
+#[derive(Debug)]
+pub struct FoundSource {
+    reader: FindingsReader,
+    if_cut: &'static str,
+}
+
+impl FoundSource {
+    /// The next findings; nothing after the last one. Blocks.
+    pub fn batch(&mut self) -> Vec<v1::Finding> {
+        self.reader.batch(self.if_cut)
+    }
 }
 
 impl Supervisor {
@@ -179,6 +193,25 @@ impl Supervisor {
         }
         self.job(id).await?;
         Ok(LogSource::Stored(self.state.log(id).await?))
+    }
+
+    /// What a job has found, up to now.
+    pub async fn findings(&self, id: JobId) -> Result<FoundSource, Failure> {
+        let live = self.live.get(id);
+        if let Some(findings) = live.as_ref().map(|live| live.findings.clone()) {
+            let flushed = tokio::task::spawn_blocking(move || findings.flush()).await;
+            flushed.map_err(|panic| Failure::internal(panic.to_string()))?;
+        }
+        let job = self.job(id).await?;
+        let reader = self.state.findings(id).await?;
+        let has_found = job.report.as_ref().is_some_and(|report| report.finding_count() > 0);
+        let if_cut = match (live, &reader) {
+            (Some(_), _) => "the job has not ended",
+            (None, Some(_)) => "the daemon ended while it was written",
+            (None, None) if has_found => "it was not kept",
+            (None, None) => "",
+        };
+        Ok(FoundSource { reader: reader.unwrap_or_default(), if_cut })
     }
 
     /// Takes no more jobs, interrupts what waits and what runs, and returns when all of it has its terminal state: at

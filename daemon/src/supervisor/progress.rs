@@ -1,21 +1,26 @@
 //! How far a running job is: what the engine tells, kept until somebody looks.
 //!
 //! The engine's threads call in here very often, so counters are atomic, and a path that cannot be noted at once is
-//! dropped: the next one comes soon. Warnings go to the job's log, too.
+//! dropped: the next one comes soon. Warnings go to the job's log, too, and to what it found.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use cloudstic_engine::finding::{self, Lost};
 use cloudstic_engine::progress::{Phase, Progress};
 use cloudstic_engine::source::Warning;
 use cloudstic_proto::v1;
+use v1::finding::Finding;
 
 use super::log::{JobLog, LogLevel};
+use crate::operations::convert;
+use crate::state::FindingsLog;
 
 /// The progress of one job.
 pub struct JobProgress {
     log: Arc<JobLog>,
+    findings: Arc<FindingsLog>,
     phase: Mutex<Option<Phase>>,
     path: Mutex<String>,
     files_done: AtomicU64,
@@ -27,10 +32,11 @@ pub struct JobProgress {
 
 impl JobProgress {
     /// Nothing yet.
-    pub fn new(log: Arc<JobLog>) -> Self {
+    pub fn new(log: Arc<JobLog>, findings: Arc<FindingsLog>) -> Self {
         let zero = || AtomicU64::new(0);
         Self {
             log,
+            findings,
             phase: Mutex::new(None),
             path: Mutex::new(String::new()),
             files_done: zero(),
@@ -81,6 +87,36 @@ impl Progress for JobProgress {
     fn warning(&self, warning: &Warning) {
         self.warnings.fetch_add(1, Relaxed);
         self.log.add(LogLevel::Warning, format!("{}: {}", warning.path, warning.problem));
+        self.findings.add(&v1::Finding { finding: Some(Finding::Warning(convert::warning(warning))) });
+    }
+
+    fn finding(&self, finding: &finding::Finding<'_>) {
+        self.findings.add(&v1::Finding { finding: Some(message(finding)) });
+    }
+}
+
+fn message(finding: &finding::Finding<'_>) -> Finding {
+    match finding {
+        finding::Finding::Fault { object, pack, problem } => Finding::Fault(v1::FoundFault {
+            object: (*object).to_owned(),
+            pack: pack.unwrap_or_default().to_owned(),
+            kind: problem.code().to_owned(),
+            problem: problem.to_string(),
+        }),
+        finding::Finding::Remark(remark) => {
+            Finding::Remark(v1::Remark { object: remark.object.clone(), text: remark.text.clone() })
+        }
+        finding::Finding::Snapshot { reference, snapshot: Some(snapshot) } => {
+            Finding::Snapshot(convert::snapshot(*reference, snapshot))
+        }
+        finding::Finding::Snapshot { reference, snapshot: None } => {
+            Finding::Snapshot(v1::Snapshot { r#ref: reference.to_string(), ..v1::Snapshot::default() })
+        }
+        finding::Finding::Lost(Lost { path, object, snapshots }) => Finding::Lost(v1::Lost {
+            path: path.unwrap_or_default().to_owned(),
+            object: (*object).to_owned(),
+            snapshots: Some(v1::SnapshotRun { start: snapshots.start, end: snapshots.end }),
+        }),
     }
 }
 

@@ -95,6 +95,22 @@ async fn a_job_that_stops_midway_keeps_the_report_of_what_it_had_done() {
 }
 
 #[tokio::test]
+async fn a_job_goes_on_if_what_it_finds_cannot_be_kept_and_says_so() {
+    let bench = bench(1);
+    std::fs::write(bench._folder.path().join("findings"), b"in the way").unwrap();
+    let id = bench.submit("home").await;
+    let started = bench.starts.next().await;
+    let warning = cloudstic_engine::source::Warning { path: "a".into(), problem: "gone".into() };
+    started.context.progress.warning(&warning);
+    let report = v1::BackupReport { warning_count: 1, ..Default::default() };
+    started.end(Verdict::Report(v1::job::Report::Backup(report)));
+    assert_eq!(bench.last(id).await.state(), JobState::Partial);
+    let log = bench.state.log(id).await.unwrap();
+    let said = |line: &&v1::LogLine| line.level == "warning" && line.message.contains("is not whole: 1 more");
+    assert_eq!(log.iter().filter(said).count(), 1, "{log:?}");
+}
+
+#[tokio::test]
 async fn the_second_job_of_a_profile_waits_for_the_first_and_others_do_not() {
     let bench = bench(3);
     let (first, second, other) = (bench.submit("home").await, bench.submit("home").await, bench.submit("srv").await);

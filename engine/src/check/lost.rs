@@ -1,7 +1,7 @@
 //! What is lost of many snapshots, path by path: a second look at the trees, only where there are faults.
 //!
 //! Why memory stays small whatever is lost: an entry that is lost costs some 30 bytes while the trees are walked, and
-//! has a path only while it is told. Why what is told is no more than what the trees hold: neighbours among the snapshots mostly share
+//! few have a path at the same time. Why what is told is no more than what the trees hold: neighbours among the snapshots mostly share
 //! their entries, so an entry is told once for a run of snapshots, not once for each.
 
 use std::collections::{BTreeMap, HashMap};
@@ -220,6 +220,7 @@ impl Search<'_> {
         over.iter().for_each(|place| _ = waiting.insert(*place as u32));
         let Trees { reader, stop, .. } = self.trees;
         let mut chains = last.filter(|_| !is_path).map(|root| Chains { trees: self.trees, root, by_key: None });
+        let mut named = Named::default();
         stop.each(
             &leaves,
             4,
@@ -229,31 +230,54 @@ impl Search<'_> {
                 for entry in leaf.entries {
                     let number = self.trees.entries.numbers.find(&entry.filemeta.hash);
                     let place = number.and_then(|number| self.entries.place(number));
-                    let Some(place) = place.filter(|place| waiting.contains(*place as u32)) else { continue };
-                    if self.entries.since[place] == NEVER {
+                    let is_waiting = |place: &usize| waiting.contains(*place as u32);
+                    let Some(place) = place.filter(|place| is_waiting(place) && named.seen.insert(*place as u32))
+                    else {
                         continue;
-                    }
+                    };
                     let path = match &mut chains {
                         Some(chains) => chains.path(self.entries.items[place]).unwrap_or(entry.key),
                         None => show_path(&file_id_bytes(&entry.key)),
                     };
-                    self.lost(place, &path, at);
+                    named.bytes += path.len();
+                    named.paths.push((path, place));
+                    if named.bytes >= NAMED {
+                        self.tell(&mut named, at);
+                    }
                 }
             },
         )?;
         // What the store did not give a second time is told by another name.
-        for place in over.into_iter().filter(|place| self.entries.since[*place] != NEVER).collect::<Vec<_>>() {
+        for place in over.into_iter().filter(|place| named.seen.insert(*place as u32)) {
             let name = self.trees.entries.numbers.object(self.entries.items[place]).to_string();
-            self.lost(place, &name, at);
+            named.paths.push((name, place));
         }
+        self.tell(&mut named, at);
         Ok(())
     }
 
-    fn lost(&mut self, place: usize, path: &str, at: u32) {
-        let faults = faults_of(self.trees, self.entries.items[place], self.findings, self.contents);
-        let snapshots = self.entries.end(place)..at;
-        (self.take)(LostRun { path: Some(path), faults: &faults, snapshots });
+    /// Tells entries by their paths, in order.
+    fn tell(&mut self, named: &mut Named, at: u32) {
+        named.bytes = 0;
+        named.paths.sort_unstable();
+        for (path, place) in named.paths.drain(..) {
+            let faults = faults_of(self.trees, self.entries.items[place], self.findings, self.contents);
+            let snapshots = self.entries.end(place)..at;
+            (self.take)(LostRun { path: Some(&path), faults: &faults, snapshots });
+        }
     }
+}
+
+/// Bytes of paths that are held to be told in order.
+const NAMED: usize = 8 << 20;
+
+/// Entries whose paths are known, and that wait to be told.
+#[derive(Default)]
+struct Named {
+    paths: Vec<(String, usize)>,
+    bytes: usize,
+    /// These, and those that were told before, by their places.
+    seen: Bits,
 }
 
 /// Whether the fileIds of a snapshot are paths.

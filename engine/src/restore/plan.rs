@@ -79,7 +79,14 @@ impl Plan {
         for problem in tree.problems().iter().filter(|problem| self.concerns(problem)) {
             tally.warn(problem.path.clone(), problem.problem.clone());
         }
-        tally.warn_uncounted(tree.problem_count() - tree.problems().len() as u64);
+        let more = tree.problem_count() - tree.problems().len() as u64;
+        if more > 0 {
+            tally.warn(
+                String::new(),
+                format!("{more} more entries cannot be read: `cloudsticctl check` names all of them"),
+            );
+            tally.warn_uncounted(more - 1);
+        }
     }
 
     fn concerns(&self, problem: &Warning) -> bool {

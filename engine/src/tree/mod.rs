@@ -110,7 +110,8 @@ impl Tree {
         assemble::assemble(draft, objects, root, collects_modes, cancel)
     }
 
-    /// What is not in the tree because it could not be read or makes no sense: the first thousand.
+    /// What is not in the tree because it could not be read or makes no sense: the first 4 MiB, which are tens of
+    /// thousands.
     pub fn problems(&self) -> &[Warning] {
         self.problems.kept()
     }

@@ -2,19 +2,21 @@
 
 use crate::source::Warning;
 
-/// How many are kept; a hostile tree could hold millions.
-const KEPT: usize = 1000;
+/// Bytes of text that are kept; a hostile tree could hold millions of them.
+const KEPT: usize = 4 << 20;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Problems {
     kept: Vec<Warning>,
+    bytes: usize,
     count: u64,
 }
 
 impl Problems {
     pub(super) fn push(&mut self, path: String, problem: String) {
         self.count += 1;
-        if self.kept.len() < KEPT {
+        self.bytes += path.len() + problem.len();
+        if self.bytes <= KEPT {
             self.kept.push(Warning { path, problem });
         }
     }

@@ -1,12 +1,15 @@
 //! `job`: looking at jobs, following and cancelling them.
 
 mod cancel;
+mod findings;
 mod list;
 mod logs;
 mod show;
 mod watch;
 
 use cloudstic_proto::v1::{Job, JobSpec};
+
+pub(crate) use findings::lost_of;
 
 use crate::cli::{self, Global};
 use crate::error::Error;
@@ -21,6 +24,7 @@ pub(crate) async fn run(global: &Global, out: &mut Output, args: cli::Job) -> Re
         cli::Job::Watch(args) => watch::run(global, out, args).await,
         cli::Job::Cancel(args) => cancel::run(global, out, args).await,
         cli::Job::Logs(args) => logs::run(global, out, args).await,
+        cli::Job::Findings(args) => findings::run(global, out, args).await,
     }
 }
 

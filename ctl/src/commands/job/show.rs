@@ -43,15 +43,14 @@ fn text(job: &Job) -> String {
         field("failure", &format!("{} ({})", failure.message, failure.reason));
     }
     if wait::ended(job.state()) {
-        let (warnings, count) = report::warnings(job);
+        let (warnings, _) = report::warnings(job);
         text.push('\n');
         text += &report::ended(job);
         for warning in warnings {
             let _ = writeln!(text, "{}", escape::text(&report::warning(warning)));
         }
-        let more = count.saturating_sub(warnings.len() as u64);
-        if more > 0 {
-            let _ = writeln!(text, "warning: and {more} more: see `cloudsticctl job logs {}`", escape::text(&job.id));
+        if let Some(note) = report::shortened(job) {
+            let _ = writeln!(text, "{}", escape::text(&note));
         }
     } else if let Some(progress) = &job.progress {
         field("doing", &format!("{} {}", progress.phase, progress.path));

@@ -4,6 +4,7 @@
 //! bytes; names that are not UTF-8 have their bytes beside them, in base64.
 
 mod daemon;
+mod findings;
 mod job;
 mod key;
 mod lock;
@@ -19,6 +20,7 @@ use prost_types::Timestamp;
 use serde::{Serialize, Serializer};
 
 pub(crate) use self::daemon::{Init, Status};
+pub(crate) use self::findings::FindingLine;
 pub(crate) use self::job::{Archive, Job, Jobs, LogLine, state};
 pub(crate) use self::key::{ChangedKey, Keys};
 pub(crate) use self::lock::{BrokenLocks, Locks};
@@ -53,7 +55,7 @@ impl Serialize for Time<'_> {
 }
 
 /// Text that the API leaves empty when it does not apply.
-fn filled(text: &str) -> Option<&str> {
+pub(crate) fn filled(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 

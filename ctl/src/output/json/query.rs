@@ -169,6 +169,13 @@ pub(crate) struct Having<'a> {
     all: Option<Vec<&'a str>>,
 }
 
+impl<'a> Having<'a> {
+    /// The newest first.
+    pub(crate) fn new(all: Vec<&'a str>, each: bool) -> Self {
+        Self { count: all.len(), newest: all.first().copied(), oldest: all.last().copied(), all: each.then_some(all) }
+    }
+}
+
 impl<'a> FindLine<'a> {
     pub(crate) fn entry(found: &'a v1::Found, snapshots: &'a [v1::Snapshot], each: bool) -> Self {
         static NOTHING: v1::Entry = v1::Entry {
@@ -183,13 +190,8 @@ impl<'a> FindLine<'a> {
             target: Vec::new(),
             r#ref: String::new(),
         };
-        let all: Vec<&str> = having(found, snapshots).into_iter().map(|snapshot| snapshot.r#ref.as_str()).collect();
-        let having = Having {
-            count: all.len(),
-            newest: all.first().copied(),
-            oldest: all.last().copied(),
-            all: each.then_some(all),
-        };
+        let all = having(found, snapshots).into_iter().map(|snapshot| snapshot.r#ref.as_str());
+        let having = Having::new(all.collect(), each);
         let entry = Box::new(Entry::from(found.entry.as_ref().unwrap_or(&NOTHING)));
         Self::Entry { entry, snapshots: having }
     }

@@ -32,6 +32,17 @@ pub(crate) fn warnings(job: &Job) -> (&[Warning], u64) {
     job.report.as_ref().map_or((&[], 0), job::Report::warnings)
 }
 
+/// That a job found more than its report has, and where the rest is.
+pub(crate) fn shortened(job: &Job) -> Option<String> {
+    let report = job.report.as_ref().filter(|report| report.is_shortened())?;
+    let (warnings, count) = report.warnings();
+    let more = match count.saturating_sub(warnings.len() as u64) {
+        0 => "warning: this is not all that was found".to_owned(),
+        more => format!("warning: and {more} more"),
+    };
+    Some(format!("{more}: `cloudsticctl job findings {}` has everything", job.id))
+}
+
 /// The plain word that not all went well. What a warning means only the warning knows: that something is missing, or
 /// that it changed while it was read, or was found damaged and nothing is lost.
 pub(crate) fn partial(warnings: u64) -> String {
