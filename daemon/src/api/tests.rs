@@ -162,6 +162,16 @@ async fn who_may_see_a_job_sees_everything_that_it_found_also_while_it_runs() {
     started.succeed();
     adas.last_state(&id).await;
     whole(findings(&adas, &id).await.unwrap(), "");
+    let id = adas.submit(backup_home()).await.unwrap().id;
+    let started = adas.starts.next().await;
+    started.context.progress.warning(&warning(0));
+    started.end(Verdict::Fail(Failure::new(Reason::LockLost, "lost")));
+    adas.last_state(&id).await;
+    let found = findings(&adas, &id).await.unwrap();
+    assert!(
+        matches!(&found[..], [Finding::Warning(_), Finding::End(end)] if end.missing.contains("its end")),
+        "{found:?}"
+    );
     let refused = findings(&adas, "00000000000000ff").await.unwrap_err();
     assert_eq!(reason(&refused), Some(Reason::NoSuchJob));
     let strangers = bench(as_ada, false).await;

@@ -26,6 +26,7 @@ use cloudstic_engine::restore::Identity;
 use cloudstic_proto::v1::JobState;
 use cloudstic_proto::{Reason, v1};
 use tokio::sync::{mpsc, oneshot};
+use v1::finding::Finding;
 
 pub use id::{BadJobId, JobId};
 pub use job::{Description, Ended, Outcome, Queued, Running, is_terminal, state_word};
@@ -92,12 +93,20 @@ pub enum LogSource {
 pub struct FoundSource {
     reader: FindingsReader,
     if_cut: &'static str,
+    /// What is missing of a list that is whole.
+    of_whole: &'static str,
 }
 
 impl FoundSource {
     /// The next findings; nothing after the last one. Blocks.
     pub fn batch(&mut self) -> Vec<v1::Finding> {
-        self.reader.batch(self.if_cut)
+        let mut batch = self.reader.batch(self.if_cut);
+        if let Some(Finding::End(end)) = batch.last_mut().and_then(|last| last.finding.as_mut())
+            && end.missing.is_empty()
+        {
+            end.missing = self.of_whole.to_owned();
+        }
+        batch
     }
 }
 
@@ -205,13 +214,18 @@ impl Supervisor {
         let job = self.job(id).await?;
         let reader = self.state.findings(id).await?;
         let has_found = job.report.as_ref().is_some_and(|report| report.finding_count() > 0);
+        // A check that lost its lock, for example, may have seen what a prune was doing.
+        let of_whole = match (&live, &job.report) {
+            (None, None) => "the job did not come to its end, so not all of it may be so",
+            _ => "",
+        };
         let if_cut = match (live, &reader) {
             (Some(_), _) => "the job has not ended",
             (None, Some(_)) => "the daemon ended while it was written",
             (None, None) if has_found => "it was not kept",
             (None, None) => "",
         };
-        Ok(FoundSource { reader: reader.unwrap_or_default(), if_cut })
+        Ok(FoundSource { reader: reader.unwrap_or_default(), if_cut, of_whole })
     }
 
     /// Takes no more jobs, interrupts what waits and what runs, and returns when all of it has its terminal state: at

@@ -14,7 +14,7 @@ struct Bench {
     starts: Starts,
     state: State,
     tasks: Tasks,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 fn bench(jobs: usize) -> Bench {
@@ -28,7 +28,7 @@ fn bench_with(jobs: usize, (runner, starts): (Arc<FakeRunner>, Starts)) -> Bench
     let tasks = Tasks::default();
     let limits = Limits { jobs, ..Limits::default() };
     let supervisor = Supervisor::start(state.clone(), None, limits, runner, clock, &tasks);
-    Bench { supervisor, starts, state, tasks, _folder: folder }
+    Bench { supervisor, starts, state, tasks, folder }
 }
 
 fn backup_of(profile: &str) -> Submission {
@@ -97,7 +97,7 @@ async fn a_job_that_stops_midway_keeps_the_report_of_what_it_had_done() {
 #[tokio::test]
 async fn a_job_goes_on_if_what_it_finds_cannot_be_kept_and_says_so() {
     let bench = bench(1);
-    std::fs::write(bench._folder.path().join("findings"), b"in the way").unwrap();
+    std::fs::write(bench.folder.path().join("findings"), b"in the way").unwrap();
     let id = bench.submit("home").await;
     let started = bench.starts.next().await;
     let warning = cloudstic_engine::source::Warning { path: "a".into(), problem: "gone".into() };
