@@ -17,7 +17,7 @@ use v1::finding::Finding;
 
 use crate::supervisor::JobId;
 
-/// Bytes that the files of ended jobs may have together; also those that one may have.
+/// Bytes that the files of ended jobs may have together. One may have half of it, so that it has room when it ends.
 const ROOM: u64 = 512 << 20;
 /// A file that is not larger is not worth removing.
 const SMALL: u64 = 4096;
@@ -184,8 +184,8 @@ impl FindingsLog {
                 Err(error) => error.to_string(),
             },
             LogFile::Open { file, size } => match record(finding) {
-                Ok(record) if *size + record.len() as u64 > self.folder.room => {
-                    format!("it has {} MiB, which is the most", self.folder.room >> 20)
+                Ok(record) if *size + record.len() as u64 > self.folder.room / 2 => {
+                    format!("it has {} MiB, which is the most", self.folder.room >> 21)
                 }
                 Ok(record) => match file.write_all(&record) {
                     Ok(()) => {

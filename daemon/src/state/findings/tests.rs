@@ -91,7 +91,7 @@ fn a_file_that_was_cut_or_hit_gives_what_is_before_it_and_says_so() {
 
 #[test]
 fn one_that_becomes_too_long_keeps_its_beginning_and_tells_how_much_is_left_out() {
-    let (_state_dir, folder) = folder(1 << 20);
+    let (_state_dir, folder) = folder(2 << 20);
     let missing = fill(&folder, JobId(1), 20_000).unwrap();
     let (found, told) = read(&folder, JobId(1));
     assert_eq!(found, paths(found.len()));
@@ -105,10 +105,10 @@ fn the_oldest_make_room_and_say_so() {
     let running = folder.log(JobId(1));
     running.add(&warning("running"));
     for id in 2..=5 {
-        assert_eq!(fill(&folder, JobId(id), 4000), None);
+        assert_eq!(fill(&folder, JobId(id), 3500), None);
     }
     let kept: Vec<usize> = (2..=5).map(|id| read(&folder, JobId(id)).0.len()).collect();
-    assert_eq!(kept, [0, 0, 4000, 4000][..]);
+    assert_eq!(kept, [0, 0, 3500, 3500][..]);
     assert!(read(&folder, JobId(2)).1.contains("removed to make room"));
     running.add(&warning("still running"));
     assert_eq!(running.close(), None);
