@@ -30,6 +30,8 @@ pub(crate) struct Survey {
     pub(crate) catalog: Arc<Catalog>,
     /// The snapshots that there are; sorted.
     pub(crate) snapshots: Vec<ObjectRef>,
+    /// Packs of which neither the catalog nor a footer says what is in them, and that are not listed as doomed; sorted.
+    pub(crate) unknown: Vec<Hash>,
     /// Packs that have a footer which can be believed; sorted.
     pub(crate) with_footer: Vec<Hash>,
     /// The fewest bytes that a sealed object has.
@@ -95,8 +97,8 @@ impl Survey {
             findings.remark(CATALOG_KEY, "is missing; the footers of the packs know what is in it".to_owned());
         }
         for pack in unknown.iter().filter(|_| !is_catalog_lost) {
-            let text =
-                "neither the catalog nor a footer says what is in it: it is of a backup that is under way, or garbage";
+            let text = "neither the catalog nor a footer says what is in it: it is of a backup that is under way or was cut \
+                        off, or another program has overwritten the catalog; `cloudsticctl repair` looks into it";
             findings.remark(&pack_key(pack), text.to_owned());
         }
         let catalog = if added.is_empty() { catalog } else { Arc::new(Arc::unwrap_or_clone(catalog).with(added)) };
@@ -110,7 +112,7 @@ impl Survey {
             plain[kind as usize] = list(repository, kind).await?;
         }
         let smallest = if repository.marker().encrypted { 29 } else { 1 };
-        Ok(Self { packs, plain, stored, is_catalog_lost, catalog, snapshots, with_footer, smallest })
+        Ok(Self { packs, plain, stored, is_catalog_lost, catalog, snapshots, unknown, with_footer, smallest })
     }
 
     /// Whether an object is where it is looked for, as far as listings tell.

@@ -270,6 +270,21 @@ impl Catalog {
         self
     }
 
+    /// This catalog with some objects, by their numbers, in other places. The numbers stay what they are.
+    pub(crate) fn relocated(mut self, places: &[(ObjectKind, u32, Location)]) -> Self {
+        for (kind, number, Location { pack, offset, length }) in places {
+            let pack_number = self.packs.iter().position(|known| known == pack).unwrap_or(self.packs.len());
+            if pack_number == self.packs.len() {
+                self.packs.push(*pack);
+            }
+            if let Some(entry) = self.entries[*kind as usize].get_mut(*number as usize) {
+                // Catalogs have nothing beyond 4 GiB in a pack.
+                (entry.pack, entry.offset, entry.length) = (pack_number as u32, *offset as u32, *length as u32);
+            }
+        }
+        self
+    }
+
     fn entry(&self, object: &ObjectRef) -> Option<&Entry> {
         self.entries[object.kind as usize].get(self.number(object)? as usize)
     }

@@ -23,6 +23,17 @@ pub struct Healed {
     pub dropped: usize,
     /// Packs of which neither the catalog nor a footer says what is in them.
     pub unknown: Vec<Hash>,
+    /// Packs that the catalog does not name and that were not looked at, because they are listed in [`Doomed`].
+    pub left_out: Vec<Hash>,
+}
+
+/// Whose footers are not believed.
+enum LeaveOut<'a> {
+    /// Those of packs that are listed now.
+    Listed,
+    /// Those of packs that this list has as damaged.
+    Damaged(&'a Doomed),
+    Nobodys,
 }
 
 /// Bytes of a pack's end that are read at first: enough for the footer of most.
@@ -43,19 +54,30 @@ pub(crate) enum Footer {
 /// exist. A writer that clobbers the catalog loses the entries of whole packs, so no other pack needs a look. Packs that
 /// a prune is about to delete are left out: what is in them may be gone at any moment.
 pub async fn heal(store: &dyn ObjectStore, sealer: &Sealer, catalog: Arc<Catalog>) -> Result<Healed, StoreError> {
-    heal_with(store, sealer, catalog, false).await
+    heal_with(store, sealer, catalog, LeaveOut::Listed).await
 }
 
-/// The same with the packs that a prune is about to delete: for those who read, and for the next prune.
+/// The same with all packs that are listed: for those who read.
 pub async fn heal_all(store: &dyn ObjectStore, sealer: &Sealer, catalog: Arc<Catalog>) -> Result<Healed, StoreError> {
-    heal_with(store, sealer, catalog, true).await
+    heal_with(store, sealer, catalog, LeaveOut::Nobodys).await
+}
+
+/// The same with the packs that an earlier prune was about to delete, for the next one; but without those that are damaged,
+/// for what is named again passes for good.
+pub(crate) async fn heal_for_prune(
+    store: &dyn ObjectStore,
+    sealer: &Sealer,
+    catalog: Arc<Catalog>,
+    doomed: &Doomed,
+) -> Result<Healed, StoreError> {
+    heal_with(store, sealer, catalog, LeaveOut::Damaged(doomed)).await
 }
 
 async fn heal_with(
     store: &dyn ObjectStore,
     sealer: &Sealer,
     catalog: Arc<Catalog>,
-    with_doomed: bool,
+    leave_out: LeaveOut<'_>,
 ) -> Result<Healed, StoreError> {
     let mut packs: Vec<(Hash, u64)> = store
         .list("packs/")
@@ -76,9 +98,16 @@ async fn heal_with(
     let mut named = catalog.packs().to_vec();
     named.sort_unstable();
     packs.retain(|(name, _)| named.binary_search(name).is_err());
-    if !with_doomed && !packs.is_empty() {
-        let (doomed, _) = Doomed::read(store, sealer).await?;
-        packs.retain(|(name, _)| !doomed.has_pack(name));
+    let mut left_out = Vec::new();
+    match leave_out {
+        LeaveOut::Listed if !packs.is_empty() => {
+            let (doomed, _) = Doomed::read(store, sealer).await?;
+            left_out.extend(packs.extract_if(.., |(name, _)| doomed.has_pack(name)).map(|(name, _)| name));
+        }
+        LeaveOut::Damaged(doomed) => {
+            left_out.extend(packs.extract_if(.., |(name, _)| doomed.is_damaged(name)).map(|(name, _)| name));
+        }
+        LeaveOut::Listed | LeaveOut::Nobodys => {}
     }
     let found: Vec<Result<PackMembers, Hash>> = stream::iter(packs)
         .map(|(name, size)| async move {
@@ -100,7 +129,7 @@ async fn heal_with(
     if !found.is_empty() {
         catalog = Arc::new(Arc::unwrap_or_clone(catalog).with(found));
     }
-    Ok(Healed { recovered: catalog.len() - before, dropped, unknown, catalog })
+    Ok(Healed { recovered: catalog.len() - before, dropped, unknown, left_out, catalog })
 }
 
 /// How many bytes of a pack are its footer; 0 without one. What it lists is not looked at.
@@ -194,7 +223,7 @@ mod tests {
         let (store, sealer) = (MemoryStore::default(), Sealer::new(None));
         let doomed = store_pack(&store, &sealer, 0..5).await;
         store_pack(&store, &sealer, 5..8).await;
-        let list = Doomed::new(vec![doomed.pack], Vec::new());
+        let list = Doomed::needless(vec![doomed.pack], Vec::new());
         store.put(crate::pack::DOOMED_KEY, sealer.seal(&list.encode()).unwrap().into()).await.unwrap();
         let healed = heal(&store, &sealer, Arc::default()).await.unwrap();
         assert_eq!((healed.recovered, healed.unknown.len()), (3, 0));

@@ -20,7 +20,7 @@ pub use catalog::{Catalog, Location, Member, PackMembers};
 pub use doomed::{DOOMED_KEY, Doomed};
 pub(crate) use footer::size as footer_size_of;
 pub use footer::{FooterError, PACK_MAGIC};
-pub(crate) use heal::{FIRST_READ, Footer, read_footer};
+pub(crate) use heal::{FIRST_READ, Footer, heal_for_prune, read_footer};
 pub use heal::{Healed, footer_size, heal, heal_all};
 
 /// A pack is flushed when it reaches this size, in bytes.

@@ -5,13 +5,18 @@
 //! order: new packs, and whatever else moves out of old ones; the catalog that names the new places; and only then the
 //! deletions. So at any moment each object that is needed lies where the catalog says, or in a pack whose footer names it;
 //! what a killed prune leaves is found and removed by the next one. A content, needed or not, is deleted before chunks
-//! that only it names, and while it stays, so do they: whoever finds one may rely on it. What is copied was proven before, and so was the copy
-//! in a pack for which one that lies by itself goes.
+//! that only it names, and while it stays, so do they: whoever finds one may rely on it. What is copied was proven before,
+//! and so was that one of two for which the other one goes ([`copies`]).
 //!
 //! Why a late delete does no harm: a process may be stopped between its last look at its lease and a delete, and another
 //! one backs up before that delete arrives. See [`crate::pack::Doomed`] for how that one then relies on nothing that is
 //! about to go; and where the store can, only what is still as it was seen under the lease is deleted.
+//!
+//! What is never deleted for being needless: a pack of which nobody knows what is in it. A program that overwrites the
+//! catalog makes others forget packs without a footer, and with them snapshots, which a repair can find again. Only what
+//! is listed as needless is surely nothing of that kind, and what a prune takes out of the catalog it lists there before.
 
+mod copies;
 mod error;
 mod layout;
 mod mark;
@@ -40,7 +45,7 @@ use crate::lock::LeaseWatch;
 use crate::object::{Hash, ObjectKind, ObjectRef};
 use crate::pack::Catalog;
 use crate::progress::{Phase, Progress};
-use crate::reach::NeededInPacks;
+use crate::reach::{NeededInPacks, Reach};
 use crate::repository::Repository;
 use crate::source::Warning;
 use crate::warnings::Warnings;
@@ -90,6 +95,10 @@ pub struct PruneReport {
     pub freed_bytes: u64,
     /// Bytes of the packs that are left that are not those of a needed object: waste below the limit, and footers.
     pub unused_bytes: u64,
+    /// Packs of which nothing says what is in them: they may hold a lost snapshot, and stay until a repair has looked.
+    pub unknown_packs: u64,
+    /// Their bytes.
+    pub unknown_bytes: u64,
     /// The first [`crate::warnings::KEPT`] of what was found that is not as it should be and has cost nothing.
     pub warnings: Vec<Warning>,
     /// How many there were.
@@ -109,7 +118,7 @@ pub async fn prune(
     progress.phase(Phase::Listing);
     request.lease.confirm().await?;
     repository.prove_identity().await?;
-    let survey = Survey::take(&repository).await?;
+    let mut survey = Survey::take(&repository).await?;
     progress.phase(Phase::Reading);
     let mut references = survey.snapshots();
     if request.dry_run {
@@ -117,16 +126,20 @@ pub async fn prune(
     }
     let Marked { snapshots, reach } = mark::mark(&repository, &survey, references, &progress, &cancel).await?;
     let limits = Limits { max_waste_percent: request.max_waste_percent, max_repack_bytes: request.max_repack_bytes };
-    let (plan, reach) = plan::make(&repository, &survey, reach, limits, &cancel).await?;
-    let (superfluous, warnings) = superfluous::find(&repository, &reach).await?;
+    let copies::Alone { copies, unnamed, mut warnings } =
+        copies::settle_alone(&repository, &survey.whole.catalog, &reach).await?;
+    let (plan, reach) = settle(&repository, &mut survey, reach, (limits, &mut warnings), &cancel).await?;
+    let superfluous = superfluous::find(&reach, &copies);
+    warnings.extend(survey.unreadable_list());
+    warnings.sort_by(|a, b| a.path.cmp(&b.path));
     warnings.iter().for_each(|warning| progress.warning(warning));
     let (warnings, warning_count) = kept(warnings);
     let layout = Layout::new(&survey, &reach, &plan);
     let needed_objects = reach.count();
     let (needed, alone) = reach.into_parts();
-    let named = plan::naming(&survey, needed, &plan);
+    let named = plan::naming(&survey, needed, &plan, &unnamed);
 
-    let removed_packed = removed(&survey.whole.catalog, &named);
+    let removed_packed = removed(&survey.whole.catalog, &named) - unnamed.len() as u64;
     let mut report = PruneReport {
         snapshots: snapshots.len() as u64,
         needed_objects,
@@ -136,6 +149,8 @@ pub async fn prune(
         packs_written: layout.packs.len() as u64,
         removed_objects: removed_packed + superfluous.iter().filter(|object| !object.is_copy).count() as u64,
         unused_bytes: plan.unused_bytes,
+        unknown_packs: survey.kept.len() as u64,
+        unknown_bytes: survey.kept.iter().map(|pack| survey.size(pack)).sum(),
         warnings,
         warning_count,
         ..PruneReport::default()
@@ -151,16 +166,40 @@ pub async fn prune(
         return Ok(report);
     }
     progress.phase(Phase::Writing);
-    let doomed = sweep::Doom::begin(&repository).await?;
+    let mut doomed = sweep::Doom::begin(&survey, &alone, &named);
     let written = rewrite::Rewrite::new(&repository, &survey, &plan, layout, &request.lease, &cancel)
         .run(&snapshots, &*progress)
         .await?;
     report.written_bytes = written.bytes;
+    doomed.announce_packs(&repository, &going, &request.lease).await?;
     write_catalog(&repository, survey, named, &plan, written.moved, &request.lease).await?;
     progress.phase(Phase::Deleting);
     report.deleted_bytes = doomed.sweep(&repository, going, &request.lease, &*progress, &cancel).await?;
     report.freed_bytes = report.deleted_bytes.saturating_sub(report.written_bytes);
     Ok(report)
+}
+
+/// Decides what goes. Where an object is bad in the place that the catalog names, and good in a pack that was to go, the
+/// catalog is to name that one, and it is decided again.
+async fn settle(
+    repository: &Arc<Repository>,
+    survey: &mut Survey,
+    mut reach: Reach,
+    (limits, warnings): (Limits, &mut Vec<Warning>),
+    cancel: &CancellationToken,
+) -> Result<(Plan, Reach), PruneError> {
+    loop {
+        let plan;
+        (plan, reach) = plan::make(repository, survey, reach, limits, cancel).await?;
+        let (places, found) = copies::better_places(repository, survey, &plan, &reach).await?;
+        warnings.extend(found);
+        if places.is_empty() {
+            return Ok((plan, reach));
+        }
+        survey.whole.differs = true;
+        survey.whole.catalog = Arc::new((*survey.whole.catalog).clone().relocated(&places));
+        reach = reach.with_places(Arc::clone(&survey.whole.catalog));
+    }
 }
 
 fn kept(all: Vec<Warning>) -> (Vec<Warning>, u64) {

@@ -7,6 +7,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
 use super::PruneError;
+use super::copies::Numbered;
 use super::survey::Survey;
 use crate::object::{Hash, ObjectKind, ObjectRef};
 use crate::pack::{Catalog, Location, footer_size};
@@ -35,6 +36,8 @@ pub(super) struct Facts {
     pub(super) needed_bytes: u64,
     /// Bytes of the footer, 0 if there is none or it was not looked at.
     pub(super) footer: u64,
+    /// Whether it stays although nothing is needed.
+    pub(super) is_kept: bool,
 }
 
 /// What is to be done.
@@ -48,7 +51,7 @@ pub(super) struct Plan {
     pub(super) unpacked: Vec<(u32, u64)>,
     /// Whether `index/latest` is in such a pack.
     pub(super) unpacks_latest: bool,
-    /// Bytes of the packs that stay that are not those of a needed object.
+    /// Bytes of the packs that stay that are not those of a needed object; without those of packs that are kept whole.
     pub(super) unused_bytes: u64,
 }
 
@@ -103,7 +106,7 @@ pub(super) fn plan(packs: &[Facts], limits: Limits, forced: &Forced) -> Plan {
     plan.rewritten.sort_unstable();
     for facts in packs {
         if facts.needed == 0 {
-            plan.dead.push(facts.pack);
+            plan.dead.extend((!facts.is_kept).then_some(facts.pack));
         } else if plan.rewritten.binary_search(&facts.pack).is_err() {
             plan.unused_bytes += facts.size.saturating_sub(facts.needed_bytes);
         }
@@ -189,7 +192,15 @@ async fn measure_footers(repository: &Repository, packs: &mut [Facts], limits: L
 
 /// What is needed of each pack.
 fn facts(survey: &Survey, reach: &Reach) -> Vec<Facts> {
-    let new = |(pack, size): &(Hash, u64)| Facts { pack: *pack, size: *size, needed: 0, needed_bytes: 0, footer: 0 };
+    let is_kept = |pack: &Hash| survey.kept.binary_search(pack).is_ok();
+    let new = |(pack, size): &(Hash, u64)| Facts {
+        pack: *pack,
+        size: *size,
+        needed: 0,
+        needed_bytes: 0,
+        footer: 0,
+        is_kept: is_kept(pack),
+    };
     let mut packs: Vec<Facts> = survey.packs.iter().map(new).collect();
     let catalog = &survey.whole.catalog;
     let mut need = |pack: &Hash, length: u64| {
@@ -209,11 +220,17 @@ fn facts(survey: &Survey, reach: &Reach) -> Vec<Facts> {
 }
 
 /// What the new catalog names: what is needed, and the contents that stay in their packs, so that the next prune knows of
-/// them.
-pub(super) fn naming(survey: &Survey, needed: NeededInPacks, plan: &Plan) -> NeededInPacks {
+/// them. Not `unnamed` ones, which lie better elsewhere.
+pub(super) fn naming(
+    survey: &Survey,
+    needed: NeededInPacks,
+    plan: &Plan,
+    unnamed: &BTreeSet<Numbered>,
+) -> NeededInPacks {
     let (catalog, kind) = (&survey.whole.catalog, ObjectKind::Content);
     for number in 0..catalog.count(kind) as u32 {
-        if catalog.location_at(kind, number).is_some_and(|location| !plan.removes(&location.pack)) {
+        let stays = catalog.location_at(kind, number).is_some_and(|location| !plan.removes(&location.pack));
+        if stays && !unnamed.contains(&(kind, number)) {
             needed.insert(kind, number);
         }
     }
@@ -227,7 +244,8 @@ mod tests {
     use super::*;
 
     fn facts(name: u8, size: u64, needed_bytes: u64, footer: u64) -> Facts {
-        Facts { pack: Hash::from_bytes([name; 32]), size, needed: needed_bytes.min(3), needed_bytes, footer }
+        let pack = Hash::from_bytes([name; 32]);
+        Facts { pack, size, needed: needed_bytes.min(3), needed_bytes, footer, is_kept: false }
     }
 
     const LIMITS: Limits = Limits { max_waste_percent: 30, max_repack_bytes: None };
@@ -245,6 +263,7 @@ mod tests {
             facts(4, 200, 69, 100),
             facts(5, 100, 0, 0),
             facts(6, 100, 0, 20),
+            Facts { is_kept: true, ..facts(7, 100, 0, 0) },
         ];
         let plan = plan(&packs, LIMITS, &Forced::new());
         assert_eq!((names(&plan.dead), names(&plan.rewritten)), (vec![5, 6], vec![2, 4]));

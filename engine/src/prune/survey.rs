@@ -9,8 +9,10 @@ use futures::stream::TryStreamExt;
 
 use super::PruneError;
 use crate::object::{Hash, ObjectKind, ObjectRef};
+use crate::pack::DOOMED_KEY;
 use crate::reach::Alone;
 use crate::repository::{Repository, RepositoryError, WholeCatalog};
+use crate::source::Warning;
 use crate::store::{ObjectStore, StoreResult};
 
 /// All that a prune looks at, as it is at one moment.
@@ -22,6 +24,9 @@ pub(super) struct Survey {
     modified: Vec<SystemTime>,
     /// Where everything in them lies.
     pub(super) whole: WholeCatalog,
+    /// Packs that stay although nothing in them is known to be needed, sorted: nobody knows what is in them, or another
+    /// one of these may hold a lost snapshot that needs them.
+    pub(super) kept: Vec<Hash>,
     /// The snapshots that lie by themselves, and their sizes.
     pub(super) plain_snapshots: BTreeMap<ObjectRef, u64>,
     /// What else lies by itself; taken by whoever marks.
@@ -37,7 +42,8 @@ impl Survey {
                 .map_err(RepositoryError::from)?;
         let whole = repository.whole_catalog().await?;
         let (packs, modified) = listed.into_iter().map(|(name, size, modified)| ((name, size), modified)).unzip();
-        let survey = Self { packs, modified, whole, plain_snapshots, alone: Some(alone).into() };
+        let kept = to_keep(&whole);
+        let survey = Self { packs, modified, whole, kept, plain_snapshots, alone: Some(alone).into() };
         survey.miss_no_snapshot(repository).await?;
         Ok(survey)
     }
@@ -55,6 +61,14 @@ impl Survey {
             None => Ok(()),
             Some(first) => Err(PruneError::Lost { key: first.key(), count: missing.len() }),
         }
+    }
+
+    /// What is lost with the list of what no writer relies on, if that cannot be read.
+    pub(super) fn unreadable_list(&self) -> Option<Warning> {
+        let problem = "it cannot be read, and was replaced: damage that a repair had listed is not known any more; run \
+                       `cloudsticctl repair` again, if there was any";
+        let warning = Warning { path: DOOMED_KEY.to_owned(), problem: problem.to_owned() };
+        self.whole.doomed.0.is_unreadable().then_some(warning)
     }
 
     /// All snapshots, in packs or by themselves.
@@ -79,6 +93,16 @@ impl Survey {
     fn number(&self, pack: &Hash) -> Option<usize> {
         self.packs.binary_search_by(|(name, _)| name.cmp(pack)).ok()
     }
+}
+
+fn to_keep(whole: &WholeCatalog) -> Vec<Hash> {
+    let (doomed, _) = &whole.doomed;
+    let mut kept: Vec<Hash> = whole.unknown.iter().filter(|pack| !doomed.is_needless(pack)).copied().collect();
+    if !kept.is_empty() {
+        kept.extend(&whole.damaged);
+    }
+    kept.sort_unstable();
+    kept
 }
 
 async fn list_packs(store: &dyn ObjectStore) -> StoreResult<Vec<(Hash, u64, SystemTime)>> {

@@ -23,6 +23,10 @@ use crate::store::{ObjectStat, StoreResult, Version};
 /// How many are deleted in one round. The list has some 75 bytes for each.
 const ROUND: usize = 50_000;
 
+/// The most packs that are listed before the catalog is written. Of more, those without a footer would be kept by the next
+/// prune if this one is killed right then.
+const MOST_PACKS: usize = 200_000;
+
 /// All that is going to be deleted, with sizes.
 #[derive(Debug, Default)]
 pub(super) struct Going {
@@ -115,19 +119,62 @@ impl Going {
     }
 }
 
-/// The list as an earlier prune left it.
+/// The list of what no writer relies on, while this prune makes it longer and shorter.
 pub(super) struct Doom {
+    /// What of it still holds.
     list: Doomed,
-    /// What this prune listed last.
-    own: Doomed,
+    /// What this prune is about to take out of the catalog.
+    packs: Doomed,
+    /// What it listed in its last round.
+    round: Doomed,
+    /// As it is stored.
+    stored: Doomed,
     version: Option<Version>,
 }
 
 impl Doom {
-    /// Reads it: before anything is written, so that what another one lists meanwhile is noticed.
-    pub(super) async fn begin(repository: &Repository) -> Result<Self, PruneError> {
-        let (list, version) = Doomed::read(&**repository.store(), repository.sealer()).await?;
-        Ok(Self { list, own: Doomed::default(), version })
+    /// Takes what the survey has read, before anything was written, so that what another one lists meanwhile is noticed.
+    /// What is gone leaves it; and so does whatever turned out not to be so.
+    pub(super) fn begin(survey: &Survey, alone: &Alone, named: &NeededInPacks) -> Self {
+        let (stored, version) = survey.whole.doomed.clone();
+        let catalog = &survey.whole.catalog;
+        let mut in_use: BTreeSet<Hash> = catalog.pointers().values().map(|place| place.pack).collect();
+        for kind in ObjectKind::ALL {
+            let used = (0..catalog.count(kind) as u32).filter(|number| named.contains(kind, *number));
+            in_use.extend(used.filter_map(|number| Some(catalog.location_at(kind, number)?.pack)));
+        }
+        let has_pack = |pack: &Hash| survey.packs.binary_search_by(|(name, _)| name.cmp(pack)).is_ok();
+        let snapshots = survey.snapshots();
+        let list = stored.retained(
+            has_pack,
+            |pack| !in_use.contains(pack),
+            |object| alone.number(object).is_some(),
+            |snapshot, pack| {
+                // In a pack that nobody knows may be another copy.
+                let may_be_found = has_pack(pack) || !survey.kept.is_empty();
+                may_be_found && snapshots.binary_search(snapshot).is_err()
+            },
+        );
+        Self { list, packs: Doomed::default(), round: Doomed::default(), stored, version }
+    }
+
+    /// Lists the packs that go, before the catalog loses them: those without a footer are then known to nobody, and must not
+    /// be kept for that.
+    pub(super) async fn announce_packs(
+        &mut self,
+        repository: &Repository,
+        going: &Going,
+        lease: &LeaseWatch,
+    ) -> Result<(), PruneError> {
+        let packs = going.targets.iter().filter_map(|(_, target, _)| match target {
+            Target::Pack(pack) => Some(*pack),
+            Target::Object(_) => None,
+        });
+        self.packs = Doomed::needless(packs.take(MOST_PACKS).collect(), Vec::new());
+        if going.targets.is_empty() {
+            return Ok(());
+        }
+        self.write(repository, lease).await
     }
 
     /// Deletes, and tells how many bytes that were. Each list has what the one before had, too, and what an earlier prune
@@ -144,33 +191,33 @@ impl Doom {
         let mut bytes = going.replaced;
         for round in going.targets.chunks(ROUND) {
             let seen = look(repository, round).await?;
-            lease.confirm().await?;
-            self.announce(repository, round).await?;
+            let before = std::mem::replace(&mut self.round, listed(round));
+            self.round = self.round.and(&before);
+            self.write(repository, lease).await?;
+            self.round = listed(round);
             for stage in seen.chunk_by(|a, b| a.stage == b.stage) {
                 bytes += delete(repository, stage, lease, progress, cancel).await?;
             }
         }
-        if let (true, Some(version)) = (going.targets.is_empty(), &self.version) {
-            lease.confirm().await?;
-            repository.store().delete_if_unchanged(DOOMED_KEY, version).await?;
+        if going.targets.is_empty() {
+            self.write(repository, lease).await?;
         }
         Ok(bytes)
     }
 
-    async fn announce(&mut self, repository: &Repository, round: &[Listed]) -> Result<(), PruneError> {
-        let (mut packs, mut objects) = (Vec::new(), Vec::new());
-        for (_, target, _) in round {
-            match target {
-                Target::Pack(pack) => packs.push(*pack),
-                Target::Object(object) => objects.push(*object),
-            }
+    /// Makes the stored list say what this one does.
+    async fn write(&mut self, repository: &Repository, lease: &LeaseWatch) -> Result<(), PruneError> {
+        lease.confirm().await?;
+        let list = self.list.and(&self.packs).and(&self.round);
+        if list == self.stored {
+            return Ok(());
         }
-        let own = Doomed::new(packs, objects);
-        let (list, sealer) = (own.and(&self.own).and(&self.list), repository.sealer().clone());
-        let sealing = tokio::task::spawn_blocking(move || sealer.seal(&list.encode()));
-        let sealed = sealing.await?.map_err(RepositoryError::from)?.into();
         let store = repository.store();
+        let (encoded, sealer) = (list.clone(), repository.sealer().clone());
+        let sealing = tokio::task::spawn_blocking(move || sealer.seal(&encoded.encode()));
+        let sealed = sealing.await?.map_err(RepositoryError::from)?.into();
         let is_written = match &self.version {
+            Some(version) if list.is_empty() => store.delete_if_unchanged(DOOMED_KEY, version).await?,
             Some(version) => store.put_if_unchanged(DOOMED_KEY, sealed, version).await?,
             None => store.put_if_absent(DOOMED_KEY, sealed).await?,
         };
@@ -178,10 +225,25 @@ impl Doom {
             let problem = format!("{DOOMED_KEY} was written by another prune at the same time; prune again");
             return Err(RepositoryError::System(problem).into());
         }
-        let (_, version) = store.get_versioned(DOOMED_KEY).await?;
-        (self.own, self.version) = (own, Some(version));
+        self.version = match list.is_empty() {
+            true => None,
+            false => Some(store.get_versioned(DOOMED_KEY).await?.1),
+        };
+        self.stored = list;
         Ok(())
     }
+}
+
+/// The list of what goes in a round.
+fn listed(round: &[Listed]) -> Doomed {
+    let (mut packs, mut objects) = (Vec::new(), Vec::new());
+    for (_, target, _) in round {
+        match target {
+            Target::Pack(pack) => packs.push(*pack),
+            Target::Object(object) => objects.push(*object),
+        }
+    }
+    Doomed::needless(packs, objects)
 }
 
 /// Something that goes, as it was seen.

@@ -20,6 +20,14 @@ impl Bits {
         self.0.get(word).is_some_and(|word| word.fetch_or(bit, Ordering::Relaxed) & bit == 0)
     }
 
+    /// Takes a number out.
+    pub(super) fn remove(&self, number: u32) {
+        let (word, bit) = split(number);
+        if let Some(word) = self.0.get(word) {
+            word.fetch_and(!bit, Ordering::Relaxed);
+        }
+    }
+
     /// Whether a number is in it.
     pub(super) fn contains(&self, number: u32) -> bool {
         let (word, bit) = split(number);
@@ -60,6 +68,11 @@ mod tests {
             proptest::prop_assert!(bits.iter().eq(set.iter().copied()));
             proptest::prop_assert_eq!(bits.len(), set.len() as u64);
             proptest::prop_assert!((0..400).all(|number| bits.contains(number) == set.contains(&number)));
+            for number in (0..500).step_by(3) {
+                bits.remove(number);
+                set.remove(&number);
+            }
+            proptest::prop_assert!(bits.iter().eq(set.iter().copied()));
         }
     }
 }

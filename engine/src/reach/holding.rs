@@ -1,13 +1,17 @@
-//! Contents that nobody needs and that stay in their packs all the same: they name chunks, and those may be going.
+//! What a prune decides about after the marking: contents that nobody needs and that stay in their packs all the same, for
+//! they name chunks, and those may be going; and which of two copies is the needed one.
+
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use super::error::ReachError;
 use super::links::links;
-use super::marks::Place;
+use super::marks::{Marks, Place};
 use super::walk::{Read, Stop, read_all};
 use super::{NeededInPacks, Reach};
 use crate::object::{Hash, ObjectKind, ObjectRef};
+use crate::pack::Catalog;
 use crate::repository::ReadError;
 use crate::tree::ReadObjects;
 
@@ -65,6 +69,23 @@ impl Reach {
                 // What is wrong with one that nobody needs hurts nobody.
                 let _ = links(content, &bytes, &mut |chunk| mark(chunk));
             }
+        }
+    }
+}
+
+impl Reach {
+    /// The same where some objects lie in other packs than it was thought.
+    pub(crate) fn with_places(mut self, catalog: Arc<Catalog>) -> Self {
+        self.0.catalog = catalog;
+        self
+    }
+
+    /// Takes the object that lies by itself for the needed one, not that in a pack.
+    pub(crate) fn prefer_alone(&self, object: &ObjectRef) {
+        let Marks { catalog, alone, .. } = &self.0;
+        if let (Some(packed), Some(alone)) = (catalog.number(object), alone.number(object)) {
+            self.0.packed(object.kind).remove(packed);
+            self.0.alone_bits(object.kind).insert(alone);
         }
     }
 }

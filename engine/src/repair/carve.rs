@@ -2,7 +2,7 @@
 //! each of its members shows where it ends: where encrypted, by its tag; elsewhere, a zstd frame and a JSON value end
 //! where they end. What an object is called follows from what is in it.
 
-use crate::object::{Content, FileMeta, Hash, Node, ObjectKind, ObjectRef, PACKED_MAX, Snapshot, json};
+use crate::object::{Content, FileMeta, Hash, Latest, Node, ObjectKind, ObjectRef, PACKED_MAX, Snapshot, json};
 use crate::pack::Member;
 use crate::repository::Repository;
 
@@ -22,6 +22,8 @@ pub(super) struct Carved {
     pub(super) members: Vec<Member>,
     /// Lists of chunks, whose names follow from the chunks, with offset and length.
     pub(super) lists: Vec<(Content, u32, u32)>,
+    /// Whether it was given up before the end.
+    pub(super) gave_up: bool,
 }
 
 /// What some bytes show to be in them.
@@ -52,6 +54,7 @@ pub(super) fn carve(repository: &Repository, pack: &[u8], from: usize, to: usize
         }
         at = end;
     }
+    carved.gave_up = at < to;
     carved
 }
 
@@ -107,6 +110,9 @@ fn name(repository: &Repository, plain: &[u8]) -> Name {
     }
     if json::decode::<Snapshot>(plain).is_ok() {
         return named(ObjectKind::Snapshot);
+    }
+    if json::decode::<Latest>(plain).is_ok() {
+        return Name::Nothing;
     }
     match json::decode::<Content>(plain) {
         Ok(content) if !content.chunks.is_empty() => Name::List(content),

@@ -22,12 +22,12 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use damage::Damage;
-use places::{Places, find_places};
+use places::{Places, Sources, find_places};
 
 use crate::check::{CheckError, CheckRequest, Examined, Findings, ReadData, examine, examine_survey};
 use crate::lock::{LeaseWatch, LockLost};
-use crate::object::ObjectRef;
-use crate::pack::{CATALOG_KEY, Catalog, heal_all};
+use crate::object::{Hash, ObjectRef};
+use crate::pack::{CATALOG_KEY, Catalog, Doomed, heal, heal_all};
 use crate::progress::{Phase, Progress};
 use crate::repository::{LATEST_KEY, MARKER_KEY, Repository, RepositoryError, SNAPSHOTS_KEY};
 use crate::store::StoreError;
@@ -105,13 +105,15 @@ pub async fn repair(
     let concerns = |key| first.findings.concerns(key);
     let indexes = concerns(LATEST_KEY) || concerns(SNAPSHOTS_KEY);
     let nothing = report.fault_count == report.beyond_repair.len() as u64;
-    if nothing && !indexes && !concerns(CATALOG_KEY) {
+    // In a pack of which nothing is known may be what was lost.
+    if nothing && !indexes && !concerns(CATALOG_KEY) && first.survey.unknown.is_empty() {
         return Ok(report);
     }
     let rewrites_catalog = concerns(CATALOG_KEY);
     let (second, places) = look_again(&repository, first, &checking, &progress).await?;
     report.catalog.recovered = places.recovered;
     report.catalog.dropped = places.dropped;
+    let indexes = indexes || [LATEST_KEY, SNAPSHOTS_KEY].into_iter().any(|key| second.findings.concerns(key));
     let forget = request.forget_damaged;
     let (examined, damage) = blocking(move || {
         let mut second = second;
@@ -131,29 +133,49 @@ pub async fn repair(
     progress.phase(Phase::Writing);
     let work = Work { repository: &repository, examined: &examined, damage: &damage, lease: &request.lease };
     work.write(catalog, plans, forget, &mut report).await?;
+    // Last: what is cut off before is looked into again.
+    repository.doom(&Doomed::needless(places.needless, Vec::new()), &request.lease).await?;
     Ok(report)
 }
 
-/// Finds the places of all objects, and looks again where they are others than it was thought.
+/// Finds the places of all objects, and looks again where they are others than it was thought. Packs that are listed as
+/// doomed are left out of it, as long as nothing is missing without them: what is named passes for good, and they are
+/// damaged, or a delete of them may arrive at any time.
 async fn look_again(
     repository: &Arc<Repository>,
     first: Examined,
     checking: &CheckRequest,
     progress: &Arc<dyn Progress>,
 ) -> Result<(Examined, Places), RepairError> {
-    let footers = heal_all(&**repository.store(), repository.sealer(), Arc::default()).await?.catalog;
-    let (first, places) = blocking(move || {
-        let places = find_places(&first, &footers)?;
-        Ok((first, places))
-    })
-    .await?;
+    let (store, sealer) = (&**repository.store(), repository.sealer());
+    let (doomed, _) = Doomed::read(store, sealer).await?;
     let known = snapshots::remembered(repository, &first).await?;
     let is_hit = first.findings.concerns(CATALOG_KEY);
-    let survey =
-        first.survey.with_catalog(Arc::clone(&places.catalog), |snapshot| !is_hit || known.contains_key(snapshot));
-    let context = (Arc::clone(progress), first.stop.clone());
-    let second = examine_survey(repository, survey, Findings::default(), known, checking, context).await?;
-    Ok((second, places))
+    let is_catalog_bad =
+        first.survey.is_catalog_lost || first.findings.faults.iter().any(|fault| fault.object == CATALOG_KEY);
+    let footers = heal(store, sealer, Arc::default()).await?.catalog;
+    let mut sources = Sources { footers, doomed, with_listed: false, is_catalog_bad };
+    let mut examined = first;
+    loop {
+        let (looked, places, used) = blocking(move || {
+            let places = find_places(&examined, &sources)?;
+            Ok((examined, places, sources))
+        })
+        .await?;
+        sources = used;
+        let is_real = |snapshot: &ObjectRef| !is_hit || known.contains_key(snapshot);
+        let survey = looked.survey.with_catalog(Arc::clone(&places.catalog), is_real);
+        let context = (Arc::clone(progress), looked.stop.clone());
+        examined = examine_survey(repository, survey, Findings::default(), known.clone(), checking, context).await?;
+        let named: BTreeSet<&Hash> = places.catalog.packs().iter().collect();
+        let is_left = |(pack, _): &(Hash, u64)| sources.doomed.has_pack(pack) && !named.contains(pack);
+        let is_left = !sources.with_listed && examined.survey.packs.iter().any(is_left);
+        if examined.findings.bad.is_empty() || !is_left {
+            return Ok((examined, places));
+        }
+        sources.footers = heal_all(store, sealer, Arc::default()).await?.catalog;
+        sources.with_listed = true;
+    }
 }
 
 /// What a repair writes.
@@ -195,7 +217,7 @@ impl Work<'_> {
             }
             report.indexes = true;
         }
-        repository.doom(damage.packs.clone(), damage.plain.clone(), lease).await?;
+        repository.doom(&Doomed::damaged(damage.packs.clone(), damage.plain.clone()), lease).await?;
         if forget {
             repository.remove_snapshots(&removed, lease).await?;
             for repaired in report.snapshots.iter_mut().filter(|repaired| removed.contains(&repaired.old)) {

@@ -1,13 +1,21 @@
 //! Where each object really lies: the catalog made anew, from the old one where it holds, the footers, and what can be
 //! told from the packs themselves.
+//!
+//! Not everything that is found comes back. What a pack has that is listed as doomed may be damaged, or gone at any moment,
+//! and what is named passes for good: such packs are looked into only if something is missing without them, and then each
+//! object is proven. A snapshot without a name was lost, or removed on purpose; see [`comes_back`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::carve::carve;
 use crate::check::{CheckError, Examined, pack_key, problem_of};
-use crate::object::{Content, Hash, Hasher, ObjectKind, ObjectRef, json};
-use crate::pack::{CATALOG_KEY, Catalog, Location, Member, PackMembers};
+use crate::object::{Content, Hash, Hasher, ObjectKind, ObjectRef, Snapshot, SnapshotEntry, json};
+use crate::pack::{CATALOG_KEY, Catalog, Doomed, Location, Member, PackMembers};
+use crate::progress::Silent;
+use crate::reach::{Reach, ReachError};
 use crate::repository::{LATEST_KEY, ReadError};
 
 /// A catalog that holds.
@@ -17,10 +25,25 @@ pub(super) struct Places {
     pub(super) recovered: u64,
     /// Entries of the old one that it does not have any more.
     pub(super) dropped: u64,
+    /// Packs of which nothing was known, and in which nothing is that anybody could want back.
+    pub(super) needless: Vec<Hash>,
 }
 
-/// Finds the place of each object. `footers` is what the footers of all packs say. Blocking.
-pub(super) fn find_places(examined: &Examined, footers: &Catalog) -> Result<Places, CheckError> {
+/// What says where objects are, beside the old catalog.
+pub(super) struct Sources {
+    /// What footers say: of packs that are not listed as doomed, or of all.
+    pub(super) footers: Arc<Catalog>,
+    /// What is listed.
+    pub(super) doomed: Doomed,
+    /// Whether packs are looked into that are listed.
+    pub(super) with_listed: bool,
+    /// Whether the old catalog is lost or wrong.
+    pub(super) is_catalog_bad: bool,
+}
+
+/// Finds the place of each object. Blocking.
+pub(super) fn find_places(examined: &Examined, sources: &Sources) -> Result<Places, CheckError> {
+    let Sources { footers, doomed, .. } = sources;
     let survey = &examined.survey;
     let doubted = doubted(examined);
     let mut members = Members::new();
@@ -55,7 +78,8 @@ pub(super) fn find_places(examined: &Examined, footers: &Catalog) -> Result<Plac
     }
     let known = |catalog: &Catalog, object: &ObjectRef| catalog.contains(object);
     for (object, place) in footers.located() {
-        if !known(&survey.catalog, &object) && (!doubted.contains(&object) || is_at(examined, &object, &place)?) {
+        let is_doubted = doubted.contains(&object) || doomed.has_pack(&place.pack);
+        if !known(&survey.catalog, &object) && (!is_doubted || is_at(examined, &object, &place)?) {
             add(object, &place);
         }
     }
@@ -63,16 +87,31 @@ pub(super) fn find_places(examined: &Examined, footers: &Catalog) -> Result<Plac
         *key == LATEST_KEY && survey.pack_size(&place.pack).is_some_and(|size| place.offset + place.length <= size)
     });
     let pointers: BTreeMap<String, Location> = pointers.map(|(key, place)| (key.clone(), *place)).collect();
-    if !missing.is_empty() || survey.is_catalog_lost || examined.findings.concerns(CATALOG_KEY) {
-        let lists = carve_packs(examined, &mut members, &pointers)?;
-        name_lists(examined, &mut members, lists)?;
+    let is_hit = !missing.is_empty() || sources.is_catalog_bad || examined.findings.concerns(CATALOG_KEY);
+    let mut seen = Vec::new();
+    if is_hit || !survey.unknown.is_empty() {
+        let found = carve_packs(examined, sources, is_hit, &members, &pointers)?;
+        seen = found.seen;
+        let placed = Catalog::default().with(listed(members.clone()));
+        for (pack, member) in found.members.into_iter().filter(|(_, member)| !placed.contains(&member.object)) {
+            members.entry(pack).or_default().push(member);
+        }
+        name_lists(examined, &mut members, found.lists)?;
+        for (pack, member) in found.snapshots {
+            if !placed.contains(&member.object) && comes_back(examined, sources, &members, (pack, member))? {
+                members.entry(pack).or_default().push(member);
+            }
+        }
     }
     let catalog = Catalog::default().with(listed(members)).with_pointers(pointers);
+    let mut needless: BTreeSet<Hash> = seen.into_iter().filter(|pack| survey.unknown.contains(pack)).collect();
+    let places = catalog.located().map(|(_, place)| place.pack);
+    places.chain(catalog.pointers().values().map(|place| place.pack)).for_each(|pack| _ = needless.remove(&pack));
     let differs = |(object, place): &(ObjectRef, Location)| catalog.find(object) != Some(*place);
     let dropped = survey.stored.located().filter(differs).count() as u64;
     let is_new = |(object, place): &(ObjectRef, Location)| survey.stored.find(object) != Some(*place);
     let recovered = catalog.located().filter(is_new).count() as u64;
-    Ok(Places { catalog: Arc::new(catalog), recovered, dropped })
+    Ok(Places { catalog: Arc::new(catalog), recovered, dropped, needless: needless.into_iter().collect() })
 }
 
 /// Objects whose places have to be proven: those that are bad there, and all in packs without footers if the catalog itself
@@ -123,17 +162,35 @@ fn is_at(examined: &Examined, object: &ObjectRef, place: &Location) -> Result<bo
     Ok(hash.is_ok_and(|hash| hash == object.hash || repository.content_ref(&hash) == *object))
 }
 
-/// Looks for objects where packs without footers have bytes that nothing is known of.
+/// What was found in packs themselves.
+#[derive(Default)]
+struct Found {
+    members: Vec<(Hash, Member)>,
+    snapshots: Vec<(Hash, Member)>,
+    lists: Vec<List>,
+    /// Packs that were looked into to the end.
+    seen: Vec<Hash>,
+}
+
+/// Looks for objects where packs without footers have bytes that nothing is known of: in all of them if something `is_hit`,
+/// else in those of which nothing at all is known.
 fn carve_packs(
     examined: &Examined,
-    members: &mut Members,
+    sources: &Sources,
+    is_hit: bool,
+    members: &Members,
     pointers: &BTreeMap<String, Location>,
-) -> Result<Vec<List>, CheckError> {
+) -> Result<Found, CheckError> {
     /// Larger packs nobody writes.
     const LARGEST: u64 = 64 << 20;
-    let (survey, mut lists) = (&examined.survey, Vec::new());
+    let (survey, mut found) = (&examined.survey, Found::default());
+    let with_footer: BTreeSet<&Hash> = sources.footers.packs().iter().chain(&survey.with_footer).collect();
+    let is_left_out = |pack: &Hash| {
+        let is_listed = !members.contains_key(pack) && sources.doomed.has_pack(pack);
+        is_listed && !sources.with_listed || !is_hit && survey.unknown.binary_search(pack).is_err()
+    };
     for &(pack, size) in survey.packs.iter().filter(|(_, size)| *size <= LARGEST) {
-        if survey.with_footer.binary_search(&pack).is_ok() {
+        if with_footer.contains(&pack) || is_left_out(&pack) {
             continue;
         }
         examined.stop.check()?;
@@ -156,15 +213,70 @@ fn carve_packs(
                 continue;
             }
         };
+        let mut is_seen = bytes.len() as u64 == size;
         for (from, to) in gaps.into_iter().filter(|gap| gap.1 <= bytes.len() as u64) {
             let carved = carve(examined.reader.repository(), &bytes, from as usize, to as usize);
-            if !carved.members.is_empty() {
-                members.entry(pack).or_default().extend(carved.members);
+            is_seen &= !carved.gave_up;
+            for member in carved.members {
+                let is_data = member.object.kind.is_data();
+                let of_its_kind = if is_data { &mut found.members } else { &mut found.snapshots };
+                of_its_kind.push((pack, member));
             }
-            lists.extend(carved.lists.into_iter().map(|(content, offset, length)| (pack, content, offset, length)));
+            let lists = carved.lists.into_iter();
+            found.lists.extend(lists.map(|(content, offset, length)| (pack, content, offset, length)));
         }
+        found.seen.extend(is_seen.then_some(pack));
     }
-    Ok(lists)
+    Ok(found)
+}
+
+/// Whether a snapshot that has no name in the catalog, and was found in a pack, was lost and not removed. A program that
+/// overwrites the catalog loses the names of whole packs. So where the catalog is sound, one was lost if an index still
+/// names it; or if nothing else is known of its pack either, and all that it needs is there. Whoever removed one on purpose
+/// may have swept that, or has listed it.
+fn comes_back(
+    examined: &Examined,
+    sources: &Sources,
+    members: &Members,
+    (pack, member): (Hash, Member),
+) -> Result<bool, CheckError> {
+    let (survey, snapshot) = (&examined.survey, member.object);
+    let is_bad = examined.findings.bad.contains_key(&snapshot);
+    if sources.doomed.is_forgotten(&snapshot) || sources.doomed.is_needless(&pack) {
+        return Ok(false);
+    }
+    if sources.is_catalog_bad || is_bad {
+        return Ok(true);
+    }
+    let is_lost = survey.unknown.binary_search(&pack).is_ok() && survey.plain_size(&snapshot).is_none();
+    Ok(is_lost && has_all(examined, members, (pack, member))?)
+}
+
+/// Whether nothing is missing that a snapshot needs. What is damaged is there.
+fn has_all(examined: &Examined, members: &Members, (pack, member): (Hash, Member)) -> Result<bool, CheckError> {
+    examined.stop.check()?;
+    let (survey, repository) = (&examined.survey, examined.reader.repository());
+    let mut members = members.clone();
+    members.entry(pack).or_default().push(member);
+    let reader = repository.known_reader(Arc::new(Catalog::default().with(listed(members))));
+    let snapshot: Snapshot = match reader.read_json(&member.object) {
+        Ok(snapshot) => snapshot,
+        Err(why) => {
+            problem_of(why)?;
+            return Ok(false);
+        }
+    };
+    let data = ObjectKind::ALL.into_iter().filter(|kind| kind.is_data());
+    let alone =
+        data.flat_map(|kind| survey.plain(kind).iter().map(move |(hash, size)| (ObjectRef::new(kind, *hash), *size)));
+    let alone = alone.map(|(object, size)| (object, u64::from(size))).collect();
+    let snapshot = SnapshotEntry::new(member.object, &snapshot);
+    match Reach::mark(&reader, alone, &[snapshot], &Silent, &CancellationToken::new()) {
+        Ok(_) => Ok(true),
+        Err(ReachError::Unreadable(what)) => Ok(!matches!(what.problem, ReadError::Missing(_))),
+        Err(ReachError::Cancelled) => Err(CheckError::Cancelled),
+        Err(ReachError::Repository(error)) => Err(error.into()),
+    }
 }
 
 /// Names lists of chunks by the hash of all of these.

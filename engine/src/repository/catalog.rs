@@ -112,7 +112,7 @@ impl Repository {
                 continue;
             }
             written += 1;
-            let Healed { catalog, recovered, dropped, unknown } =
+            let Healed { catalog, recovered, dropped, unknown, .. } =
                 heal(&*self.store, &self.sealer, Arc::clone(&next.catalog)).await?;
             if recovered + dropped == 0 && !next.differs {
                 self.note_unknown(&unknown);
@@ -218,7 +218,7 @@ impl Repository {
         let mut named = stored.packs().to_vec();
         named.sort_unstable();
         let healed = heal(&*self.store, &self.sealer, Arc::new(stored)).await?;
-        let Healed { mut catalog, recovered, dropped, mut unknown } = healed;
+        let Healed { mut catalog, recovered, dropped, mut unknown, .. } = healed;
         unknown.sort_unstable();
         let forgotten = known.map(|known| known.members_of(&unknown)).unwrap_or_default();
         unknown.retain(|pack| forgotten.iter().all(|forgotten| forgotten.pack != *pack));

@@ -159,6 +159,7 @@ impl Repository {
         let mut unpacked: BTreeSet<String> = removed.iter().map(ObjectRef::key).collect();
         // One in a pack, as the CLI writes it, would shadow the one by itself.
         unpacked.insert(LATEST_KEY.to_owned());
+        let mut is_let_go = false;
         for _ in 0..TRIES {
             lease.confirm().await?;
             snapshots.sort_by(|a, b| a.seq.cmp(&b.seq).then(newer(a, b)));
@@ -170,6 +171,9 @@ impl Repository {
                     self.store.delete(LATEST_KEY).await?;
                     self.forget_damage(LATEST_KEY);
                 }
+            }
+            if !std::mem::replace(&mut is_let_go, true) {
+                self.let_go(removed, lease).await?;
             }
             self.extend_catalog(Vec::new(), &unpacked, lease).await?;
             lease.confirm().await?;

@@ -6,6 +6,7 @@
 
 mod catalog;
 mod commit;
+mod doom;
 mod error;
 mod existing;
 mod filter;

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use super::writer::Written;
 use super::{Repository, RepositoryError};
 use crate::lock::LeaseWatch;
-use crate::object::{Hash, ObjectRef, Snapshot};
-use crate::pack::{DOOMED_KEY, Doomed};
+use crate::object::{ObjectRef, Snapshot};
 
 impl Repository {
     /// Writes snapshots just as they are, whose trees a writer has `written`, and makes both indexes agree with all that
@@ -37,37 +36,6 @@ impl Repository {
         }
         self.publish(all, &BTreeSet::new(), lease).await?;
         Ok(names)
-    }
-
-    /// Lists packs and objects by themselves as doomed: no writer relies on them any more, and what is in them is stored
-    /// anew when it is needed, whether they are removed or stay. See [`Doomed`].
-    pub(crate) async fn doom(
-        &self,
-        packs: Vec<Hash>,
-        objects: Vec<ObjectRef>,
-        lease: &LeaseWatch,
-    ) -> Result<(), RepositoryError> {
-        if packs.is_empty() && objects.is_empty() {
-            return Ok(());
-        }
-        let (listed, version) = Doomed::read(&*self.store, &self.sealer).await?;
-        let (list, sealer) = (listed.and(&Doomed::new(packs, objects)), self.sealer.clone());
-        if list == listed {
-            return Ok(());
-        }
-        let sealed = tokio::task::spawn_blocking(move || sealer.seal(&list.encode())).await??.into();
-        lease.confirm().await?;
-        let is_written = match &version {
-            Some(version) => self.store.put_if_unchanged(DOOMED_KEY, sealed, version).await?,
-            None => self.store.put_if_absent(DOOMED_KEY, sealed).await?,
-        };
-        match is_written {
-            true => Ok(()),
-            false => Err(RepositoryError::System(format!(
-                "{DOOMED_KEY} was written by somebody else, although the repository is locked: find out by whom, and run \
-                 this again"
-            ))),
-        }
     }
 
     /// Takes packs that are gone out of the stored catalog, and forgets what was damaged.

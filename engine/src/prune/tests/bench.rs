@@ -12,11 +12,12 @@ use tokio_util::sync::CancellationToken;
 use crate::backup::{BackupRequest, backup};
 use crate::lock::LeaseWatch;
 use crate::object::{Content, ObjectKind, ObjectRef};
-use crate::pack::{CATALOG_KEY, Catalog, heal_all, stored};
+use crate::pack::{CATALOG_KEY, Catalog, Location, heal_all, stored};
 use crate::progress::Silent;
 use crate::prune::{MAX_WASTE_PERCENT, PruneError, PruneReport, PruneRequest, prune};
 use crate::reach::{Alone, Reach};
-use crate::repository::{Credential, InitOptions, Repository};
+use crate::repair::{RepairReport, RepairRequest, repair};
+use crate::repository::{Credential, InitOptions, Repository, RepositoryError};
 use crate::source::local::{LocalOptions, LocalSource};
 use crate::store::{MemoryStore, ObjectStore};
 
@@ -160,6 +161,43 @@ impl Bench {
 
     pub(super) async fn prune(&self, request: PruneRequest) -> Result<PruneReport, PruneError> {
         prune_as(Arc::new(self.client()), request).await
+    }
+
+    /// Repairs with a repository that was just opened, and removes nothing.
+    pub(super) async fn repair(&self, read_data: bool) -> RepairReport {
+        let request =
+            RepairRequest { read_data, forget_damaged: false, dry_run: false, lease: LeaseWatch::not_needed() };
+        repair(self.open().await, request, Arc::new(Silent), CancellationToken::new()).await.unwrap()
+    }
+
+    /// The same by a process that dies after so many changes. Gives whether it came to its end.
+    pub(super) async fn repair_and_die(&self, changes: u64) -> bool {
+        let store = self.client();
+        store.line().break_after(changes);
+        let request =
+            RepairRequest { read_data: false, forget_damaged: false, dry_run: false, lease: LeaseWatch::not_needed() };
+        let repository = open(Arc::new(store)).await;
+        repair(repository, request, Arc::new(Silent), CancellationToken::new()).await.is_ok()
+    }
+
+    /// Removes snapshots as a forget does.
+    pub(super) async fn remove(&self, store: MemoryStore, snapshots: &[ObjectRef]) -> Result<(), RepositoryError> {
+        let repository = open(Arc::new(store)).await;
+        repository.remove_snapshots(&snapshots.iter().copied().collect(), &LeaseWatch::not_needed()).await
+    }
+
+    /// The catalog as it is stored.
+    pub(super) fn catalog(&self) -> Catalog {
+        self.object(CATALOG_KEY).map(|bytes| stored::parse(&bytes).unwrap()).unwrap_or_default()
+    }
+
+    /// Flips a bit of an object in a pack.
+    pub(super) fn damage_at(&self, place: &Location) {
+        let key = format!("packs/{}", place.pack);
+        let mut objects = self.store.objects();
+        let mut bytes = objects[&key].to_vec();
+        bytes[(place.offset + place.length / 2) as usize] ^= 1;
+        objects.insert(key, bytes.into());
     }
 
     /// The same by a process that dies after so many changes.

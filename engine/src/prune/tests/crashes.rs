@@ -70,3 +70,31 @@ async fn whoever_backs_up_after_it_died_finds_or_writes_all_that_it_needs() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_in_between_brings_nothing_back_and_loses_nothing() {
+    for name in ["plain", "encrypted"] {
+        let bench = Bench::golden_without(name, 0..0).await;
+        let snapshots = bench.snapshots().await;
+        bench.remove(bench.client(), &snapshots[..2]).await.unwrap();
+        let (objects, needed) = (bench.store.objects().clone(), bench.whole().await);
+        let request = PruneRequest { max_waste_percent: 0, ..request() };
+        for changes in 0.. {
+            let bench = Bench::from(&objects, MemoryStore::default());
+            let pruned = bench.prune_and_die(changes, request.clone()).await;
+            if changes % 2 == 0 {
+                // So that it has something to do.
+                bench.store.objects().insert("index/latest".to_owned(), "damaged".into());
+            }
+            bench.repair(false).await;
+            assert_eq!(bench.snapshots().await, snapshots[2..], "{name}, after {changes} changes");
+            let report = bench.prune(request.clone()).await.unwrap();
+            assert_eq!((report.unknown_packs, bench.whole().await), (0, needed.clone()), "{name}, {changes}");
+            bench.assert_nothing_is_left_over().await;
+            if pruned.is_ok() {
+                assert!(changes > 5);
+                break;
+            }
+        }
+    }
+}

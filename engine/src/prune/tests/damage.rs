@@ -109,22 +109,39 @@ async fn a_chunk_that_was_to_be_copied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_by_itself_stays_while_the_one_in_the_pack_is_bad() {
-    let bench = Bench::golden("encrypted").await;
-    let mut packed = Vec::new();
-    for object in bench.whole().await.into_iter().filter(|object| object.kind == ObjectKind::Chunk) {
-        packed.extend(location(&bench, &object).await.map(|location| (object, location)));
+async fn a_copy_by_itself_takes_the_place_of_a_bad_one_in_a_pack() {
+    for max_waste_percent in [100, 0] {
+        let bench = Bench::golden("encrypted").await;
+        let needed = bench.whole().await;
+        let mut packed = Vec::new();
+        for object in needed.iter().filter(|object| object.kind == ObjectKind::Chunk) {
+            packed.extend(location(&bench, object).await.map(|location| (*object, location)));
+        }
+        let (chunk, Location { pack, offset, length }) = packed[0];
+        let whole = bench.object(&format!("packs/{pack}")).unwrap();
+        let copy = whole.slice(offset as usize..(offset + length) as usize);
+        bench.client().put(&chunk.key(), copy.clone()).await.unwrap();
+        damage(&bench, &chunk).await;
+        let request = PruneRequest { max_waste_percent, ..request() };
+        let told = bench.prune(PruneRequest { dry_run: true, ..request.clone() }).await.unwrap();
+        let report = bench.prune(request.clone()).await.unwrap();
+        assert_eq!((&report, report.warnings.len()), (&told, 1));
+        assert_eq!((&report.warnings[0].path, bench.object(&chunk.key())), (&chunk.key(), Some(copy)));
+        assert_eq!((location(&bench, &chunk).await, bench.whole().await), (None, needed));
+        assert!(bench.prune(request).await.unwrap().warnings.is_empty());
     }
-    let (chunk, Location { pack, offset, length }) = packed[0];
-    let copy = bench.object(&format!("packs/{pack}")).unwrap().slice(offset as usize..(offset + length) as usize);
-    bench.client().put(&chunk.key(), copy.clone()).await.unwrap();
-    damage(&bench, &chunk).await;
-    let request = PruneRequest { max_repack_bytes: Some(0), ..request() };
-    let report = bench.prune(request.clone()).await.unwrap();
-    assert_eq!(report.warnings.len(), 1);
-    assert_eq!((&report.warnings[0].path, bench.object(&chunk.key())), (&chunk.key(), Some(copy)));
-    // When it is good again, the other one goes.
-    damage(&bench, &chunk).await;
-    let report = bench.prune(request).await.unwrap();
-    assert!(report.warnings.is_empty() && bench.object(&chunk.key()).is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_copies_stay_where_neither_is_good() {
+    let bench = Bench::golden("encrypted").await;
+    let needed = bench.whole().await;
+    let mut chunks = needed.iter().filter(|object| object.kind == ObjectKind::Chunk);
+    let catalog = bench.catalog();
+    let chunk = chunks.find(|chunk| catalog.contains(chunk)).unwrap();
+    damage(&bench, chunk).await;
+    bench.store.objects().insert(chunk.key(), "damaged".into());
+    let report = bench.prune(PruneRequest { max_repack_bytes: Some(0), ..request() }).await.unwrap();
+    assert!(report.warnings.len() == 1 && bench.object(&chunk.key()).is_some(), "{report:?}");
+    assert!(location(&bench, chunk).await.is_some());
 }

@@ -10,7 +10,7 @@ use crate::store::{MemoryStore, ObjectStore};
 
 /// Lets a prune run to where it would delete for the first time, and no further. Gives all keys that it was about to
 /// delete in this round.
-async fn prune_until_it_deletes(bench: &Bench, request: PruneRequest) -> Vec<String> {
+pub(super) async fn prune_until_it_deletes(bench: &Bench, request: PruneRequest) -> Vec<String> {
     let before: Vec<String> = bench.store.objects().keys().cloned().collect();
     let store = Arc::new(Stopping::new(bench.client()));
     let mut deletes = store.deletes.subscribe();

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::{LoadedCatalog, Stored, write_out};
 use crate::lock::LeaseWatch;
-use crate::object::{Latest, ObjectKind, ObjectRef, SnapshotEntry};
-use crate::pack::{CATALOG_KEY, Catalog, Healed, heal_all};
+use crate::object::{Hash, Latest, ObjectKind, ObjectRef, SnapshotEntry};
+use crate::pack::{CATALOG_KEY, Catalog, Doomed, Healed, heal_for_prune};
 use crate::repository::index::LATEST_KEY;
 use crate::repository::{Repository, RepositoryError, newer};
+use crate::store::Version;
 
-/// The catalog with everything that footers say, also those of packs that a prune was about to delete.
+/// The catalog with everything that footers say, also those of packs that a prune was about to delete, but for damaged ones.
 #[derive(Debug)]
 pub(crate) struct WholeCatalog {
     pub(crate) catalog: Arc<Catalog>,
@@ -17,6 +18,12 @@ pub(crate) struct WholeCatalog {
     pub(crate) differs: bool,
     /// Snapshots that the stored one names in packs that are gone.
     pub(crate) lost_snapshots: Vec<ObjectRef>,
+    /// Packs of which neither it nor a footer says what is in them.
+    pub(crate) unknown: Vec<Hash>,
+    /// Packs that it does not name and that are listed as damaged.
+    pub(crate) damaged: Vec<Hash>,
+    /// What no writer relies on, and which list says so.
+    pub(crate) doomed: (Doomed, Option<Version>),
     version: Option<Stored>,
 }
 
@@ -25,12 +32,13 @@ impl Repository {
     pub(crate) async fn whole_catalog(&self) -> Result<WholeCatalog, RepositoryError> {
         let mut slot = self.catalog.lock().await;
         let loaded = self.load_into(&mut slot).await?;
-        let Healed { catalog, recovered, dropped, .. } =
-            heal_all(&*self.store, &self.sealer, Arc::clone(&loaded.catalog)).await?;
+        let doomed = Doomed::read(&*self.store, &self.sealer).await?;
+        let healed = heal_for_prune(&*self.store, &self.sealer, Arc::clone(&loaded.catalog), &doomed.0).await?;
+        let Healed { catalog, recovered, dropped, unknown, left_out: damaged } = healed;
         let before = loaded.lost_snapshots.iter().copied().chain(loaded.catalog.objects(ObjectKind::Snapshot));
         let lost_snapshots = before.filter(|snapshot| !catalog.contains(snapshot)).collect();
         let differs = loaded.differs || recovered + dropped > 0;
-        Ok(WholeCatalog { catalog, differs, lost_snapshots, version: loaded.version })
+        Ok(WholeCatalog { catalog, differs, lost_snapshots, unknown, damaged, doomed, version: loaded.version })
     }
 
     /// Replaces the stored catalog by what `sweep` makes of the whole one; `false` if somebody has written it meanwhile.
