@@ -143,7 +143,7 @@ async fn a_part_of_so_many_bytes_reads_no_more_and_all_of_them_everything() {
         bench.write(&format!("large-{n}"), &random::bytes(n, 3 << 20));
     }
     bench.backup().await;
-    let store = MeteredStore::new(Arc::new(LocalStore::new(&bench.repository_path())));
+    let store = MeteredStore::new(Arc::new(LocalStore::new(bench.repository_path())));
     let meter = store.meter();
     let repository = Arc::new(Repository::open(Arc::new(store), Vec::new()).await.unwrap());
     let received = async |data| {
