@@ -359,6 +359,7 @@ impl From<RepairError> for Failure {
     fn from(error: RepairError) -> Self {
         match error {
             RepairError::Check(check) => check.into(),
+            RepairError::Unsteady(_) => Self::new(Reason::StoreFailed, error.to_string()),
             RepairError::Cancelled => Self::new(Reason::Cancelled, error.to_string()),
         }
     }

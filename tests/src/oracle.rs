@@ -22,6 +22,43 @@ pub fn assert_sound(repository: &Path, credential: &[&str]) {
     oracle(args).ok();
 }
 
+/// Verifies one repository after the other; each ends with a mark that no name has, and the exit code.
+const VERIFY_ALL: &str = r#"
+import sys
+folder, count, rest = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+sys.path.insert(0, folder)
+import cloudstic_oracle as oracle
+for repository in rest[count:]:
+    sys.argv = ["oracle", "verify", repository, *rest[:count]]
+    print(f"\1{oracle.main()}")
+"#;
+
+/// What is wrong with some repositories, which one process looks at: for each that is not sound, its place in the list, and
+/// what the oracle says.
+#[track_caller]
+pub fn unsound(repositories: &[PathBuf], credential: &[&str]) -> Vec<(usize, String)> {
+    let mut command = limited(python());
+    command.args(["-c", VERIFY_ALL]).arg(crate::project().join("tests/oracle"));
+    command.arg(credential.len().to_string()).args(credential).args(repositories);
+    let text = Ran::run(command).ok().text();
+    let (mut said, mut wrong) = (String::new(), Vec::new());
+    let mut place = 0;
+    for line in text.lines() {
+        match line.strip_prefix('\u{1}') {
+            Some(code) => {
+                if code != "0" {
+                    wrong.push((place, std::mem::take(&mut said)));
+                }
+                said.clear();
+                place += 1;
+            }
+            None => said.extend([line, "\n"]),
+        }
+    }
+    assert_eq!(place, repositories.len(), "{text}");
+    wrong
+}
+
 /// A folder as sorted JSON lines: path, type, mode, times, bytes, targets, devices, hard links and xattrs.
 #[track_caller]
 pub fn manifest(folder: &Path) -> String {

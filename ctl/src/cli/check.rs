@@ -6,9 +6,10 @@ use super::{LockWait, Waiting};
 
 /// Prove that all snapshots are whole
 ///
-/// Without options, everything is looked at but the files' data: that all objects are there, and that the metadata are
-/// what they should be. Faults end with exit code 1, and each is told with the snapshots and paths that it hurts; remarks
-/// are about what has cost nothing.
+/// Without options, no file's data are read. All metadata are read and proven: snapshots, folders, what is known of each file,
+/// and the lists of what large files consist of. Of the data themselves, also those of small files, it is only seen that they
+/// are there, not whether they are still right: that takes --read-data. Faults end with exit code 1, and each is told with
+/// the snapshots and paths that it hurts; remarks are about what has cost nothing.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     /// The repository

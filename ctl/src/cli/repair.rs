@@ -19,7 +19,7 @@ pub(crate) struct Repair {
     /// Read all data first, to find damage inside files too
     #[arg(long)]
     pub(crate) read_data: bool,
-    /// Remove damaged snapshots, packs and objects when everything good of them is elsewhere
+    /// Remove damaged snapshots, packs and objects when everything good of them is elsewhere; not what fails to be read
     #[arg(long)]
     pub(crate) forget_damaged: bool,
     #[command(flatten)]

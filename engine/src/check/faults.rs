@@ -1,7 +1,7 @@
 //! Collecting what is wrong: the first faults whole, all of them by number, and every object that is lost with the fault
 //! that it is lost by. Costs nothing while nothing is wrong.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::report::{Fault, KEPT, Problem, Remark};
@@ -113,6 +113,16 @@ impl Findings {
                 "is missing, and the catalog names it; no snapshot needs anything that was in it".to_owned(),
             );
         }
+    }
+
+    /// Just these objects, as if all were lost by one fault.
+    pub(crate) fn of(objects: impl Iterator<Item = ObjectRef>) -> Self {
+        Self { bad: objects.map(|object| (object, 0)).collect(), ..Self::default() }
+    }
+
+    /// The numbers of the faults of what has the bytes that were written, and makes no sense.
+    pub(crate) fn malformed(&self) -> HashSet<u32> {
+        self.numbers.iter().filter(|((_, code), _)| *code == "malformed").map(|(_, number)| *number).collect()
     }
 
     /// How many faults there are.

@@ -9,6 +9,7 @@
 //! Each object is read once, however many snapshots share it. What is kept of a tree is some 36 bytes an entry, beside the
 //! catalog; paths are not kept. They are found again where there are faults.
 
+mod chosen;
 mod contents;
 mod data;
 mod entries;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use chosen::{choose, new_snapshots};
 use indexes::Seen;
 
 use crate::lock::{LeaseWatch, LockLost};
@@ -165,31 +167,6 @@ pub(crate) async fn examine_survey(
     let seen = Seen { readable: &examined.snapshots, all: &examined.survey.snapshots, new: &new };
     indexes::check_indexes(indexes, seen, &mut examined.findings);
     Ok(examined)
-}
-
-/// Snapshots that the indexes name and that came to be only after the survey.
-async fn new_snapshots(
-    repository: &Repository,
-    (latest, listed): &(Stored<crate::object::Latest>, Stored<Vec<crate::object::SnapshotEntry>>),
-    known: &[ObjectRef],
-) -> Result<Vec<ObjectRef>, RepositoryError> {
-    let mut named = Vec::new();
-    if let Stored::Said(latest) = latest {
-        named.push(latest.latest_snapshot);
-    }
-    if let Stored::Said(listed) = listed {
-        named.extend(listed.iter().map(|entry| entry.reference));
-    }
-    named.retain(|reference| known.binary_search(reference).is_err());
-    let mut new = Vec::new();
-    for reference in named {
-        match repository.store().stat(&reference.key()).await {
-            Ok(_) => new.push(reference),
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(new)
 }
 
 impl Examined {
@@ -375,34 +352,5 @@ impl Examined {
             remark_count,
             damaged_snapshots,
         })
-    }
-}
-
-/// The snapshots that a name means.
-fn choose(
-    all: &[ObjectRef],
-    readable: &BTreeMap<ObjectRef, Arc<Snapshot>>,
-    name: Option<&str>,
-) -> Result<Vec<ObjectRef>, RepositoryError> {
-    let none = |problem: String| RepositoryError::NoSuchSnapshot(problem);
-    match name {
-        None => Ok(all.to_vec()),
-        Some("latest") => {
-            let newest = readable
-                .iter()
-                .max_by_key(|(reference, snapshot)| (snapshot.seq, snapshot.created.moment(), **reference));
-            let none = || none("the repository has no snapshot that can be read".to_owned());
-            newest.map(|(reference, _)| vec![*reference]).ok_or_else(none)
-        }
-        Some(name) => {
-            let start = name.strip_prefix("snapshot/").unwrap_or(name);
-            let found: Vec<ObjectRef> =
-                all.iter().filter(|reference| reference.hash.to_string().starts_with(start)).copied().collect();
-            match found.len() {
-                1 if !start.is_empty() => Ok(found),
-                0 | 1 => Err(none(format!("no snapshot is called {start:?}: `cloudsticctl list` shows what there is"))),
-                count => Err(none(format!("{start:?} is the beginning of {count} snapshots: give more digits"))),
-            }
-        }
     }
 }

@@ -1,40 +1,57 @@
 //! What is damaged, and where: packs, and objects by themselves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use super::footers::Footers;
+use super::look::{Look, PackState, State, needing};
+use super::{RepairError, blocking};
 use crate::check::{
     CheckError, Examined, LostContents, Problem, Trees, lost_contents, pack_key, problem_of, prove_content,
 };
 use crate::lock::LeaseWatch;
-use crate::object::{Hash, ObjectRef};
-use crate::pack::{Catalog, PackMembers};
-use crate::repository::{ReadError, Repository, RepositoryError};
-
-use super::RepairError;
+use crate::object::{Content, Hash, ObjectKind, ObjectRef};
+use crate::pack::{Catalog, Location, PackMembers};
+use crate::repository::{ReadError, Repository};
 
 /// What is damaged.
 pub(super) struct Damage {
-    /// Packs that there are, and whose bytes are not what they were; sorted.
+    /// Packs that there are, and whose bytes are not what they were, or cannot be read; sorted.
     pub(super) packs: Vec<Hash>,
     /// Objects that lie by themselves.
     pub(super) plain: Vec<ObjectRef>,
     /// The contents that are lost, also by their chunks.
     pub(super) contents: LostContents,
-    /// Everything that is lost.
+    /// Everything that cannot be read.
     bad: BTreeSet<ObjectRef>,
+    /// Whether there are packs that cannot be read, in which anything may lie that is nowhere else.
+    pub(super) is_blind: bool,
 }
 
 impl Damage {
-    /// Finds it, and proves the contents in damaged packs. Blocking.
-    pub(super) fn find(examined: &mut Examined) -> Result<Self, RepairError> {
-        let packs = damaged_packs(examined);
-        prove_contents(examined, &packs)?;
+    /// Finds it, and proves what is needed of damaged packs. Blocking.
+    ///
+    /// # Errors
+    /// Also if something is good now that was not a moment ago.
+    pub(super) fn find(examined: &mut Examined, footers: &Footers) -> Result<Self, RepairError> {
+        let suspects = packs_to_prove(examined, footers);
+        prove_contents(examined, &suspects)?;
+        prove_chunks(examined, &suspects)?;
         let contents = lost_contents(examined.trees_of(), &examined.findings)?;
-        let mut bad: BTreeSet<ObjectRef> = examined.findings.bad.keys().copied().collect();
+        // What makes no sense has the bytes that were written: its snapshots are damaged, and it is not.
+        let malformed = examined.findings.malformed();
+        let unreadable = examined.findings.bad.iter().filter(|(_, fault)| !malformed.contains(fault));
+        let mut bad: BTreeSet<ObjectRef> = unreadable.map(|(object, _)| *object).collect();
         // A content whose chunk is lost is no good either: a backup that found it would not store the chunk again.
         bad.extend(contents.keys().map(|number| examined.contents.numbers.object(*number)));
+        let (packs, is_blind) = damaged_packs(examined, footers, suspects, &bad)?;
+        let is_blind = is_blind || footers.is_blind;
+        let states = Look::new(examined, is_blind).states(&bad)?;
+        if let Some((object, _)) = states.into_iter().find(|(_, state)| *state == State::Good) {
+            return Err(RepairError::Unsteady(object.key()));
+        }
         let plain = bad.iter().filter(|object| object.kind.is_data() && examined.survey.plain_size(object).is_some());
-        Ok(Self { packs, plain: plain.copied().collect(), contents, bad })
+        Ok(Self { packs, plain: plain.copied().collect(), contents, bad, is_blind })
     }
 
     /// How many packs and objects it is.
@@ -62,14 +79,51 @@ impl Damage {
             || catalog.pointers() != examined.survey.stored.pointers()
     }
 
-    /// Removes it.
-    pub(super) async fn remove(&self, repository: &Repository, lease: &LeaseWatch) -> Result<u64, RepositoryError> {
-        let keys = self.packs.iter().map(pack_key).chain(self.plain.iter().map(ObjectRef::key));
+    /// What is bad of what lies in a pack, and where.
+    pub(super) fn bad_in(&self, examined: &Examined, pack: &Hash) -> Vec<(ObjectRef, Location)> {
+        let place = |object: &ObjectRef| Some((*object, examined.survey.catalog.find(object)?));
+        self.bad.iter().filter_map(place).filter(|(_, place)| place.pack == *pack).collect()
+    }
+
+    /// The snapshots among `wanted` that certainly need what is lost: nothing that they need may be good. Blocking.
+    pub(super) fn certain(
+        &self,
+        examined: &Examined,
+        wanted: &BTreeSet<ObjectRef>,
+    ) -> Result<BTreeSet<ObjectRef>, RepairError> {
+        let states = Look::new(examined, self.is_blind).states(&self.bad)?;
+        let doubtful = states.into_iter().filter(|(_, state)| *state != State::Lost).map(|(object, _)| object);
+        let kept = needing(examined, doubtful, wanted)?;
+        Ok(wanted - &kept)
+    }
+
+    /// Removes what is still found to be damaged: packs that have the very bytes of which everything good was copied (the
+    /// hashes of these are `judged`), and objects by themselves. Gives how many those were.
+    pub(super) async fn remove(
+        self: &Arc<Self>,
+        repository: &Repository,
+        examined: &Arc<Examined>,
+        judged: BTreeMap<Hash, Hash>,
+        lease: &LeaseWatch,
+    ) -> Result<u64, RepairError> {
         let mut removed = 0;
-        for key in keys {
-            lease.confirm().await?;
-            repository.store().delete(&key).await?;
-            removed += 1;
+        for (pack, hash) in judged {
+            let examined = Arc::clone(examined);
+            let now = blocking(move || Ok(Look::new(&examined, false).pack(&pack)?)).await?;
+            if now == PackState::Is(hash) {
+                lease.confirm().await?;
+                repository.store().delete(&pack_key(&pack)).await?;
+                removed += 1;
+            }
+        }
+        for object in &self.plain {
+            let (examined, object, is_blind) = (Arc::clone(examined), *object, self.is_blind);
+            let now = blocking(move || Ok(Look::new(&examined, is_blind).state(&object)?)).await?;
+            if now == State::Lost {
+                lease.confirm().await?;
+                repository.store().delete(&object.key()).await?;
+                removed += 1;
+            }
         }
         Ok(removed)
     }
@@ -88,23 +142,46 @@ pub(super) fn all_members(catalog: &Catalog) -> Vec<PackMembers> {
     packs
 }
 
-/// Packs that a fault names, and those that a damaged object lies in.
-fn damaged_packs(examined: &Examined) -> Vec<Hash> {
+/// Packs that a fault names, and those in which something bad lies or should lie; sorted.
+fn packs_to_prove(examined: &Examined, footers: &Footers) -> Vec<Hash> {
     let (survey, findings) = (&examined.survey, &examined.findings);
-    let exists = |pack: &Hash| survey.pack_size(pack).is_some();
     let named = findings.objects().filter_map(|object| object.strip_prefix("packs/")?.parse::<Hash>().ok());
-    let mut packs: BTreeSet<Hash> = named.filter(exists).collect();
+    let mut packs: BTreeSet<Hash> = named.collect();
     let misplaced = examined.reader.own_detours();
     let misplaced = misplaced.iter().filter_map(|detour| detour.path.parse::<ObjectRef>().ok());
-    for object in findings.bad.keys().copied().chain(misplaced) {
-        let is_malformed = findings.bad.get(&object).and_then(|fault| findings.faults.get(*fault as usize));
-        if is_malformed.is_some_and(|fault| matches!(fault.problem, Problem::Malformed(_))) {
-            // Its bytes are just those that were written.
-            continue;
-        }
-        packs.extend(survey.catalog.find(&object).map(|place| place.pack).filter(exists));
+    let malformed = findings.malformed();
+    let bad = findings.bad.iter().filter(|(_, fault)| !malformed.contains(fault)).map(|(object, _)| *object);
+    for object in bad.chain(misplaced) {
+        let catalogs = [&*survey.catalog, &*survey.stored, &footers.catalog];
+        packs.extend(catalogs.into_iter().filter_map(|catalog| catalog.find(&object)).map(|place| place.pack));
     }
-    packs.into_iter().collect()
+    packs.into_iter().filter(|pack| survey.pack_size(pack).is_some()).collect()
+}
+
+/// Packs whose bytes are not what they were, or cannot be read, and those in which something bad lies or is said to lie by
+/// their footers: whoever believes these would take it for present. Also gives whether there are some that cannot be read.
+fn damaged_packs(
+    examined: &Examined,
+    footers: &Footers,
+    suspects: Vec<Hash>,
+    bad: &BTreeSet<ObjectRef>,
+) -> Result<(Vec<Hash>, bool), RepairError> {
+    let places = bad.iter().flat_map(|object| {
+        // A list of lost chunks is itself as it was, and only a footer brings it back.
+        let by_catalog = examined.findings.bad.contains_key(object).then(|| examined.survey.catalog.find(object));
+        [by_catalog.flatten(), footers.catalog.find(object)]
+    });
+    let mut packs: BTreeSet<Hash> = places.flatten().map(|place| place.pack).collect();
+    packs.retain(|pack| examined.survey.pack_size(pack).is_some());
+    let (look, mut is_blind) = (Look::new(examined, false), false);
+    for pack in suspects {
+        let state = look.pack(&pack)?;
+        is_blind |= state == PackState::Unknown;
+        if state != PackState::Is(pack) {
+            packs.insert(pack);
+        }
+    }
+    Ok((packs.into_iter().collect(), is_blind))
 }
 
 /// Proves the contents in damaged packs by their data.
@@ -134,6 +211,34 @@ fn prove_contents(examined: &mut Examined, packs: &[Hash]) -> Result<(), CheckEr
     )?;
     for (object, problem) in lost {
         examined.findings.lose(&examined.survey, object, problem);
+    }
+    Ok(())
+}
+
+/// Proves the chunks in damaged packs, and all of lost contents: a check is content with the first lost one of each.
+fn prove_chunks(examined: &mut Examined, packs: &[Hash]) -> Result<(), CheckError> {
+    let contents = &examined.contents;
+    let needed = contents.needed_chunks.iter().map(|number| contents.chunks.object(number));
+    let is_in = |chunk: &ObjectRef| {
+        examined.survey.catalog.find(chunk).is_some_and(|place| packs.binary_search(&place.pack).is_ok())
+    };
+    let mut doubted: BTreeSet<ObjectRef> = needed.filter(is_in).collect();
+    for number in lost_contents(examined.trees_of(), &examined.findings)?.into_keys() {
+        examined.stop.check()?;
+        let list = examined.reader.read_json::<Content>(&contents.numbers.object(number));
+        doubted.extend(list.map(|list| list.chunks).unwrap_or_default());
+    }
+    doubted.retain(|chunk| chunk.kind == ObjectKind::Chunk && !examined.findings.bad.contains_key(chunk));
+    let doubted: Vec<ObjectRef> = doubted.into_iter().collect();
+    let mut lost = Vec::new();
+    examined.stop.each(
+        &doubted,
+        8,
+        |chunk| examined.reader.read(chunk).map_or_else(|why| Ok(Some(problem_of(why)?)), |_| Ok(None)),
+        |chunk, problem| lost.extend(problem.map(|problem| (*chunk, problem))),
+    )?;
+    for (chunk, problem) in lost {
+        examined.findings.lose(&examined.survey, chunk, problem);
     }
     Ok(())
 }

@@ -6,28 +6,34 @@
 //! the packs and objects that nothing good is left in. Whether they go or stay, they are listed as doomed (see
 //! [`crate::pack::Doomed`]), so that no backup takes a lost object for present because it is there, if damaged.
 //!
+//! What is damaged is looked at once more before it is given up, and again right before it is removed (see [`look`]): nothing
+//! goes for an error that says nothing of the bytes.
+//!
 //! The lock must be exclusive: the caller's.
 
 mod carve;
 mod damage;
+mod footers;
+mod look;
 mod places;
 mod report;
 mod salvage;
 mod snapshots;
 mod tree;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use damage::Damage;
+use footers::{Footers, read_footers};
 use places::{Places, Sources, find_places};
 
 use crate::check::{CheckError, CheckRequest, Examined, Findings, ReadData, examine, examine_survey};
 use crate::lock::{LeaseWatch, LockLost};
 use crate::object::{Hash, ObjectRef};
-use crate::pack::{CATALOG_KEY, Catalog, Doomed, heal, heal_all};
+use crate::pack::{CATALOG_KEY, Catalog, Doomed};
 use crate::progress::{Phase, Progress};
 use crate::repository::{LATEST_KEY, MARKER_KEY, Repository, RepositoryError, SNAPSHOTS_KEY};
 use crate::store::StoreError;
@@ -53,6 +59,12 @@ pub enum RepairError {
     /// It could not be looked at, or not be written.
     #[error(transparent)]
     Check(CheckError),
+    /// The storage answers differently each time.
+    #[error(
+        "{0} was read twice, and only once it was what it should be: the storage or the memory is not to be trusted, and \
+         nothing was removed; find out what is wrong there, and run this again"
+    )]
+    Unsteady(String),
     /// Cancelled.
     #[error("the repair was cancelled; nothing good was removed, and it can be run again")]
     Cancelled,
@@ -110,15 +122,15 @@ pub async fn repair(
         return Ok(report);
     }
     let rewrites_catalog = concerns(CATALOG_KEY);
-    let (second, places) = look_again(&repository, first, &checking, &progress).await?;
+    let (second, places, footers) = look_again(&repository, first, &checking, &progress).await?;
     report.catalog.recovered = places.recovered;
     report.catalog.dropped = places.dropped;
     let indexes = indexes || [LATEST_KEY, SNAPSHOTS_KEY].into_iter().any(|key| second.findings.concerns(key));
     let forget = request.forget_damaged;
     let (examined, damage) = blocking(move || {
         let mut second = second;
-        let damage = Damage::find(&mut second)?;
-        Ok((Arc::new(second), damage))
+        let damage = Damage::find(&mut second, &footers)?;
+        Ok((Arc::new(second), Arc::new(damage)))
     })
     .await?;
     let plans = snapshots::plan(Arc::clone(&examined), &damage, Arc::clone(&progress)).await?;
@@ -140,21 +152,22 @@ pub async fn repair(
 
 /// Finds the places of all objects, and looks again where they are others than it was thought. Packs that are listed as
 /// doomed are left out of it, as long as nothing is missing without them: what is named passes for good, and they are
-/// damaged, or a delete of them may arrive at any time.
+/// damaged, or a delete of them may arrive at any time. Also gives what the footers of the others say.
 async fn look_again(
     repository: &Arc<Repository>,
     first: Examined,
     checking: &CheckRequest,
     progress: &Arc<dyn Progress>,
-) -> Result<(Examined, Places), RepairError> {
+) -> Result<(Examined, Places, Footers), RepairError> {
     let (store, sealer) = (&**repository.store(), repository.sealer());
     let (doomed, _) = Doomed::read(store, sealer).await?;
     let known = snapshots::remembered(repository, &first).await?;
     let is_hit = first.findings.concerns(CATALOG_KEY);
     let is_catalog_bad =
         first.survey.is_catalog_lost || first.findings.faults.iter().any(|fault| fault.object == CATALOG_KEY);
-    let footers = heal(store, sealer, Arc::default()).await?.catalog;
-    let mut sources = Sources { footers, doomed, with_listed: false, is_catalog_bad };
+    let mut footers = read_footers(repository, &first.survey, |pack| !doomed.has_pack(pack)).await?;
+    let catalog = Arc::clone(&footers.catalog);
+    let mut sources = Sources { footers: catalog, doomed, with_listed: false, is_catalog_bad };
     let mut examined = first;
     loop {
         let (looked, places, used) = blocking(move || {
@@ -171,9 +184,10 @@ async fn look_again(
         let is_left = |(pack, _): &(Hash, u64)| sources.doomed.has_pack(pack) && !named.contains(pack);
         let is_left = !sources.with_listed && examined.survey.packs.iter().any(is_left);
         if examined.findings.bad.is_empty() || !is_left {
-            return Ok((examined, places));
+            return Ok((examined, places, footers));
         }
-        sources.footers = heal_all(store, sealer, Arc::default()).await?.catalog;
+        footers = read_footers(repository, &examined.survey, |_| true).await?;
+        sources.footers = Arc::clone(&footers.catalog);
         sources.with_listed = true;
     }
 }
@@ -182,7 +196,7 @@ async fn look_again(
 struct Work<'a> {
     repository: &'a Arc<Repository>,
     examined: &'a Arc<Examined>,
-    damage: &'a Damage,
+    damage: &'a Arc<Damage>,
     lease: &'a LeaseWatch,
 }
 
@@ -195,12 +209,12 @@ impl Work<'_> {
         report: &mut RepairReport,
     ) -> Result<(), RepairError> {
         let Self { repository, examined, damage, lease } = self;
-        let mut catalog = catalog;
+        let (mut catalog, mut judged) = (catalog, BTreeMap::new());
         if forget && !damage.packs.is_empty() {
             let salvaged = salvage::salvage(repository, examined, damage, &catalog, lease).await?;
             report.catalog.salvaged = salvaged.objects;
-            report.catalog.rewritten = true;
-            catalog = salvaged.catalog;
+            report.catalog.rewritten |= !salvaged.judged.is_empty();
+            (catalog, judged) = (salvaged.catalog, salvaged.judged);
         }
         if report.catalog.rewritten {
             repository.rebuild_catalog(catalog, lease).await?;
@@ -219,12 +233,14 @@ impl Work<'_> {
         }
         repository.doom(&Doomed::damaged(damage.packs.clone(), damage.plain.clone()), lease).await?;
         if forget {
+            let (known, wanted) = ((Arc::clone(examined), Arc::clone(damage)), removed);
+            let removed = blocking(move || known.1.certain(&known.0, &wanted)).await?;
             repository.remove_snapshots(&removed, lease).await?;
             for repaired in report.snapshots.iter_mut().filter(|repaired| removed.contains(&repaired.old)) {
                 repaired.removed = true;
             }
-            report.removed_objects = damage.remove(repository, lease).await?;
-            report.damaged_objects = 0;
+            report.removed_objects = damage.remove(repository, examined, judged, lease).await?;
+            report.damaged_objects -= report.removed_objects;
         }
         repository.settle(lease).await?;
         Ok(())

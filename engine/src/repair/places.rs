@@ -17,6 +17,7 @@ use crate::pack::{CATALOG_KEY, Catalog, Doomed, Location, Member, PackMembers};
 use crate::progress::Silent;
 use crate::reach::{Reach, ReachError};
 use crate::repository::{LATEST_KEY, ReadError};
+use crate::store::StoreErrorKind;
 
 /// A catalog that holds.
 pub(super) struct Places {
@@ -62,24 +63,31 @@ pub(super) fn find_places(examined: &Examined, sources: &Sources) -> Result<Plac
             continue;
         }
         let places = [Some(place), footers.find(&object)].into_iter().flatten();
-        let mut right = None;
+        let (mut right, mut unknown) = (None, None);
         for place in places {
-            if right.is_none() && is_at(examined, &object, &place)? {
-                right = Some(place);
+            match is_at(examined, &object, &place)? {
+                Some(true) => {
+                    right = Some(place);
+                    break;
+                }
+                Some(false) => {}
+                None => unknown = unknown.or(Some(place)),
             }
         }
-        match right {
-            Some(place) => {
-                missing.remove(&object);
-                add(object, &place);
-            }
-            None => _ = missing.insert(object),
+        if right.is_some() {
+            missing.remove(&object);
+        } else {
+            missing.insert(object);
+        }
+        if let Some(place) = right.or(unknown) {
+            add(object, &place);
         }
     }
     let known = |catalog: &Catalog, object: &ObjectRef| catalog.contains(object);
     for (object, place) in footers.located() {
         let is_doubted = doubted.contains(&object) || doomed.has_pack(&place.pack);
-        if !known(&survey.catalog, &object) && (!is_doubted || is_at(examined, &object, &place)?) {
+        let is_there = || Ok::<_, CheckError>(!is_doubted || is_at(examined, &object, &place)? != Some(false));
+        if !known(&survey.catalog, &object) && is_there()? {
             add(object, &place);
         }
     }
@@ -129,37 +137,35 @@ fn doubted(examined: &Examined) -> BTreeSet<ObjectRef> {
     doubted
 }
 
-/// Whether an object lies at a place.
-fn is_at(examined: &Examined, object: &ObjectRef, place: &Location) -> Result<bool, CheckError> {
+/// Whether an object lies at a place; `None` if that cannot be read, for a reason that says nothing of the bytes.
+fn is_at(examined: &Examined, object: &ObjectRef, place: &Location) -> Result<Option<bool>, CheckError> {
     examined.stop.check()?;
     let is_inside = examined.survey.pack_size(&place.pack).is_some_and(|size| place.offset + place.length <= size);
     if !is_inside {
-        return Ok(false);
+        return Ok(Some(false));
     }
     let repository = examined.reader.repository();
     let range = place.offset..place.offset + place.length;
     let key = pack_key(&place.pack);
-    let opened = match tokio::runtime::Handle::current().block_on(repository.store().get_range(&key, range)) {
-        Ok(sealed) => repository.prove(object, &sealed),
-        Err(error) => Err(ReadError::Store(error)),
-    };
-    let plain = match opened {
-        Ok(plain) => plain,
-        Err(why) => {
-            problem_of(why)?;
-            return Ok(false);
+    let sealed = match tokio::runtime::Handle::current().block_on(repository.store().get_range(&key, range)) {
+        Ok(sealed) => sealed,
+        Err(error) => {
+            let says_nothing = error.kind == StoreErrorKind::Other;
+            problem_of(ReadError::Store(error))?;
+            return Ok((!says_nothing).then_some(false));
         }
     };
+    let Ok(plain) = repository.prove(object, &sealed) else { return Ok(Some(false)) };
     if object.kind != ObjectKind::Content {
-        return Ok(true);
+        return Ok(Some(true));
     }
-    let Ok(content) = json::decode::<Content>(&plain) else { return Ok(false) };
+    let Ok(content) = json::decode::<Content>(&plain) else { return Ok(Some(false)) };
     if !content.chunks.is_empty() {
         // What names it is the hash of all of its chunks: that is proven when they have their places.
-        return Ok(true);
+        return Ok(Some(true));
     }
     let hash = content.inline_data().map(|data| Hash::of(&data));
-    Ok(hash.is_ok_and(|hash| hash == object.hash || repository.content_ref(&hash) == *object))
+    Ok(Some(hash.is_ok_and(|hash| hash == object.hash || repository.content_ref(&hash) == *object)))
 }
 
 /// What was found in packs themselves.

@@ -1,14 +1,20 @@
-//! Copies what is good out of damaged packs.
+//! Copies what is good out of damaged packs: everything, needed or not.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::RepairError;
+use bytes::Bytes;
+use tokio::runtime::Handle;
+
 use super::damage::{Damage, all_members};
+use super::look::{Look, State};
+use super::{RepairError, blocking};
 use crate::check::{Examined, pack_key};
 use crate::lock::LeaseWatch;
-use crate::object::{ObjectKind, ObjectRef};
+use crate::object::{Hash, ObjectKind, ObjectRef};
 use crate::pack::{Catalog, FinishedPack, Member, PackBuilder, PackMembers};
 use crate::repository::{Repository, RepositoryError};
+use crate::store::{StoreError, StoreErrorKind};
 
 /// What was copied.
 pub(super) struct Salvaged {
@@ -16,6 +22,8 @@ pub(super) struct Salvaged {
     pub(super) catalog: Catalog,
     /// How many objects were copied.
     pub(super) objects: u64,
+    /// The packs in which nothing is left to copy, and the hashes of the bytes that show it.
+    pub(super) judged: BTreeMap<Hash, Hash>,
 }
 
 /// New packs, of file data and of metadata.
@@ -26,33 +34,31 @@ struct Packs {
     done: Vec<PackMembers>,
 }
 
-/// Copies everything good that snapshots need out of damaged packs; `catalog` has nothing bad any more. Snapshots, which
-/// the CLI packs, become objects by themselves.
+/// Copies everything good out of damaged packs; `catalog` has nothing bad any more. Snapshots, which the CLI packs, become
+/// objects by themselves. A pack that cannot be read stays as it is.
+///
+/// # Errors
+/// Also if something is good, or is not, that was the other way a moment ago.
 pub(super) async fn salvage(
     repository: &Arc<Repository>,
     examined: &Arc<Examined>,
-    damage: &Damage,
+    damage: &Arc<Damage>,
     catalog: &Catalog,
     lease: &LeaseWatch,
 ) -> Result<Salvaged, RepairError> {
     let (damaged, mut kept): (Vec<PackMembers>, Vec<PackMembers>) =
         all_members(catalog).into_iter().partition(|pack| damage.packs.binary_search(&pack.pack).is_ok());
-    let (mut packs, mut objects) = (Packs::default(), 0);
-    for PackMembers { pack, mut members } in damaged {
-        members.sort_unstable_by_key(|member| member.offset);
-        for Member { object, offset, length } in
-            members.into_iter().filter(|member| is_needed(examined, &member.object))
-        {
-            let range = u64::from(offset)..u64::from(offset) + u64::from(length);
-            let sealed = repository.store().get_range(&pack_key(&pack), range).await?;
-            let opener = Arc::clone(repository);
-            let (sealed, opened) = tokio::task::spawn_blocking(move || {
-                let opened = opener.prove(&object, &sealed);
-                (sealed, opened)
-            })
-            .await
-            .map_err(RepositoryError::from)?;
-            opened.map_err(RepositoryError::from)?;
+    let mut named: HashMap<Hash, PackMembers> = damaged.into_iter().map(|pack| (pack.pack, pack)).collect();
+    let (mut packs, mut objects, mut judged) = (Packs::default(), 0, BTreeMap::new());
+    for pack in &damage.packs {
+        let members = named.remove(pack).unwrap_or_else(|| PackMembers { pack: *pack, members: Vec::new() });
+        let work = (Arc::clone(examined), Arc::clone(damage), members.clone());
+        let Some((hash, good)) = blocking(move || look_through(&work.0, &work.1, work.2)).await? else {
+            kept.push(members);
+            continue;
+        };
+        judged.insert(*pack, hash);
+        for (object, sealed) in good {
             objects += 1;
             if object.kind.is_data() {
                 packs.add(object, &sealed, repository, lease).await?;
@@ -64,10 +70,91 @@ pub(super) async fn salvage(
     }
     kept.extend(packs.finish(repository, lease).await?);
     let mut pointers = catalog.pointers().clone();
-    pointers.retain(|_, place| damage.packs.binary_search(&place.pack).is_err());
-    Ok(Salvaged { catalog: Catalog::default().with(kept).with_pointers(pointers), objects })
+    pointers.retain(|_, place| !judged.contains_key(&place.pack));
+    Ok(Salvaged { catalog: Catalog::default().with(kept).with_pointers(pointers), objects, judged })
 }
 
+/// The hash of a pack, and what is good of it in the order in which it lies; `None` if not all of it can be read. Blocking.
+fn look_through(
+    examined: &Examined,
+    damage: &Damage,
+    PackMembers { pack, mut members }: PackMembers,
+) -> Result<Option<(Hash, Vec<(ObjectRef, Bytes)>)>, RepairError> {
+    /// Larger packs nobody writes.
+    const LARGEST: u64 = 64 << 20;
+    examined.stop.check()?;
+    if examined.survey.pack_size(&pack).is_some_and(|size| size > LARGEST) {
+        return Ok(None);
+    }
+    let (key, runtime) = (pack_key(&pack), Handle::current());
+    let store = examined.reader.repository().store();
+    let Some(whole) = unless_unreadable(runtime.block_on(store.get(&key)))? else { return Ok(None) };
+    let (hash, bad) = (Hash::of(&whole), damage.bad_in(examined, &pack));
+    let proof = Proof { examined, look: Look::new(examined, damage.is_blind) };
+    let at = |offset: u64, length: u64| offset as usize..(offset + length) as usize;
+    for (object, place) in bad {
+        let Some(sealed) = whole.get(at(place.offset, place.length)) else { continue };
+        match proof.state(&object, sealed)? {
+            State::Good => return Err(RepairError::Unsteady(object.key())),
+            // A list of chunks of which some cannot be read.
+            State::Unknown => return Ok(None),
+            State::Lost => {}
+        }
+    }
+    members.sort_unstable_by_key(|member| member.offset);
+    let mut good = Vec::with_capacity(members.len());
+    for Member { object, offset, length } in members {
+        let range = at(offset.into(), length.into());
+        if range.end <= whole.len() && proof.is_good(&object, &whole[range.clone()])? {
+            good.push((object, whole.slice(range)));
+            continue;
+        }
+        // What is not needed has not been looked at before.
+        let range = u64::from(offset)..u64::from(offset) + u64::from(length);
+        let Some(again) = unless_unreadable(runtime.block_on(store.get_range(&key, range)))? else { return Ok(None) };
+        if proof.is_good(&object, &again)? {
+            good.push((object, again));
+        } else if is_needed(examined, &object) {
+            return Err(RepairError::Unsteady(object.key()));
+        }
+    }
+    Ok(Some((hash, good)))
+}
+
+/// `None` for an error that concerns just this pack and says nothing of its bytes.
+fn unless_unreadable(read: Result<Bytes, StoreError>) -> Result<Option<Bytes>, StoreError> {
+    match read {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if matches!(error.kind, StoreErrorKind::Corrupt | StoreErrorKind::Other) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Proves what is to be copied.
+struct Proof<'a> {
+    examined: &'a Examined,
+    look: Look<'a>,
+}
+
+impl Proof<'_> {
+    /// How an object is that has these bytes.
+    fn state(&self, object: &ObjectRef, sealed: &[u8]) -> Result<State, RepairError> {
+        let Ok(plain) = self.examined.reader.repository().prove(object, sealed) else { return Ok(State::Lost) };
+        Ok(if object.kind == ObjectKind::Content { self.look.content(object, &plain)? } else { State::Good })
+    }
+
+    /// Whether these are the bytes of an object that is not known to be bad. What opens with the key has the bytes that were
+    /// written, and whether they are those of a content, which is not named by them, was proven if it is needed.
+    fn is_good(&self, object: &ObjectRef, sealed: &[u8]) -> Result<bool, RepairError> {
+        let repository = self.examined.reader.repository();
+        if repository.marker().encrypted && is_needed(self.examined, object) {
+            return Ok(repository.prove(object, sealed).is_ok());
+        }
+        Ok(self.state(object, sealed)? != State::Lost)
+    }
+}
+
+/// Whether a snapshot needs an object, and it was read.
 fn is_needed(examined: &Examined, object: &ObjectRef) -> bool {
     let (entries, contents) = (&examined.entries, &examined.contents);
     let hash = &object.hash;

@@ -15,7 +15,7 @@ use crate::progress::Progress;
 use crate::repository::{Repository, RepositoryError, Written};
 
 /// The key under which a new snapshot's `meta` has the name of the one that it was made of.
-const REPAIRED: &str = "repaired";
+pub(super) const REPAIRED: &str = "repaired";
 
 /// What is to become of a damaged snapshot.
 pub(super) struct Plan {

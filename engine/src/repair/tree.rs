@@ -3,17 +3,18 @@
 //! Files that are whole must not be lost because a folder above them is: where a folder's own metadata are lost, they are
 //! taken from another snapshot that has the folder, or made anew from what its children say of it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::check::{Below, CheckError, NO_PARENT, TOP, Trees, id_hash, tree_problems};
 use crate::hamt::TreeBuilder;
 use crate::object::{
-    EntryType, Extra, FileMeta, FileName, Hash, LeafEntry, Node, ObjectKind, ObjectRef, Posix, file_id_bytes, json,
-    path_key,
+    EntryType, Extra, FileMeta, FileName, Hash, LeafEntry, Node, ObjectKind, ObjectRef, Posix, Snapshot, file_id_bytes,
+    json, path_key,
 };
 use crate::repository::{ObjectWriter, RepositoryError};
 
 use super::RepairError;
+use super::snapshots::REPAIRED;
 
 /// The mode of a folder that is made anew: its owner's alone, for nobody knows who else had been let in.
 const MODE: u32 = 0o700;
@@ -125,9 +126,31 @@ impl<'a> Plan<'a> {
         if wanted.is_empty() {
             return HashMap::new();
         }
-        let found = entries.named().map(|number| (entries.facts(number), number));
-        let found = found.filter(|(facts, _)| facts.is_read() && facts.is_folder() && wanted.contains(&facts.key));
-        found.map(|(facts, number)| (facts.key, number)).collect()
+        let mut found: BTreeMap<u64, BTreeSet<(ObjectRef, u32)>> = BTreeMap::new();
+        for root in self.originals() {
+            self.trees.graph.walk(root, |_, below| {
+                let Below::Entries(items) = below else { return };
+                for number in items {
+                    let facts = entries.facts(*number);
+                    if facts.is_read() && facts.is_folder() && wanted.contains(&facts.key) {
+                        found.entry(facts.key).or_default().insert((entries.numbers.object(*number), *number));
+                    }
+                }
+            });
+        }
+        // Always the same one, so that a second repair makes the very same snapshot.
+        found.into_iter().filter_map(|(key, found)| Some((key, found.first()?.1))).collect()
+    }
+
+    /// The trees of all snapshots but those that a repair has made of others that are still there: folders that it made are
+    /// not what they were.
+    fn originals(&self) -> BTreeSet<ObjectRef> {
+        let snapshots = self.trees.snapshots;
+        let is_made = |snapshot: &Snapshot| {
+            let old = snapshot.meta.get(REPAIRED).and_then(|old| old.parse().ok());
+            old.is_some_and(|old: ObjectRef| snapshots.contains_key(&old))
+        };
+        snapshots.values().filter(|snapshot| !is_made(snapshot)).filter_map(|snapshot| snapshot.root).collect()
     }
 
     /// The fileId of the parent that a filemeta names.

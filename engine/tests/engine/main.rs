@@ -9,6 +9,7 @@ mod check;
 mod copy;
 mod damage;
 mod fake;
+mod flaky;
 mod forget;
 mod golden;
 mod identity;

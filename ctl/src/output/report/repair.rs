@@ -40,7 +40,8 @@ pub(super) fn did(report: &RepairReport) -> String {
     if report.damaged_objects > 0 {
         let _ = writeln!(
             text,
-            "{} still there, and no backup relies on them: --forget-damaged removes them",
+            "{} still there, and no backup relies on them: --forget-damaged removes what was read and is wrong, and \
+             nothing that the storage fails to read",
             count(report.damaged_objects, "damaged pack or object is", "damaged packs and objects are")
         );
     }

@@ -20,33 +20,42 @@ pub(crate) struct Cell {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Harm {
     Delete,
-    /// To half of its length.
-    Truncate,
+    /// To so many eighths of its length.
+    Truncate(usize),
     /// A bit, at so many eighths of its length.
     Flip(usize),
     Swap,
 }
 
-const HARMS: [Harm; 5] = [Harm::Delete, Harm::Truncate, Harm::Flip(0), Harm::Flip(4), Harm::Flip(7)];
+const HARMS: [Harm; 5] = [Harm::Delete, Harm::Truncate(4), Harm::Flip(0), Harm::Flip(4), Harm::Flip(7)];
 
-/// Every kind of object and of damage.
+/// What is done to more than one of a kind.
+const FEWER: [Harm; 2] = [Harm::Delete, Harm::Flip(4)];
+
+/// So many of a kind are hit.
+const OF_A_KIND: usize = 3;
+
+/// Every kind of object and of damage; and all packs, with members of every kind in them.
 pub(crate) fn cells(known: &Known) -> Vec<Cell> {
-    let mut cells = Vec::new();
+    let (mut cells, is_of_cli) = (Vec::new(), !known.name.starts_with("own"));
     let mut add = |mut keys: Vec<String>| {
-        keys.truncate(2);
-        let Some(key) = keys.first() else { return };
-        let other = keys.get(1).cloned();
-        cells.extend(HARMS.map(|harm| Cell { key: key.clone(), other: None, harm }));
-        cells.extend(other.is_some().then(|| Cell { key: key.clone(), other: other.clone(), harm: Harm::Swap }));
+        // Small ones of the CLI: a damaged large one is long looked for in its pack.
+        if is_of_cli {
+            keys.sort_by_key(|key| known.places.get(key).map(|place| place.2));
+        }
+        keys.truncate(OF_A_KIND);
+        let Some(first) = keys.first() else { return };
+        cells.extend(HARMS.map(|harm| Cell { key: first.clone(), other: None, harm }));
+        let more = keys.iter().skip(1);
+        cells.extend(more.flat_map(|key| FEWER.map(|harm| Cell { key: key.clone(), other: None, harm })));
+        cells.extend(keys.get(1).map(|other| swap(first, other)));
     };
     for kind in ObjectKind::ALL {
         for packed in [true, false] {
             add(known.some(kind, packed));
         }
     }
-    for prefix in ["packs/", "keys/"] {
-        add(known.objects.keys().filter(|key| key.starts_with(prefix)).cloned().collect());
-    }
+    add(known.objects.keys().filter(|key| key.starts_with("keys/")).cloned().collect());
     for key in ["index/packs", "index/snapshots", "index/latest", "config"] {
         add([key].into_iter().filter(|key| known.objects.contains_key(*key)).map(str::to_owned).collect());
     }
@@ -54,7 +63,28 @@ pub(crate) fn cells(known: &Known) -> Vec<Cell> {
     let roots = known.some(ObjectKind::Node, true).into_iter().chain(known.some(ObjectKind::Node, false));
     let size = |node: &String| known.needing(node).values().map(std::collections::BTreeSet::len).max();
     add(roots.max_by_key(size).into_iter().collect());
+    cells.extend(cells_of_packs(known, is_of_cli));
     cells
+}
+
+fn cells_of_packs(known: &Known, is_of_cli: bool) -> Vec<Cell> {
+    let mut packs: Vec<&String> = known.objects.keys().filter(|key| key.starts_with("packs/")).collect();
+    let mut harms = HARMS.to_vec();
+    harms.extend([1, 7].map(Harm::Truncate));
+    if is_of_cli {
+        harms = vec![Harm::Delete, Harm::Truncate(4), Harm::Flip(4)];
+        packs.sort_by_key(|key| known.objects[*key].len());
+    }
+    let each = packs.iter().flat_map(|pack| {
+        let cell = |harm: &Harm| Cell { key: (*pack).clone(), other: None, harm: *harm };
+        harms.iter().map(cell).collect::<Vec<_>>()
+    });
+    let pairs = packs.iter().enumerate().flat_map(|(at, first)| packs[at + 1..].iter().map(|other| swap(first, other)));
+    each.chain(pairs.take(if is_of_cli { 1 } else { usize::MAX })).collect()
+}
+
+fn swap(key: &str, other: &str) -> Cell {
+    Cell { key: key.to_owned(), other: Some(other.to_owned()), harm: Harm::Swap }
 }
 
 impl Cell {
@@ -68,16 +98,29 @@ impl Cell {
         objects
     }
 
+    /// What is done to what.
+    pub(crate) fn name(&self) -> String {
+        let Self { key, other, harm } = self;
+        other.as_ref().map_or_else(|| format!("{harm:?} of {key}"), |other| format!("{harm:?} of {key} and {other}"))
+    }
+
+    /// The objects that are hit, also those in packs.
+    pub(crate) fn hits(&self, known: &Known) -> Vec<String> {
+        let keys = || [Some(&self.key), self.other.as_ref()].into_iter().flatten();
+        let members = || known.places.iter().filter(|(_, place)| keys().any(|key| place.0 == *key)).map(|(key, _)| key);
+        self.members(known).unwrap_or_else(|| keys().chain(members()).cloned().collect())
+    }
+
     /// What is hit of a pack whose bit is flipped, the object there if any, or whose end is cut off, all that reach beyond the
     /// cut; `None` where everything in it is.
     pub(crate) fn members(&self, known: &Known) -> Option<Vec<String>> {
         let size = known.objects.get(&self.key).filter(|_| self.key.starts_with("packs/"))?.len();
         let is_hit = |from: usize, length: usize| match self.harm {
             Harm::Flip(eighths) => (from..from + length).contains(&(size * eighths / 8)),
-            Harm::Truncate => from + length > size / 2,
+            Harm::Truncate(eighths) => from + length > size * eighths / 8,
             Harm::Delete | Harm::Swap => true,
         };
-        let is_partial = matches!(self.harm, Harm::Flip(_) | Harm::Truncate);
+        let is_partial = matches!(self.harm, Harm::Flip(_) | Harm::Truncate(_));
         let members = known.places.iter().filter(|(_, place)| place.0 == self.key && is_hit(place.1, place.2));
         is_partial.then(|| members.map(|(key, _)| key.clone()).collect())
     }
@@ -86,7 +129,9 @@ impl Cell {
         let bytes = objects[&self.key].clone();
         match (self.harm, &self.other) {
             (Harm::Delete, _) => drop(objects.remove(&self.key)),
-            (Harm::Truncate, _) => drop(objects.insert(self.key.clone(), bytes.slice(..bytes.len() / 2))),
+            (Harm::Truncate(eighths), _) => {
+                objects.insert(self.key.clone(), bytes.slice(..bytes.len() * eighths / 8));
+            }
             (Harm::Flip(eighths), _) => drop(objects.insert(self.key.clone(), flip(&bytes, bytes.len() * eighths / 8))),
             (Harm::Swap, Some(other)) => {
                 let second = objects[other].clone();
@@ -107,7 +152,7 @@ impl Cell {
                 return;
             }
             (Harm::Delete, _) => drop(catalog.as_object_mut().unwrap().remove(&self.key)),
-            (Harm::Truncate, _) => catalog[&self.key]["l"] = json!(length / 2),
+            (Harm::Truncate(eighths), _) => catalog[&self.key]["l"] = json!(length * eighths / 8),
             (Harm::Swap, Some(other)) => {
                 let place = |key: &str| {
                     let (pack, from, length) = &known.places[key];

@@ -24,9 +24,20 @@ pub(crate) struct Known {
 
 impl Known {
     pub(crate) async fn of(name: &'static str, objects: Objects, credentials: Vec<Credential>) -> Self {
+        Self::of_those(name, objects, credentials, |_| true).await
+    }
+
+    /// The same of some snapshots, where others are not sound.
+    pub(crate) async fn of_those(
+        name: &'static str,
+        objects: Objects,
+        credentials: Vec<Credential>,
+        is_meant: impl Fn(&ObjectRef) -> bool,
+    ) -> Self {
         let repository = open(objects.clone(), credentials.clone()).await.unwrap();
         let reader = repository.reader().await.unwrap();
-        let list = repository.snapshots().await.unwrap().readable;
+        let mut list = repository.snapshots().await.unwrap().readable;
+        list.retain(|entry| is_meant(&entry.reference));
         let mut known = Self {
             name,
             places: places(&objects),

@@ -1,10 +1,13 @@
 //! Checks of sound repositories, of the CLI's and our own; and of damaged ones, which are then repaired.
 
 mod cells;
+mod judge;
+mod kept;
 mod known;
 mod matrix;
 mod sound;
 mod told;
+mod unsteady;
 
 use std::sync::Arc;
 
