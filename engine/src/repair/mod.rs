@@ -161,7 +161,7 @@ async fn look_again(
 ) -> Result<(Examined, Places, Footers), RepairError> {
     let (store, sealer) = (&**repository.store(), repository.sealer());
     let (doomed, _) = Doomed::read(store, sealer).await?;
-    let known = snapshots::remembered(repository, &first).await?;
+    let remembered = snapshots::remembered(repository, &first).await?;
     let is_hit = first.findings.concerns(CATALOG_KEY);
     let is_catalog_bad =
         first.survey.is_catalog_lost || first.findings.faults.iter().any(|fault| fault.object == CATALOG_KEY);
@@ -176,10 +176,13 @@ async fn look_again(
         })
         .await?;
         sources = used;
-        let is_real = |snapshot: &ObjectRef| !is_hit || known.contains_key(snapshot);
+        let mut known = remembered.clone();
+        // What was found needs no remembering, which may lack what is free text.
+        known.retain(|snapshot, _| !places.catalog.contains(snapshot));
+        let is_real = |snapshot: &ObjectRef| !is_hit || remembered.contains_key(snapshot);
         let survey = looked.survey.with_catalog(Arc::clone(&places.catalog), is_real);
         let context = (Arc::clone(progress), looked.stop.clone());
-        examined = examine_survey(repository, survey, Findings::default(), known.clone(), checking, context).await?;
+        examined = examine_survey(repository, survey, Findings::default(), known, checking, context).await?;
         let named: BTreeSet<&Hash> = places.catalog.packs().iter().collect();
         let is_left = |(pack, _): &(Hash, u64)| sources.doomed.has_pack(pack) && !named.contains(pack);
         let is_left = !sources.with_listed && examined.survey.packs.iter().any(is_left);

@@ -38,6 +38,15 @@ pub(super) fn did(report: &PruneReport) -> String {
         report.packs_before, report.packs_after, report.packs_deleted, report.packs_rewritten, report.packs_written,
     );
     let _ = writeln!(text, "{} of what {left} in packs is not needed", size(report.unused_bytes));
+    if report.unknown_packs > 0 {
+        let (is, it) = if report.unknown_packs == 1 { ("is", "it") } else { ("are", "them") };
+        let _ = writeln!(
+            text,
+            "{} ({}) {is} kept, because nothing says what is in {it}: a lost snapshot, maybe; `cloudsticctl repair` looks",
+            count(report.unknown_packs, "pack", "packs"),
+            size(report.unknown_bytes),
+        );
+    }
     text
 }
 
@@ -58,6 +67,8 @@ mod tests {
         written_bytes: 1024,
         freed_bytes: 3072,
         unused_bytes: 512,
+        unknown_packs: 0,
+        unknown_bytes: 0,
         warnings: Vec::new(),
         warning_count: 0,
         dry_run: false,
@@ -84,5 +95,9 @@ packs:   9 now, 6 then: 2 to be deleted, 2 to be rewritten as 1
 512 B of what would be left in packs is not needed
 "
         );
+        let text = did(&PruneReport { unknown_packs: 2, unknown_bytes: 2048, ..REPORT });
+        let last = "2 packs (2.0 KiB) are kept, because nothing says what is in them: a lost snapshot, maybe; \
+                    `cloudsticctl repair` looks\n";
+        assert!(text.ends_with(last), "{text}");
     }
 }

@@ -83,6 +83,8 @@ fn message(report: PruneReport, dry_run: bool) -> v1::PruneReport {
         written_bytes: report.written_bytes,
         freed_bytes: report.freed_bytes,
         unused_bytes: report.unused_bytes,
+        unknown_packs: report.unknown_packs,
+        unknown_bytes: report.unknown_bytes,
         warnings: report.warnings.iter().map(convert::warning).collect(),
         warning_count: report.warning_count,
         dry_run,

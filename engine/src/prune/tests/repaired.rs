@@ -86,9 +86,12 @@ async fn a_damaged_pack_whose_names_were_lost_gives_what_is_good_in_it_and_no_mo
     bench.repair(true).await;
     let found = bench.catalog();
     assert!(good.iter().all(|content| found.contains(content)) && !found.contains(&bad));
+    let reader = bench.open().await.reader().await.unwrap();
+    let reading = move || good.iter().all(|content| reader.read(content).is_ok());
+    assert!(tokio::task::spawn_blocking(reading).await.unwrap());
     // What is bad is stored anew.
     bench.backup().await;
-    bench.whole().await;
+    assert!(bench.catalog().find(&bad).unwrap().pack != place.pack);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,18 +14,32 @@ async fn pack_of(bench: &Bench, object: &ObjectRef) -> Hash {
     bench.open().await.catalog().await.unwrap().find(object).unwrap().pack
 }
 
-/// A repository of the CLI whose last snapshot was lost, as two backups at once do it: the one has written the catalog
-/// without what the other one had added. Then we have backed up.
+/// A repository of the CLI from which a snapshot was lost, as two backups at once do it: the one has written the catalog
+/// without what the other one had added. Then we have backed up. Gives the snapshot and its pack.
 async fn with_a_lost_snapshot(name: &str) -> (Bench, ObjectRef, Hash) {
     let bench = Bench::golden_without(name, 0..0).await;
-    let last = bench.snapshots().await[2];
-    let pack = pack_of(&bench, &last).await;
-    bench.put_catalog(&bench.catalog().retain_packs(|known| *known != pack).0);
-    bench.store.objects().remove("index/snapshots");
-    assert!(!bench.snapshots().await.contains(&last));
+    let other = Bench::from(&bench.store.objects(), MemoryStore::default());
+    for n in 0..5u64 {
+        other.write(&format!("theirs-{n}"), &random::bytes(300 + n, 2000));
+    }
+    let lost = other.backup().await;
+    // What the CLI would have packed, without a footer.
+    let (before, catalog) = (bench.catalog(), other.catalog());
+    let mut new: Vec<Location> =
+        catalog.located().filter(|(object, _)| !before.contains(object)).map(|(_, place)| place).collect();
+    new.sort_unstable_by_key(|place| (place.pack, place.offset));
+    let mut bytes = Vec::new();
+    for Location { pack, offset, length } in new {
+        let pack = other.object(&format!("packs/{pack}")).unwrap();
+        bytes.extend_from_slice(&pack[offset as usize..(offset + length) as usize]);
+    }
+    bytes.extend_from_slice(&other.object(&lost.key()).unwrap());
+    let pack = Hash::of(&bytes);
+    bench.store.objects().insert(format!("packs/{pack}"), bytes.into());
     bench.write("ours", b"ours");
     bench.backup().await;
-    (bench, last, pack)
+    assert!(!bench.snapshots().await.contains(&lost));
+    (bench, lost, pack)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,7 +63,7 @@ async fn a_lost_snapshot_is_kept_and_a_repair_brings_it_back() {
         assert!(bench.snapshots().await.contains(&last));
         bench.assert_nothing_is_left_over().await;
         let index = bench.open().await.read_index().await.unwrap();
-        assert_eq!(index.len(), 4, "{name}");
+        assert_eq!(index.len(), 5, "{name}");
     }
 }
 
@@ -127,8 +141,8 @@ async fn what_was_forgotten_does_not_come_back_and_its_pack_goes() {
                 bench.store.objects().remove("index/packs");
             }
             if repaired {
-                bench.repair(false).await;
-                assert_eq!(bench.snapshots().await, left, "{name}");
+                let report = bench.repair(false).await;
+                assert_eq!(bench.snapshots().await, left, "{name}: {report:?}");
             }
             let report = bench.prune(PruneRequest { max_waste_percent: 0, ..request() }).await.unwrap();
             assert!(report.unknown_packs == 0 && bench.object(&key).is_none(), "{name}: {report:?}");
@@ -156,8 +170,8 @@ async fn a_snapshot_that_was_forgotten_in_a_pack_that_stays_does_not_come_back()
     for damaged in ["index/packs", "index/latest"] {
         bench.store.objects().clone_from(&whole);
         bench.store.objects().insert(damaged.to_owned(), "damaged".into());
-        bench.repair(false).await;
-        assert_eq!(bench.snapshots().await, snapshots[1..], "{damaged}");
+        let report = bench.repair(false).await;
+        assert_eq!(bench.snapshots().await, snapshots[1..], "{damaged}: {report:?}");
         bench.whole().await;
     }
 }

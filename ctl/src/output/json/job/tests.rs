@@ -103,7 +103,7 @@ fn a_prune_has_its_documented_shape() {
     let report = concat!(
         r#""report":{"snapshots":1,"needed_objects":0,"packs_before":0,"packs_after":0,"packs_deleted":0,"#,
         r#""packs_rewritten":0,"packs_written":0,"removed_objects":0,"deleted_bytes":0,"written_bytes":0,"#,
-        r#""freed_bytes":9,"unused_bytes":0,"warning_count":0,"warnings":[],"dry_run":true}}"#
+        r#""freed_bytes":9,"unused_bytes":0,"unknown_packs":0,"unknown_bytes":0,"warning_count":0,"warnings":[],"dry_run":true}}"#
     );
     assert!(text(&Job::from(&job)).ends_with(report), "{}", text(&Job::from(&job)));
 }
