@@ -62,16 +62,16 @@ pub(super) async fn settle_alone(
     let mut alone = Alone::default();
     for (object, number, packed, verdict) in judged.into_iter().flatten() {
         let problem = match verdict {
-            Verdict::FirstIsGood => {
+            Verdict::First => {
                 alone.copies.insert((object.kind, number));
                 continue;
             }
-            Verdict::SecondIsGood(problem) => {
+            Verdict::Second(problem) => {
                 reach.prefer_alone(&object);
                 alone.unnamed.insert((object.kind, packed));
                 format!("{problem}, in its pack; the copy by itself is good, and takes its place")
             }
-            Verdict::NeitherIsGood(problem) => {
+            Verdict::Neither(problem) => {
                 format!("{problem}, in its pack and by itself; both were kept: run `cloudsticctl repair`")
             }
         };
@@ -95,7 +95,7 @@ pub(super) async fn better_places(
     for (object, number, place) in doubtful {
         let Some(first) = catalog.find(&object).filter(|_| !settled.contains(&object)) else { continue };
         let verdict = judge.hold(&object, &Place::Pack(first), &Place::Pack(place)).await?;
-        if let Verdict::SecondIsGood(problem) = verdict {
+        if let Verdict::Second(problem) = verdict {
             let problem = format!("{problem}, in packs/{}; another copy is good, and takes its place", first.pack);
             warnings.push(Warning { path: object.key(), problem });
             places.push((object.kind, number, place));
@@ -207,11 +207,11 @@ enum Place {
     Alone,
 }
 
-/// Which of two copies is what its name says; else what is wrong with the first one.
+/// Which of two copies is good, what its name says; else what is wrong with the first one.
 enum Verdict {
-    FirstIsGood,
-    SecondIsGood(String),
-    NeitherIsGood(String),
+    First,
+    Second(String),
+    Neither(String),
 }
 
 struct Judge<'a> {
@@ -225,16 +225,16 @@ impl Judge<'_> {
         let problem = match self.read(object, first).await? {
             Ok(plain) if object.kind != ObjectKind::Content => {
                 drop(plain);
-                return Ok(Verdict::FirstIsGood);
+                return Ok(Verdict::First);
             }
             Ok(plain) => {
                 // A list of chunks is proven by all of them; but two that are the same need no proof.
                 let other = if is_inline(&plain) { None } else { self.read(object, second).await?.ok() };
                 if other.is_some_and(|other| other == plain) {
-                    return Ok(Verdict::FirstIsGood);
+                    return Ok(Verdict::First);
                 }
                 match self.prove(object, plain).await? {
-                    Ok(()) => return Ok(Verdict::FirstIsGood),
+                    Ok(()) => return Ok(Verdict::First),
                     Err(problem) => problem,
                 }
             }
@@ -244,7 +244,7 @@ impl Judge<'_> {
             Ok(plain) if object.kind == ObjectKind::Content => self.prove(object, plain).await?.is_ok(),
             read => read.is_ok(),
         };
-        Ok(if is_good { Verdict::SecondIsGood(problem) } else { Verdict::NeitherIsGood(problem) })
+        Ok(if is_good { Verdict::Second(problem) } else { Verdict::Neither(problem) })
     }
 
     /// The plain bytes of a copy, or what is wrong with it.

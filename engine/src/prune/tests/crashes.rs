@@ -77,7 +77,8 @@ async fn a_repair_in_between_brings_nothing_back_and_loses_nothing() {
         let bench = Bench::golden_without(name, 0..0).await;
         let snapshots = bench.snapshots().await;
         bench.remove(bench.client(), &snapshots[..2]).await.unwrap();
-        let (objects, needed) = (bench.store.objects().clone(), bench.whole().await);
+        let objects = bench.store.objects().clone();
+        let needed = bench.whole().await;
         let request = PruneRequest { max_waste_percent: 0, ..request() };
         for changes in 0.. {
             let bench = Bench::from(&objects, MemoryStore::default());
