@@ -186,7 +186,9 @@ async fn look_again(
         let named: BTreeSet<&Hash> = places.catalog.packs().iter().collect();
         let is_left = |(pack, _): &(Hash, u64)| sources.doomed.has_pack(pack) && !named.contains(pack);
         let is_left = !sources.with_listed && examined.survey.packs.iter().any(is_left);
-        if examined.findings.bad.is_empty() || !is_left {
+        // What is found only by the footers of listed packs is read by them, and named nowhere.
+        let is_all_named = examined.findings.bad.is_empty() && examined.reader.own_detours().is_empty();
+        if is_all_named || !is_left {
             return Ok((examined, places, footers));
         }
         footers = read_footers(repository, &examined.survey, |_| true).await?;

@@ -35,18 +35,24 @@ const FEWER: [Harm; 2] = [Harm::Delete, Harm::Flip(4)];
 /// So many of a kind are hit.
 const OF_A_KIND: usize = 3;
 
+/// A repository of so many bytes takes long to read.
+const LARGE: usize = 8 << 20;
+
 /// Every kind of object and of damage; and all packs, with members of every kind in them.
 pub(crate) fn cells(known: &Known) -> Vec<Cell> {
     let (mut cells, is_of_cli) = (Vec::new(), !known.name.starts_with("own"));
+    // One that takes long to read is not read as often.
+    let is_large = known.objects.values().map(Bytes::len).sum::<usize>() > LARGE;
+    let harms: Vec<Harm> = if is_large { FEWER.to_vec() } else { HARMS.to_vec() };
     let mut add = |mut keys: Vec<String>| {
         // Small ones of the CLI: a damaged large one is long looked for in its pack.
         if is_of_cli {
             keys.sort_by_key(|key| known.places.get(key).map(|place| place.2));
         }
-        keys.truncate(OF_A_KIND);
+        keys.truncate(if is_large { 2 } else { OF_A_KIND });
         let Some(first) = keys.first() else { return };
-        cells.extend(HARMS.map(|harm| Cell { key: first.clone(), other: None, harm }));
-        let more = keys.iter().skip(1);
+        cells.extend(harms.iter().map(|harm| Cell { key: first.clone(), other: None, harm: *harm }));
+        let more = keys.iter().skip(if is_large { 2 } else { 1 });
         cells.extend(more.flat_map(|key| FEWER.map(|harm| Cell { key: key.clone(), other: None, harm })));
         cells.extend(keys.get(1).map(|other| swap(first, other)));
     };
@@ -72,7 +78,7 @@ fn cells_of_packs(known: &Known, is_of_cli: bool) -> Vec<Cell> {
     let mut harms = HARMS.to_vec();
     harms.extend([1, 7].map(Harm::Truncate));
     if is_of_cli {
-        harms = vec![Harm::Delete, Harm::Truncate(4), Harm::Flip(4)];
+        harms = vec![Harm::Truncate(4), Harm::Flip(4)];
         packs.sort_by_key(|key| known.objects[*key].len());
     }
     let each = packs.iter().flat_map(|pack| {
