@@ -183,8 +183,8 @@ async fn look_again(
         let survey = looked.survey.with_catalog(Arc::clone(&places.catalog), is_real);
         let context = (Arc::clone(progress), looked.stop.clone());
         examined = examine_survey(repository, survey, Findings::default(), known, checking, context).await?;
-        let named: BTreeSet<&Hash> = places.catalog.packs().iter().collect();
-        let is_left = |(pack, _): &(Hash, u64)| sources.doomed.has_pack(pack) && !named.contains(pack);
+        // Also where some of a pack is named: what could not be read before was left out.
+        let is_left = |(pack, _): &(Hash, u64)| sources.doomed.has_pack(pack);
         let is_left = !sources.with_listed && examined.survey.packs.iter().any(is_left);
         // What is found only by the footers of listed packs is read by them, and named nowhere.
         let is_all_named = examined.findings.bad.is_empty() && examined.reader.own_detours().is_empty();

@@ -86,7 +86,7 @@ impl After {
 async fn judge_all(known: Known) {
     let cells = cells(&known);
     let (known, cells, next) = (Arc::new(known), Arc::new(cells), Arc::new(AtomicUsize::new(0)));
-    assert!(cells.len() > 30, "{}", cells.len());
+    assert!(cells.len() > 20, "{}", cells.len());
     let workers: Vec<_> = (0..2)
         .map(|_| {
             let (known, cells, next) = (Arc::clone(&known), Arc::clone(&cells), Arc::clone(&next));
