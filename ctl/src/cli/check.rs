@@ -19,8 +19,9 @@ pub(crate) struct Check {
     /// Also read all data, and prove each file
     #[arg(long, conflicts_with = "read_data_subset")]
     pub(crate) read_data: bool,
-    /// Also read a part of the data: "2/7" (part 2 of 7), or the next "10%" or "1G" of the repository (at most that, but one
-    /// pack or file at least), so that everything is read in time; of one snapshot only as in "2/7"
+    /// Also read a part of the data: "2/7" (part 2 of 7), or the next part of the repository, so that everything is read in
+    /// time: "10%" (ten such parts have everything; each is about a tenth, or nothing where there are only few packs), or "1G"
+    /// (at most that, but one pack or file at least). Of one snapshot only as in "2/7"
     #[arg(long, value_name = "PART")]
     pub(crate) read_data_subset: Option<String>,
     #[command(flatten)]
