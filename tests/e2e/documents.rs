@@ -26,6 +26,21 @@ fn every_link_to_a_file_leads_to_one() {
 }
 
 #[test]
+fn every_example_begins_and_ends() {
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        let mut begun = None;
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| line.trim_start().starts_with("```")) {
+            let begins = begun.is_none();
+            let place = format!("{}:{}: {line}", document.display(), number + 1);
+            assert!(begins || line.trim() == "```", "{place}: the one that begins at {begun:?} has no end");
+            begun = begins.then_some(place);
+        }
+        assert_eq!(begun, None, "it has no end");
+    }
+}
+
+#[test]
 fn every_document_can_be_found_from_the_readme() {
     let readme = fs::read_to_string(project().join("README.md")).unwrap();
     for document in documents() {

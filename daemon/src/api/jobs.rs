@@ -79,12 +79,10 @@ impl Jobs for JobsService {
 /// A batch at a time, each read when the one before it is on its way.
 fn found(source: FoundSource) -> impl Stream<Item = Result<v1::Findings, Status>> {
     stream::unfold(Some(source), |source| async move {
-        let mut source = source?;
-        let read = tokio::task::spawn_blocking(move || (source.batch(), source)).await;
-        match read {
+        match source?.batch().await {
             Ok((findings, _)) if findings.is_empty() => None,
             Ok((findings, source)) => Some((Ok(v1::Findings { findings }), Some(source))),
-            Err(panic) => Some((Err(Failure::internal(panic.to_string()).into()), None)),
+            Err(failure) => Some((Err(failure.into()), None)),
         }
     })
 }

@@ -23,7 +23,7 @@ use crate::failure::Failure;
 use crate::operations::fake::{ListingSender, fake_queries};
 use crate::state::State;
 use crate::supervisor::fake::{Starts, Verdict, fake_runner};
-use crate::supervisor::{Limits, TaskKind, Tasks};
+use crate::supervisor::{JobError, Limits, TaskKind, Tasks};
 
 /// Whoever the tests call as; neither root nor the daemon's user.
 const ADA: u32 = 4711;
@@ -162,16 +162,27 @@ async fn who_may_see_a_job_sees_everything_that_it_found_also_while_it_runs() {
     started.succeed();
     adas.last_state(&id).await;
     whole(findings(&adas, &id).await.unwrap(), "");
+    let lost = || Failure::new(Reason::LockLost, "lost");
+    let done = v1::job::Report::Forget(v1::ForgetReport { removed: 1, ..Default::default() });
+    let midway = JobError::Midway { done: Box::new(done), error: Box::new(JobError::Failed(lost())) };
+    for end in [Verdict::Fail(lost()), Verdict::Stop(midway)] {
+        let id = adas.submit(backup_home()).await.unwrap().id;
+        let started = adas.starts.next().await;
+        started.context.progress.warning(&warning(0));
+        started.end(end);
+        adas.last_state(&id).await;
+        let found = findings(&adas, &id).await.unwrap();
+        let all = matches!(&found[..], [Finding::Warning(_), Finding::End(end)] if end.missing.contains("its end"));
+        assert!(all, "{found:?}");
+    }
     let id = adas.submit(backup_home()).await.unwrap().id;
+    let faults = v1::job::Report::Check(v1::CheckReport { fault_count: 1, ..Default::default() });
     let started = adas.starts.next().await;
     started.context.progress.warning(&warning(0));
-    started.end(Verdict::Fail(Failure::new(Reason::LockLost, "lost")));
-    adas.last_state(&id).await;
+    started.end(Verdict::Report(faults));
+    assert_eq!(adas.last_state(&id).await, JobState::Failed);
     let found = findings(&adas, &id).await.unwrap();
-    assert!(
-        matches!(&found[..], [Finding::Warning(_), Finding::End(end)] if end.missing.contains("its end")),
-        "{found:?}"
-    );
+    assert!(matches!(&found[..], [_, Finding::End(end)] if end.missing.is_empty()), "{found:?}");
     let refused = findings(&adas, "00000000000000ff").await.unwrap_err();
     assert_eq!(reason(&refused), Some(Reason::NoSuchJob));
     let strangers = bench(as_ada, false).await;

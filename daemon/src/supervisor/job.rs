@@ -6,6 +6,7 @@
 
 use std::time::SystemTime;
 
+use cloudstic_proto::MAX_MESSAGE_BYTES;
 use cloudstic_proto::v1::{self, JobState};
 
 use super::id::JobId;
@@ -97,7 +98,7 @@ impl Queued {
 impl Running {
     /// It has done something for good, whatever becomes of the rest.
     pub fn has_done(&mut self, report: v1::job::Report) {
-        self.0.report = Some(report);
+        self.0.report = Some(fitting(report));
     }
 
     /// It is over; `progress` is how far it came.
@@ -112,7 +113,7 @@ impl Running {
                     (None, false) => JobState::Succeeded,
                     (None, true) => JobState::Partial,
                 };
-                self.0.report = Some(report);
+                self.0.report = Some(fitting(report));
                 state
             }
             Outcome::Failed(failure) => {
@@ -129,6 +130,12 @@ impl Running {
     pub fn job(&self) -> &v1::Job {
         &self.0
     }
+}
+
+/// Whatever it has, everybody can be told of it: the job fits into one message with it.
+fn fitting(mut report: v1::job::Report) -> v1::job::Report {
+    report.fit(MAX_MESSAGE_BYTES / 2);
+    report
 }
 
 impl Ended {

@@ -24,7 +24,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use cloudstic_engine::restore::Identity;
 use cloudstic_proto::v1::JobState;
-use cloudstic_proto::{Reason, v1};
+use cloudstic_proto::{MAX_MESSAGE_BYTES, Reason, v1};
+use prost::Message;
 use tokio::sync::{mpsc, oneshot};
 use v1::finding::Finding;
 
@@ -41,6 +42,9 @@ use self::core::{Command, Core};
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::state::{FindingsReader, State, StateError};
+
+/// Bytes of jobs that one message may list.
+const LISTED: usize = MAX_MESSAGE_BYTES - (1 << 20);
 
 /// Speaks to the supervisor. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -91,22 +95,24 @@ pub enum LogSource {
 /// What a job has found.
 #[derive(Debug)]
 pub struct FoundSource {
+    supervisor: Supervisor,
+    id: JobId,
     reader: FindingsReader,
     if_cut: &'static str,
-    /// What is missing of a list that is whole.
-    of_whole: &'static str,
 }
 
 impl FoundSource {
-    /// The next findings; nothing after the last one. Blocks.
-    pub fn batch(&mut self) -> Vec<v1::Finding> {
-        let mut batch = self.reader.batch(self.if_cut);
+    /// The next findings, and what gives those after them; nothing after the last one.
+    pub async fn batch(self) -> Result<(Vec<v1::Finding>, Self), Failure> {
+        let Self { supervisor, id, mut reader, if_cut } = self;
+        let read = tokio::task::spawn_blocking(move || (reader.batch(if_cut), reader)).await;
+        let (mut batch, reader) = read.map_err(|panic| Failure::internal(panic.to_string()))?;
         if let Some(Finding::End(end)) = batch.last_mut().and_then(|last| last.finding.as_mut())
             && end.missing.is_empty()
         {
-            end.missing = self.of_whole.to_owned();
+            end.missing = supervisor.lacking(id).await?.to_owned();
         }
-        batch
+        Ok((batch, Self { supervisor, id, reader, if_cut }))
     }
 }
 
@@ -158,16 +164,22 @@ impl Supervisor {
     }
 
     /// The newest jobs first, at most `limit`; only those of `repository`, if it is not empty. Their reports come without
-    /// the list of warnings, so that any number of them fits into one message.
+    /// their lists, and so do long specs, so that many fit into one message; if there are still more, the oldest are left out.
     pub async fn jobs(&self, limit: usize, repository: &str) -> Result<Vec<v1::Job>, Failure> {
         let repository = repository.to_owned();
         let wanted = move |job: &v1::Job| repository.is_empty() || job.repository == repository;
         let stored = self.state.newest(limit, wanted).await?;
         let newest = |job: v1::Job| match job.id.parse().ok().and_then(|id| self.live.get(id)) {
-            Some(live) => live.now(),
+            Some(live) => shortened(live.now()),
             None => shortened(job),
         };
-        Ok(stored.into_iter().map(newest).collect())
+        let mut room = LISTED;
+        let fits = |job: &v1::Job| {
+            let left = room.checked_sub(job.encoded_len() + 8);
+            room = left.unwrap_or(0);
+            left.is_some()
+        };
+        Ok(stored.into_iter().map(newest).take_while(fits).collect())
     }
 
     /// The last backup of each repository that came to its end or failed, newest first. A dry run is none.
@@ -184,7 +196,7 @@ impl Supervisor {
 
     /// Queued and running jobs, oldest first.
     pub fn active(&self) -> Vec<v1::Job> {
-        self.live.all()
+        self.live.all().into_iter().map(shortened).collect()
     }
 
     /// A job as it is now, then its changes.
@@ -214,18 +226,28 @@ impl Supervisor {
         let job = self.job(id).await?;
         let reader = self.state.findings(id).await?;
         let has_found = job.report.as_ref().is_some_and(|report| report.finding_count() > 0);
-        // A check that lost its lock, for example, may have seen what a prune was doing.
-        let of_whole = match (&live, &job.report) {
-            (None, None) => "the job did not come to its end, so not all of it may be so",
-            _ => "",
-        };
         let if_cut = match (live, &reader) {
             (Some(_), _) => "the job has not ended",
             (None, Some(_)) => "the daemon ended while it was written",
             (None, None) if has_found => "it was not kept",
             (None, None) => "",
         };
-        Ok(FoundSource { reader: reader.unwrap_or_default(), if_cut, of_whole })
+        Ok(FoundSource { supervisor: self.clone(), id, reader: reader.unwrap_or_default(), if_cut })
+    }
+
+    /// What is missing of a list of findings that is whole, because of how the job ended: a check that lost its lock, for
+    /// example, may have seen what a prune was doing.
+    async fn lacking(&self, id: JobId) -> Result<&'static str, Failure> {
+        // The list ends just before the job does.
+        let job = self.watch(id).await?.last().await.ok_or_else(Failure::shutting_down)?;
+        let report = job.report.as_ref();
+        let came_to_its_end = match job.state() {
+            JobState::Succeeded | JobState::Partial => true,
+            // Because of what it found.
+            JobState::Failed => job.failure.is_some() && report.and_then(v1::job::Report::failure) == job.failure,
+            _ => false,
+        };
+        Ok(if came_to_its_end { "" } else { "the job did not come to its end, so not all of it may be so" })
     }
 
     /// Takes no more jobs, interrupts what waits and what runs, and returns when all of it has its terminal state: at
@@ -251,6 +273,9 @@ fn no_such_job(id: JobId) -> Failure {
 fn shortened(mut job: v1::Job) -> v1::Job {
     if let Some(report) = &mut job.report {
         report.shorten();
+    }
+    if let Some(spec) = &mut job.spec {
+        spec.shorten();
     }
     job
 }

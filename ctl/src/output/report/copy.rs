@@ -25,6 +25,9 @@ pub(super) fn did(report: &CopyReport) -> String {
         };
     }
     let snapshots = |number| count(number, "snapshot", "snapshots");
+    if report.left_out > 0 {
+        let _ = writeln!(text, "and {} that are too many to show", snapshots(report.left_out));
+    }
     let done = report.copied + report.incomplete;
     let copied = if report.dry_run { "dry run: would copy" } else { "copied" };
     let _ = writeln!(text, "{copied} {}; the target had {}", snapshots(done), snapshots(report.present));
@@ -68,6 +71,7 @@ mod tests {
             present: 1,
             damaged: 1,
             files: 3,
+            left_out: 2,
             ..CopyReport::default()
         };
         assert_eq!(
@@ -75,6 +79,7 @@ mod tests {
             "\
 a is now b (number 2)
 e was NOT copied: it is damaged
+and 2 snapshots that are too many to show
 copied 1 snapshot; the target had 1 snapshot
 tags differ in 1 snapshot: those in the target were left as they are
 not copied, because of damage: 1 snapshot

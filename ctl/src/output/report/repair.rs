@@ -48,6 +48,11 @@ pub(super) fn did(report: &RepairReport) -> String {
     for beyond in &report.beyond_repair {
         let _ = write!(text, "cannot be repaired: {}", fault(beyond));
     }
+    if report.left_out > 0 {
+        let more = count(report.left_out, "snapshot or fault", "snapshots and faults");
+        let lost = count(report.left_out_losses, "thing", "things");
+        let _ = writeln!(text, "and {more} that are too many to show, with {lost} lost by them");
+    }
     text
 }
 
@@ -123,7 +128,14 @@ snapshot 99bb1f6cd4d1: 11aa1f6cd4d1 takes its place, with 3 entries; the damaged
         );
         let mut dry = RepairReport { dry_run: true, indexes: true, ..report };
         dry.snapshots[0].removed = false;
+        assert!(!did(&dry).contains("too many"));
+        dry.left_out = 2;
+        dry.left_out_losses = 1;
         let told = did(&dry);
+        assert!(
+            told.ends_with("and 2 snapshots and faults that are too many to show, with 1 thing lost by them\n"),
+            "{told}"
+        );
         assert!(told.contains("would be made anew with 3 entries") && !told.contains("were made"), "{told}");
     }
 }

@@ -37,12 +37,16 @@ pub(super) fn did(report: &StatsReport) -> String {
     }
     let (total, repository) = (report.total.unwrap_or_default(), report.repository.unwrap_or_default());
     let mut text = table.to_string();
+    let snapshots = |number| human::count(number, "snapshot", "snapshots");
     // Writing into a String cannot fail.
+    if report.left_out > 0 {
+        let _ = writeln!(text, "and {} that are too many to show", snapshots(report.left_out));
+    }
     let _ = writeln!(
         text,
         "\n{} in {}: {} different ({} less by deduplication), {} stored ({} less by compression), and {} of metadata",
         size(total.raw_bytes),
-        human::count(report.snapshots.len() as u64, "snapshot", "snapshots"),
+        snapshots(report.snapshots.len() as u64 + report.left_out),
         size(total.distinct_bytes),
         times(total.raw_bytes, total.distinct_bytes),
         size(total.data_stored_bytes),
@@ -89,6 +93,8 @@ mod tests {
         assert!(text.contains("4.0 KiB in 1 snapshot: 2.0 KiB different (2.00 times less by dedup"), "{text}");
         assert!(text.contains("1.0 KiB stored (2.00 times less by compression)"), "{text}");
         assert!(text.contains("1.0 KiB") && text.contains("in 1 pack,"), "{text}");
+        let shortened = did(&StatsReport { left_out: 2, ..report });
+        assert!(shortened.contains("and 2 snapshots that are too many") && shortened.contains("in 3 snapshots:"));
         assert!(did(&StatsReport::default()).contains("(- less by deduplication)"));
     }
 }

@@ -32,6 +32,9 @@ use crate::supervisor::{Description, Needs, Submission};
 
 pub(super) use restore::archive;
 
+/// The longest job in bytes: it is in every message about it, beside its report.
+const LONGEST: usize = 1 << 20;
+
 /// A job that [`v1::jobs_server::Jobs::submit`] may start.
 pub(super) fn job(
     spec: Option<v1::JobSpec>,
@@ -40,6 +43,7 @@ pub(super) fn job(
     config: &Config,
 ) -> Result<Submission, Failure> {
     let operation = spec.and_then(|spec| spec.operation);
+    check_length(operation.as_ref().map_or(0, Operation::encoded_len))?;
     match operation.ok_or_else(|| Failure::bad_request("the job has no operation"))? {
         Operation::Backup(spec) => backup::admit(spec, caller, access, config),
         Operation::Restore(spec) => restore::admit(spec, caller, access, config),
@@ -97,6 +101,15 @@ fn check_snapshot(name: &str) -> Result<(), Failure> {
 pub(super) fn not_both(names: &[String], filter: Option<&v1::SnapshotFilter>) -> Result<(), Failure> {
     match filter.is_some_and(|filter| *filter != v1::SnapshotFilter::default()) && !names.is_empty() {
         true => Err(Failure::bad_request("name snapshots, or give a filter, not both")),
+        false => Ok(()),
+    }
+}
+
+fn check_length(length: usize) -> Result<(), Failure> {
+    match length > LONGEST {
+        true => Err(Failure::bad_request(format!(
+            "the job takes {length} bytes, and {LONGEST} are the most: name fewer snapshots, paths or patterns"
+        ))),
         false => Ok(()),
     }
 }

@@ -7,10 +7,11 @@ use std::path::Path;
 use bytes::Bytes;
 use cloudstic_engine::lock::Kind;
 use cloudstic_proto::v1;
+use prost::Message;
 use tokio::sync::mpsc;
 use v1::job_spec::Operation;
 
-use super::{check_snapshot, denied, repository, submission};
+use super::{check_length, check_snapshot, denied, repository, submission};
 use crate::access::{Access, Caller};
 use crate::config::Config;
 use crate::failure::Failure;
@@ -23,6 +24,7 @@ pub(in crate::api) fn archive(
     config: &Config,
     output: mpsc::Sender<Bytes>,
 ) -> Result<Submission, Failure> {
+    check_length(spec.encoded_len())?;
     let repository = repository(&spec.repository, config)?;
     check_snapshot(&spec.snapshot)?;
     let needs = Needs { repository, lock: Some(Kind::Shared), streams: true, ..Needs::default() };

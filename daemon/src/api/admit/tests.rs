@@ -38,6 +38,16 @@ fn anybody_may_run_a_profile_but_not_back_up_any_path() {
 }
 
 #[test]
+fn a_job_that_no_message_could_tell_of_is_refused() {
+    let tags = |count| {
+        let Operation::Backup(spec) = backup_of("home", "", "") else { unreachable!() };
+        Operation::Backup(v1::BackupSpec { tags: vec!["x".repeat(1000); count], ..spec })
+    };
+    assert!(submit(tags(1000), ROOT, ROOT).is_ok());
+    assert_eq!(submit(tags(1100), ROOT, ROOT).unwrap_err(), Reason::BadRequest);
+}
+
+#[test]
 fn only_who_has_the_daemons_rights_may_leave_out_more_than_the_profile() {
     let with = |profile: &str, excludes: &[&str]| {
         let Operation::Backup(spec) = backup_of(profile, "", "") else { unreachable!() };

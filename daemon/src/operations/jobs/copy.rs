@@ -59,6 +59,7 @@ fn message(report: CopyReport) -> v1::CopyReport {
         warnings: report.warnings.iter().map(convert::warning).collect(),
         warning_count: report.warning_count,
         dry_run: report.dry_run,
+        left_out: 0,
     }
 }
 

@@ -53,6 +53,8 @@ fn message(report: RepairReport) -> v1::RepairReport {
         removed_objects: report.removed_objects,
         damaged_objects: report.damaged_objects,
         beyond_repair: report.beyond_repair.iter().map(fault).collect(),
+        left_out: 0,
+        left_out_losses: 0,
     }
 }
 

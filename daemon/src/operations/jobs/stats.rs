@@ -52,6 +52,7 @@ fn message(report: StatsReport) -> v1::StatsReport {
         }),
         warnings: warnings.iter().map(convert::warning).collect(),
         warning_count,
+        left_out: 0,
     }
 }
 

@@ -37,6 +37,7 @@ impl<'a> From<&'a v1::CopySpec> for Spec<'a> {
 #[derive(Serialize)]
 pub(super) struct Report<'a> {
     snapshots: Vec<Copied<'a>>,
+    left_out: u64,
     copied: u64,
     present: u64,
     incomplete: u64,
@@ -70,6 +71,7 @@ impl<'a> From<&'a v1::CopyReport> for Report<'a> {
         };
         Self {
             snapshots: report.snapshots.iter().map(copied).collect(),
+            left_out: report.left_out,
             copied: report.copied,
             present: report.present,
             incomplete: report.incomplete,

@@ -40,6 +40,7 @@ pub(super) struct Report<'a> {
     removed_objects: u64,
     damaged_objects: u64,
     beyond_repair: Vec<Fault<'a>>,
+    left_out: u64,
 }
 
 impl<'a> From<&'a v1::RepairReport> for Report<'a> {
@@ -59,6 +60,7 @@ impl<'a> From<&'a v1::RepairReport> for Report<'a> {
             removed_objects: report.removed_objects,
             damaged_objects: report.damaged_objects,
             beyond_repair: report.beyond_repair.iter().map(Fault::from).collect(),
+            left_out: report.left_out,
         }
     }
 }

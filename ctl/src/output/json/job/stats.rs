@@ -32,6 +32,7 @@ impl<'a> From<&'a v1::StatsSpec> for Spec<'a> {
 #[derive(Serialize)]
 pub(super) struct Report<'a> {
     snapshots: Vec<Snapshot<'a>>,
+    left_out: u64,
     total: Totals,
     repository: Repository,
     warning_count: u64,
@@ -94,6 +95,7 @@ impl<'a> From<&'a v1::StatsReport> for Report<'a> {
         let (total, repository) = (report.total.unwrap_or_default(), report.repository.unwrap_or_default());
         Self {
             snapshots: report.snapshots.iter().map(snapshot).collect(),
+            left_out: report.left_out,
             total: Totals {
                 files: total.files,
                 folders: total.folders,

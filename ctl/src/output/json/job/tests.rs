@@ -217,7 +217,7 @@ fn a_repair_job_has_its_documented_shape() {
                 "lost": [{"path": "a", "object": "chunk/1"}],
                 "unknown": false, "remade_folders": 0, "removed": false, "problem": null,
             }],
-            "removed_objects": 0, "damaged_objects": 0, "beyond_repair": [],
+            "removed_objects": 0, "damaged_objects": 0, "beyond_repair": [], "left_out": 0,
         })
     );
 }
