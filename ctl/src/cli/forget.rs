@@ -63,7 +63,8 @@ pub(crate) struct Forget {
     /// Say what would be removed, what would stay, and why, but remove nothing
     #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,
-    /// Then remove what no snapshot needs any more, as `cloudsticctl prune` does
+    /// Then remove what no snapshot needs any more, as `cloudsticctl prune` does; if only that fails, the exit code is its
+    /// own (11 if the repository is locked), and the snapshots are gone all the same
     #[arg(long)]
     pub(crate) prune: bool,
     #[command(flatten)]

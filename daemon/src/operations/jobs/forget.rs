@@ -86,12 +86,17 @@ fn gone(report: &ForgetReport) -> BTreeSet<ObjectRef> {
     removed.chain(report.unreadable.iter().copied()).collect()
 }
 
-/// What failed was the prune: the snapshots are gone all the same, and the report says which.
+/// What failed was the prune: the snapshots are gone all the same, and the report says which. Its reason is why the job
+/// failed, for that is what can be done about it.
 fn after_all(error: JobError, told: v1::ForgetReport) -> JobError {
     let error = match error {
         JobError::Failed(failure) => {
-            let number = told.removed;
-            let message = format!("{number} snapshots were removed, and then the prune failed: {}", failure.message);
+            let removed = match told.removed {
+                0 => "no snapshot had to go".to_owned(),
+                1 => "1 snapshot was removed".to_owned(),
+                many => format!("{many} snapshots were removed"),
+            };
+            let message = format!("{removed}, and then the prune failed: {}", failure.message);
             JobError::Failed(Failure::new(failure.reason, message))
         }
         error => error,
@@ -164,5 +169,33 @@ fn verdict(Verdict { snapshot, fate }: Verdict) -> v1::ForgetVerdict {
         tags: snapshot.tags,
         reasons,
         goes: goes.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic)]
+    use super::*;
+    use cloudstic_proto::Reason;
+
+    #[test]
+    fn a_prune_that_failed_says_how_many_snapshots_are_gone_and_keeps_its_reason() {
+        let after = |removed| {
+            let locked = JobError::Failed(Failure::new(Reason::Locked, "somebody has it"));
+            let told = v1::ForgetReport { removed, ..Default::default() };
+            match after_all(locked, told.clone()) {
+                JobError::Midway { done, error } => match *error {
+                    JobError::Failed(failure) if *done == Report::Forget(told) => (failure.reason, failure.message),
+                    other => panic!("{other:?}"),
+                },
+                other => panic!("{other:?}"),
+            }
+        };
+        for (removed, said) in
+            [(0, "no snapshot had to go"), (1, "1 snapshot was removed"), (2, "2 snapshots were removed")]
+        {
+            let message = format!("{said}, and then the prune failed: somebody has it");
+            assert_eq!(after(removed), (Reason::Locked, message));
+        }
     }
 }
