@@ -40,7 +40,7 @@ pub(crate) struct Cat {
     /// The repository
     pub(crate) repository: String,
     /// snapshot/HASH (or its beginning, or "latest"), node/, filemeta/, content/, chunk/ or packs/HASH, index/latest,
-    /// index/snapshots, index/packs, keys/SLOT or config
+    /// index/snapshots, index/packs, index/doomed, keys/SLOT or config
     pub(crate) key: String,
     /// The object's plain bytes as they are
     #[arg(long)]

@@ -4,11 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::object::{Hash, ObjectRef};
-use crate::pack::CATALOG_KEY;
+use crate::pack::{CATALOG_KEY, DOOMED_KEY};
 
 /// An object of a repository: `snapshot/…` (also abbreviated, or `latest`), `node/…`, `filemeta/…`, `content/…`,
-/// `chunk/…`, `packs/…`, `index/latest`, `index/snapshots`, `index/packs`, a lock, `keys/…` or `config`. Nothing else
-/// that lies in the store can be named.
+/// `chunk/…`, `packs/…`, `index/latest`, `index/snapshots`, `index/packs`, `index/doomed`, a lock, `keys/…` or
+/// `config`. Nothing else that lies in the store can be named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Key {
     /// An object that is named by a hash.
@@ -17,7 +17,7 @@ pub enum Key {
     Snapshot(String),
     /// A pack.
     Pack(Hash),
-    /// `index/latest` or `index/snapshots`.
+    /// `index/latest`, `index/snapshots` or `index/doomed`.
     Index(&'static str),
     /// `index/packs`.
     Catalog,
@@ -33,7 +33,7 @@ pub enum Key {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is no key of an object: give snapshot/, node/, filemeta/, content/, chunk/ or packs/ and a hash, \
-     index/latest, index/snapshots, index/packs, keys/ and the name of a slot, or config"
+     index/latest, index/snapshots, index/packs, index/doomed, keys/ and the name of a slot, or config"
 )]
 pub struct KeyError(pub String);
 
@@ -51,6 +51,7 @@ impl FromStr for Key {
             "index/latest" => return Ok(Self::Index("index/latest")),
             "index/snapshots" => return Ok(Self::Index("index/snapshots")),
             "index/lock.exclusive" => return Ok(Self::Lock(text.to_owned())),
+            _ if text == DOOMED_KEY => return Ok(Self::Index(DOOMED_KEY)),
             _ if text == CATALOG_KEY => return Ok(Self::Catalog),
             _ => {}
         }
@@ -89,10 +90,10 @@ mod tests {
     fn what_can_be_named_keeps_its_name() {
         let hash = Hash::of(b"x");
         let known = ["chunk", "content", "filemeta", "node", "snapshot", "packs"].map(|kind| format!("{kind}/{hash}"));
-        let more =
-            ["index/latest", "index/snapshots", "index/packs", "index/lock.exclusive", "config", "snapshot/ab12"];
+        let indexes = ["index/latest", "index/snapshots", "index/packs", "index/doomed"];
+        let more = ["index/lock.exclusive", "config", "snapshot/ab12"];
         let slots = ["keys/password-default", "index/lock.shared/2026-01-01T00:00:00.5Z"];
-        for key in known.iter().map(String::as_str).chain(more).chain(slots) {
+        for key in known.iter().map(String::as_str).chain(indexes).chain(more).chain(slots) {
             assert_eq!(key.parse::<Key>().unwrap().to_string(), key);
         }
     }

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::pack::{DOOMED_KEY, Doomed};
 use crate::repository::{Credential, InitOptions};
 use crate::store::{MemoryStore, ObjectStore};
 
@@ -51,6 +52,17 @@ async fn what_is_damaged_can_still_be_had_as_it_is_stored() {
     repository.store().put("index/snapshots", "nonsense".into()).await.unwrap();
     assert!(matches!(show(&repository, "index/snapshots", false, false).await, Err(CatError::Damaged { .. })));
     assert_eq!(show(&repository, "index/snapshots", true, false).await.unwrap().bytes, "nonsense");
+}
+
+#[tokio::test]
+async fn what_no_writer_relies_on_can_be_seen() {
+    let repository = repository().await;
+    let text = Doomed::needless(vec![Hash::of(b"pack")], Vec::new()).encode();
+    let sealed = Bytes::from(repository.sealer().seal(&text).unwrap());
+    repository.store().put(DOOMED_KEY, sealed.clone()).await.unwrap();
+    let shown = show(&repository, "index/doomed", false, false).await.unwrap();
+    assert_eq!((&shown.bytes[..], shown.proven, shown.json), (&text[..], false, true));
+    assert_eq!(show(&repository, "index/doomed", true, false).await.unwrap().bytes, sealed);
 }
 
 #[tokio::test]
