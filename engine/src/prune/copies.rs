@@ -80,29 +80,49 @@ pub(super) async fn settle_alone(
     Ok(alone)
 }
 
-/// Finds second copies in packs that go, and where the first one is bad, the places of good second ones.
+/// What became of objects that lie in two packs, of which one goes.
+#[derive(Debug, Default)]
+pub(super) struct InPacks {
+    /// The places of good second copies, where the first one is bad.
+    pub(super) places: Vec<(ObjectKind, u32, Location)>,
+    /// The packs of second copies where both are bad.
+    pub(super) held: BTreeSet<Hash>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// Finds second copies in packs that go, and proves them where the first one is bad.
 pub(super) async fn better_places(
     repository: &Arc<Repository>,
     survey: &Survey,
     plan: &Plan,
     reach: &Reach,
-) -> Result<(Vec<(ObjectKind, u32, Location)>, Vec<Warning>), PruneError> {
+) -> Result<InPacks, PruneError> {
     let catalog = &survey.whole.catalog;
     let second = second_copies(repository, survey, plan, reach).await?;
     let doubtful = doubtful(repository, catalog, second).await?;
     let judge = Judge { repository, catalog };
-    let (mut places, mut warnings, mut settled) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let (mut found, mut settled, mut bad) = (InPacks::default(), BTreeSet::new(), Vec::new());
     for (object, number, place) in doubtful {
         let Some(first) = catalog.find(&object).filter(|_| !settled.contains(&object)) else { continue };
-        let verdict = judge.hold(&object, &Place::Pack(first), &Place::Pack(place)).await?;
-        if let Verdict::Second(problem) = verdict {
-            let problem = format!("{problem}, in packs/{}; another copy is good, and takes its place", first.pack);
-            warnings.push(Warning { path: object.key(), problem });
-            places.push((object.kind, number, place));
-            settled.insert(object);
+        match judge.hold(&object, &Place::Pack(first), &Place::Pack(place)).await? {
+            Verdict::First => {}
+            Verdict::Second(problem) => {
+                let problem = format!("{problem}, in packs/{}; another copy is good, and takes its place", first.pack);
+                found.warnings.push(Warning { path: object.key(), problem });
+                found.places.push((object.kind, number, place));
+                settled.insert(object);
+            }
+            Verdict::Neither(problem) => bad.push((object, first.pack, place.pack, problem)),
         }
     }
-    Ok((places, warnings))
+    // A third one may be good.
+    for (object, first, second, problem) in bad.into_iter().filter(|(object, ..)| !settled.contains(object)) {
+        let problem =
+            format!("{problem}, in packs/{first} and in packs/{second}; both were kept: run `cloudsticctl repair`");
+        found.warnings.push(Warning { path: object.key(), problem });
+        found.held.insert(second);
+    }
+    Ok(found)
 }
 
 /// An object, its number in the catalog, and the place of a second copy.

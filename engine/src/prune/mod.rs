@@ -180,7 +180,7 @@ pub async fn prune(
 }
 
 /// Decides what goes. Where an object is bad in the place that the catalog names, and good in a pack that was to go, the
-/// catalog is to name that one, and it is decided again.
+/// catalog is to name that one; where it is bad in both, both stay; and it is decided again.
 async fn settle(
     repository: &Arc<Repository>,
     survey: &mut Survey,
@@ -191,10 +191,15 @@ async fn settle(
     loop {
         let plan;
         (plan, reach) = plan::make(repository, survey, reach, limits, cancel).await?;
-        let (places, found) = copies::better_places(repository, survey, &plan, &reach).await?;
+        let copies::InPacks { places, held, warnings: found } =
+            copies::better_places(repository, survey, &plan, &reach).await?;
         warnings.extend(found);
-        if places.is_empty() {
+        if places.is_empty() && held.is_empty() {
             return Ok((plan, reach));
+        }
+        survey.held.extend(held);
+        if places.is_empty() {
+            continue;
         }
         survey.whole.differs = true;
         survey.whole.catalog = Arc::new((*survey.whole.catalog).clone().relocated(&places));

@@ -36,7 +36,7 @@ pub(super) struct Facts {
     pub(super) needed_bytes: u64,
     /// Bytes of the footer, 0 if there is none or it was not looked at.
     pub(super) footer: u64,
-    /// Whether it stays although nothing is needed.
+    /// Whether it stays as it is, whatever is needed of it.
     pub(super) is_kept: bool,
 }
 
@@ -89,7 +89,9 @@ impl Facts {
 /// Decides.
 pub(super) fn plan(packs: &[Facts], limits: Limits, forced: &Forced) -> Plan {
     let mut plan = Plan::default();
-    let goes = |facts: &&Facts| facts.is_wasteful(limits) || (facts.needed > 0 && forced.contains(&facts.pack));
+    let goes = |facts: &&Facts| {
+        !facts.is_kept && (facts.is_wasteful(limits) || (facts.needed > 0 && forced.contains(&facts.pack)))
+    };
     let mut wasteful: Vec<&Facts> = packs.iter().filter(goes).collect();
     // By waste for each byte that must be copied for it: the products compare the quotients.
     wasteful.sort_by(|a, b| {
@@ -192,7 +194,7 @@ async fn measure_footers(repository: &Repository, packs: &mut [Facts], limits: L
 
 /// What is needed of each pack.
 fn facts(survey: &Survey, reach: &Reach) -> Vec<Facts> {
-    let is_kept = |pack: &Hash| survey.kept.binary_search(pack).is_ok();
+    let is_kept = |pack: &Hash| survey.kept.binary_search(pack).is_ok() || survey.held.contains(pack);
     let new = |(pack, size): &(Hash, u64)| Facts {
         pack: *pack,
         size: *size,

@@ -1,6 +1,6 @@
 //! What there is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -27,6 +27,8 @@ pub(super) struct Survey {
     /// Packs that stay although nothing in them is known to be needed, sorted: nobody knows what is in them, or another
     /// one of these may hold a lost snapshot that needs them.
     pub(super) kept: Vec<Hash>,
+    /// Packs that stay as they are, because they have the second of two copies that are both bad.
+    pub(super) held: BTreeSet<Hash>,
     /// The snapshots that lie by themselves, and their sizes.
     pub(super) plain_snapshots: BTreeMap<ObjectRef, u64>,
     /// What else lies by itself; taken by whoever marks.
@@ -43,7 +45,8 @@ impl Survey {
         let whole = repository.whole_catalog().await?;
         let (packs, modified) = listed.into_iter().map(|(name, size, modified)| ((name, size), modified)).unzip();
         let kept = to_keep(&whole);
-        let survey = Self { packs, modified, whole, kept, plain_snapshots, alone: Some(alone).into() };
+        let survey =
+            Self { packs, modified, whole, kept, held: BTreeSet::new(), plain_snapshots, alone: Some(alone).into() };
         survey.miss_no_snapshot(repository).await?;
         Ok(survey)
     }
@@ -52,8 +55,10 @@ impl Survey {
     /// knows which, and what it needs would go.
     async fn miss_no_snapshot(&self, repository: &Repository) -> Result<(), PruneError> {
         let named = repository.read_index().await?.into_iter().map(|entry| entry.reference);
+        let latest = repository.read_latest().await?.map(|latest| latest.latest_snapshot);
         let all = self.snapshots();
-        let mut missing: Vec<ObjectRef> = self.whole.lost_snapshots.iter().copied().chain(named).collect();
+        let lost = self.whole.lost_snapshots.iter().copied();
+        let mut missing: Vec<ObjectRef> = lost.chain(named).chain(latest).collect();
         missing.retain(|snapshot| all.binary_search(snapshot).is_err());
         missing.sort_unstable();
         missing.dedup();

@@ -59,14 +59,19 @@ async fn the_other_one_goes_where_the_first_one_is_good() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_both_are_bad_it_is_as_if_there_was_one() {
-    let (bench, _, place, second) = with_a_second_copy(true).await;
+async fn where_both_are_bad_both_stay_and_are_told() {
+    let (bench, chunk, place, second) = with_a_second_copy(true).await;
     bench.damage_at(&place);
     let copy = bench.object(&format!("packs/{second}")).unwrap();
     let mut bytes = copy.to_vec();
     let at = copy.windows(place.length as usize).count().min(40);
     bytes[at + place.length as usize / 2] ^= 1;
     bench.store.objects().insert(format!("packs/{second}"), bytes.into());
-    let report = bench.prune(request()).await.unwrap();
-    assert!(bench.object(&format!("packs/{second}")).is_none(), "{report:?}");
+    for max_waste_percent in [0, 100] {
+        // Where the first one is to be copied, it ends there.
+        let report =
+            bench.prune(PruneRequest { max_waste_percent, max_repack_bytes: Some(0), ..request() }).await.unwrap();
+        assert_eq!((report.warning_count, &report.warnings[0].path), (1, &chunk.key()), "{:?}", report.warnings);
+        assert!([place.pack, second].iter().all(|pack| bench.object(&format!("packs/{pack}")).is_some()));
+    }
 }
