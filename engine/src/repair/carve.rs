@@ -2,6 +2,7 @@
 //! each of its members shows where it ends: where encrypted, by its tag; elsewhere, a zstd frame and a JSON value end
 //! where they end. What an object is called follows from what is in it.
 
+use crate::check::{CheckError, Stop};
 use crate::object::{Content, FileMeta, Hash, Latest, Node, ObjectKind, ObjectRef, PACKED_MAX, Snapshot, json};
 use crate::pack::Member;
 use crate::repository::Repository;
@@ -22,7 +23,9 @@ pub(super) struct Carved {
     pub(super) members: Vec<Member>,
     /// Lists of chunks, whose names follow from the chunks, with offset and length.
     pub(super) lists: Vec<(Content, u32, u32)>,
-    /// Whether it was given up before the end.
+    /// How many bytes are of nothing that can be told.
+    pub(super) unexplained: usize,
+    /// Whether not everything was tried.
     pub(super) gave_up: bool,
 }
 
@@ -33,17 +36,46 @@ enum Name {
     Nothing,
 }
 
+/// Bytes that may still be tried.
+struct Budget {
+    left: usize,
+    /// Whether they were too few for a try.
+    is_short: bool,
+}
+
 /// The objects in some bytes of a pack.
-pub(super) fn carve(repository: &Repository, pack: &[u8], from: usize, to: usize) -> Carved {
-    let (mut at, mut carved, mut budget) = (from, Carved::default(), BUDGET);
-    while at < to && budget > 0 {
+pub(super) fn carve(
+    repository: &Repository,
+    stop: &Stop,
+    pack: &[u8],
+    gap: (usize, usize),
+) -> Result<Carved, CheckError> {
+    carve_within(repository, stop, pack, gap, BUDGET)
+}
+
+fn carve_within(
+    repository: &Repository,
+    stop: &Stop,
+    pack: &[u8],
+    (from, to): (usize, usize),
+    budget: usize,
+) -> Result<Carved, CheckError> {
+    /// Bytes that are skipped between two looks whether to go on.
+    const SKIPPED: usize = 4096;
+    let (mut at, mut carved) = (from, Carved::default());
+    let mut budget = Budget { left: budget, is_short: false };
+    while at < to && budget.left >= SHORTEST {
         let found = if repository.marker().encrypted {
             encrypted(repository, &pack[at..to], &mut budget)
         } else {
             plain(repository, &pack[at..to])
         };
+        if found.is_some() || at.is_multiple_of(SKIPPED) {
+            stop.check()?;
+        }
         let Some((length, name)) = found else {
             at += 1;
+            carved.unexplained += 1;
             continue;
         };
         let (offset, end) = (at as u32, at + length);
@@ -54,22 +86,27 @@ pub(super) fn carve(repository: &Repository, pack: &[u8], from: usize, to: usize
         }
         at = end;
     }
-    carved.gave_up = at < to;
-    carved
+    carved.gave_up = budget.is_short || at < to;
+    Ok(carved)
 }
 
 /// What begins here, and how long it is: of all lengths with which the next object could begin, the first that opens.
-fn encrypted(repository: &Repository, bytes: &[u8], budget: &mut usize) -> Option<(usize, Name)> {
+fn encrypted(repository: &Repository, bytes: &[u8], budget: &mut Budget) -> Option<(usize, Name)> {
     if bytes.first() != Some(&1) {
         return None;
     }
-    let lengths = SHORTEST..=bytes.len().min(LONGEST);
     let is_possible = |length: &usize| *length == bytes.len() || bytes[*length] == 1;
-    lengths.filter(is_possible).find_map(|length| {
-        *budget = budget.checked_sub(length)?;
-        let plain = repository.sealer().open(&bytes[..length], ObjectKind::Chunk.max_plain_size()).ok()?;
-        Some((length, name(repository, &plain)))
-    })
+    for length in (SHORTEST..=bytes.len().min(LONGEST)).filter(is_possible) {
+        let Some(left) = budget.left.checked_sub(length) else {
+            budget.is_short = true;
+            return None;
+        };
+        budget.left = left;
+        if let Ok(plain) = repository.sealer().open(&bytes[..length], ObjectKind::Chunk.max_plain_size()) {
+            return Some((length, name(repository, &plain)));
+        }
+    }
+    None
 }
 
 fn plain(repository: &Repository, bytes: &[u8]) -> Option<(usize, Name)> {
@@ -121,5 +158,43 @@ fn name(repository: &Repository, plain: &[u8]) -> Name {
             Err(_) => Name::Nothing,
         },
         Err(_) => Name::Object(repository.chunk_ref(plain)),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use cloudstic_e2e::random;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::lock::LeaseWatch;
+    use crate::repository::{Credential, InitOptions};
+    use crate::store::MemoryStore;
+
+    #[tokio::test]
+    async fn who_tries_too_little_behind_something_damaged_says_so() {
+        let store = MemoryStore::default();
+        let key = Credential::PlatformKey("00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff".into());
+        let options = InitOptions { credentials: vec![key.clone()], ..InitOptions::default() };
+        Repository::init(Arc::new(store.another(1)), options).await.unwrap();
+        let repository = Repository::open(Arc::new(store), vec![key]).await.unwrap();
+        let stop = Stop::new(CancellationToken::new(), LeaseWatch::not_needed());
+        let [mut pack, good] = [1, 2].map(|seed| repository.sealer().seal(&random::bytes(seed, 5000)).unwrap());
+        let damaged = pack.len();
+        pack[damaged / 2] ^= 1;
+        pack.extend_from_slice(&good);
+        for (budget, is_enough) in [(BUDGET, true), (20_000, false), (40, false)] {
+            let carved = carve_within(&repository, &stop, &pack, (0, pack.len()), budget).unwrap();
+            assert_eq!(carved.gave_up, !is_enough, "{budget}");
+            if is_enough {
+                let object = repository.chunk_ref(&random::bytes(2, 5000));
+                let (offset, length) = (damaged as u32, good.len() as u32);
+                assert_eq!(carved.members, [Member { object, offset, length }]);
+                assert_eq!(carved.unexplained, damaged);
+            }
+        }
     }
 }

@@ -30,7 +30,9 @@ use damage::Damage;
 use footers::{Footers, read_footers};
 use places::{Places, Sources, find_places};
 
-use crate::check::{CheckError, CheckRequest, Examined, Findings, ReadData, examine, examine_survey};
+use crate::check::{
+    CheckError, CheckRequest, Examined, Fault, Findings, Problem, ReadData, examine, examine_survey, pack_key,
+};
 use crate::lock::{LeaseWatch, LockLost};
 use crate::object::{Hash, ObjectRef};
 use crate::pack::{CATALOG_KEY, Catalog, Doomed};
@@ -125,6 +127,7 @@ pub async fn repair(
     let (second, places, footers) = look_again(&repository, first, &checking, &progress).await?;
     report.catalog.recovered = places.recovered;
     report.catalog.dropped = places.dropped;
+    report.beyond_repair.extend(left_alone(&places));
     let indexes = indexes || [LATEST_KEY, SNAPSHOTS_KEY].into_iter().any(|key| second.findings.concerns(key));
     let forget = request.forget_damaged;
     let (examined, damage) = blocking(move || {
@@ -143,7 +146,8 @@ pub async fn repair(
         return Ok(report);
     }
     progress.phase(Phase::Writing);
-    let work = Work { repository: &repository, examined: &examined, damage: &damage, lease: &request.lease };
+    let (unclear, lease) = (&places.unclear, &request.lease);
+    let work = Work { repository: &repository, examined: &examined, damage: &damage, unclear, lease };
     work.write(catalog, plans, forget, &mut report).await?;
     // Last: what is cut off before is looked into again.
     repository.doom(&Doomed::needless(places.needless, Vec::new()), &request.lease).await?;
@@ -168,14 +172,15 @@ async fn look_again(
     let mut footers = read_footers(repository, &first.survey, |pack| !doomed.has_pack(pack)).await?;
     let catalog = Arc::clone(&footers.catalog);
     let mut sources = Sources { footers: catalog, doomed, with_listed: false, is_catalog_bad };
-    let mut examined = first;
+    let (mut examined, mut unclear) = (first, BTreeSet::new());
     loop {
-        let (looked, places, used) = blocking(move || {
+        let (looked, mut places, used) = blocking(move || {
             let places = find_places(&examined, &sources)?;
             Ok((examined, places, sources))
         })
         .await?;
         sources = used;
+        unclear.append(&mut places.unclear);
         let mut known = remembered.clone();
         // What was found needs no remembering, which may lack what is free text.
         known.retain(|snapshot, _| !places.catalog.contains(snapshot));
@@ -189,7 +194,9 @@ async fn look_again(
         // What is found only by the footers of listed packs is read by them, and named nowhere.
         let is_all_named = examined.findings.bad.is_empty() && examined.reader.own_detours().is_empty();
         if is_all_named || !is_left {
-            return Ok((examined, places, footers));
+            // What is nowhere may be in there.
+            footers.is_blind |= !unclear.is_empty();
+            return Ok((examined, Places { unclear, ..places }, footers));
         }
         footers = read_footers(repository, &examined.survey, |_| true).await?;
         sources.footers = Arc::clone(&footers.catalog);
@@ -197,11 +204,31 @@ async fn look_again(
     }
 }
 
+/// What is told of packs that stay because not all that is in them is known.
+fn left_alone(places: &Places) -> Vec<Fault> {
+    let fault = |pack: &Hash, problem: &str| Fault {
+        object: pack_key(pack),
+        pack: None,
+        problem: Problem::Wrong(problem.to_owned()),
+        lost: 0,
+        harm: Vec::new(),
+        snapshots: 0,
+    };
+    let unclear = "not all of it could be looked through, so nobody knows what else is in it, and it stays; repair again when \
+                   the storage can read it";
+    let torn = "neither the catalog nor a footer says what is in it, some of it is damaged, and no snapshot was found that \
+                needs the rest; it stays";
+    let unclear = places.unclear.iter().map(|pack| fault(pack, unclear));
+    unclear.chain(places.torn.iter().map(|pack| fault(pack, torn))).collect()
+}
+
 /// What a repair writes.
 struct Work<'a> {
     repository: &'a Arc<Repository>,
     examined: &'a Arc<Examined>,
     damage: &'a Arc<Damage>,
+    /// Packs that stay whatever is damaged in them.
+    unclear: &'a BTreeSet<Hash>,
     lease: &'a LeaseWatch,
 }
 
@@ -213,10 +240,10 @@ impl Work<'_> {
         forget: bool,
         report: &mut RepairReport,
     ) -> Result<(), RepairError> {
-        let Self { repository, examined, damage, lease } = self;
+        let Self { repository, examined, damage, unclear, lease } = self;
         let (mut catalog, mut judged) = (catalog, BTreeMap::new());
         if forget && !damage.packs.is_empty() {
-            let salvaged = salvage::salvage(repository, examined, damage, &catalog, lease).await?;
+            let salvaged = salvage::salvage(repository, examined, (damage, unclear), &catalog, lease).await?;
             report.catalog.salvaged = salvaged.objects;
             report.catalog.rewritten |= !salvaged.judged.is_empty();
             (catalog, judged) = (salvaged.catalog, salvaged.judged);

@@ -8,14 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-
 use super::carve::carve;
-use crate::check::{CheckError, Examined, pack_key, problem_of};
-use crate::object::{Content, Hash, Hasher, ObjectKind, ObjectRef, Snapshot, SnapshotEntry, json};
+use crate::check::{CheckError, Examined, Problem, pack_key, problem_of};
+use crate::object::{Content, Hash, Hasher, ObjectKind, ObjectRef, Snapshot, json};
 use crate::pack::{CATALOG_KEY, Catalog, Doomed, Location, Member, PackMembers};
-use crate::progress::Silent;
-use crate::reach::{Reach, ReachError};
 use crate::repository::{LATEST_KEY, ReadError};
 use crate::store::StoreErrorKind;
 
@@ -28,6 +24,10 @@ pub(super) struct Places {
     pub(super) dropped: u64,
     /// Packs of which nothing was known, and in which nothing is that anybody could want back.
     pub(super) needless: Vec<Hash>,
+    /// Packs of which some is unknown that was not looked through to the end: anything may be in there.
+    pub(super) unclear: BTreeSet<Hash>,
+    /// Packs of which nothing is known still, because some of their bytes are of nothing that can be told.
+    pub(super) torn: BTreeSet<Hash>,
 }
 
 /// What says where objects are, beside the old catalog.
@@ -96,30 +96,42 @@ pub(super) fn find_places(examined: &Examined, sources: &Sources) -> Result<Plac
     });
     let pointers: BTreeMap<String, Location> = pointers.map(|(key, place)| (key.clone(), *place)).collect();
     let is_hit = !missing.is_empty() || sources.is_catalog_bad || examined.findings.concerns(CATALOG_KEY);
-    let mut seen = Vec::new();
+    let (mut seen, mut torn, mut unclear) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     if is_hit || !survey.unknown.is_empty() {
         let found = carve_packs(examined, sources, is_hit, &members, &pointers)?;
-        seen = found.seen;
+        (seen, torn, unclear) = (found.seen, found.torn, found.unclear);
         let placed = Catalog::default().with(listed(members.clone()));
+        let nameless = survey.unknown.iter().copied().filter(|pack| !members.contains_key(pack));
+        let nameless: BTreeSet<Hash> = nameless.collect();
         for (pack, member) in found.members.into_iter().filter(|(_, member)| !placed.contains(&member.object)) {
             members.entry(pack).or_default().push(member);
         }
-        name_lists(examined, &mut members, found.lists)?;
+        name_lists(examined, &mut members, found.lists, &mut unclear)?;
+        let mut is_wanted = is_hit;
         for (pack, member) in found.snapshots {
-            if !placed.contains(&member.object) && comes_back(examined, sources, &members, (pack, member))? {
+            let is_new = !placed.contains(&member.object);
+            if is_new && comes_back(examined, sources, &members, (pack, member), found.is_sure)? {
                 members.entry(pack).or_default().push(member);
+                is_wanted = true;
             }
+        }
+        if !is_wanted {
+            // What has a name and is not needed goes with the next prune.
+            members.retain(|pack, _| !nameless.contains(pack));
         }
     }
     let catalog = Catalog::default().with(listed(members)).with_pointers(pointers);
-    let mut needless: BTreeSet<Hash> = seen.into_iter().filter(|pack| survey.unknown.contains(pack)).collect();
-    let places = catalog.located().map(|(_, place)| place.pack);
-    places.chain(catalog.pointers().values().map(|place| place.pack)).for_each(|pack| _ = needless.remove(&pack));
+    let mut named: BTreeSet<Hash> = catalog.packs().iter().copied().collect();
+    named.extend(catalog.pointers().values().map(|place| place.pack));
+    torn.retain(|pack| !named.contains(pack));
+    // While one is not clear, another one may have what a snapshot in there needs.
+    let is_clear = torn.is_empty() && survey.unknown.iter().all(|pack| !unclear.contains(pack));
+    let needless = seen.into_iter().filter(|pack| is_clear && !named.contains(pack)).collect();
     let differs = |(object, place): &(ObjectRef, Location)| catalog.find(object) != Some(*place);
     let dropped = survey.stored.located().filter(differs).count() as u64;
     let is_new = |(object, place): &(ObjectRef, Location)| survey.stored.find(object) != Some(*place);
     let recovered = catalog.located().filter(is_new).count() as u64;
-    Ok(Places { catalog: Arc::new(catalog), recovered, dropped, needless: needless.into_iter().collect() })
+    Ok(Places { catalog: Arc::new(catalog), recovered, dropped, needless, unclear, torn })
 }
 
 /// Objects whose places have to be proven: those that are bad there, and all in packs without footers if the catalog itself
@@ -174,8 +186,14 @@ struct Found {
     members: Vec<(Hash, Member)>,
     snapshots: Vec<(Hash, Member)>,
     lists: Vec<List>,
-    /// Packs that were looked into to the end.
-    seen: Vec<Hash>,
+    /// Packs of which nothing was known, and that were looked through to the end.
+    seen: BTreeSet<Hash>,
+    /// The same, where some bytes are of nothing that can be told beside others that are.
+    torn: BTreeSet<Hash>,
+    /// Packs that were not looked through to the end.
+    unclear: BTreeSet<Hash>,
+    /// Whether what was not found is in no pack of which nothing was known.
+    is_sure: bool,
 }
 
 /// Looks for objects where packs without footers have bytes that nothing is known of: in all of them if something `is_hit`,
@@ -189,11 +207,16 @@ fn carve_packs(
 ) -> Result<Found, CheckError> {
     /// Larger packs nobody writes.
     const LARGEST: u64 = 64 << 20;
-    let (survey, mut found) = (&examined.survey, Found::default());
+    let (survey, repository) = (&examined.survey, examined.reader.repository());
+    let is_unknown = |pack: &Hash| survey.unknown.binary_search(pack).is_ok();
+    let too_large = survey.packs.iter().filter(|(pack, size)| *size > LARGEST && is_unknown(pack));
+    let mut found = Found { unclear: too_large.map(|(pack, _)| *pack).collect(), ..Found::default() };
+    let is_left = |pack: &Hash| sources.doomed.is_damaged(pack) && !members.contains_key(pack);
+    found.is_sure = found.unclear.is_empty() && !survey.packs.iter().any(|(pack, _)| is_left(pack));
     let with_footer: BTreeSet<&Hash> = sources.footers.packs().iter().chain(&survey.with_footer).collect();
     let is_left_out = |pack: &Hash| {
         let is_listed = !members.contains_key(pack) && sources.doomed.has_pack(pack);
-        is_listed && !sources.with_listed || !is_hit && survey.unknown.binary_search(pack).is_err()
+        is_listed && !sources.with_listed || !is_hit && !is_unknown(pack)
     };
     for &(pack, size) in survey.packs.iter().filter(|(_, size)| *size <= LARGEST) {
         if with_footer.contains(&pack) || is_left_out(&pack) {
@@ -211,40 +234,70 @@ fn carve_packs(
         if gaps.is_empty() {
             continue;
         }
-        let store = examined.reader.repository().store();
-        let bytes = match tokio::runtime::Handle::current().block_on(store.get(&pack_key(&pack))) {
+        let bytes = match tokio::runtime::Handle::current().block_on(repository.store().get(&pack_key(&pack))) {
             Ok(bytes) => bytes,
             Err(error) => {
                 problem_of(ReadError::Store(error))?;
+                found.is_sure &= !is_unknown(&pack);
+                found.unclear.insert(pack);
                 continue;
             }
         };
-        let mut is_seen = bytes.len() as u64 == size;
+        let (mut is_seen, mut unexplained) = (bytes.len() as u64 == size, 0);
+        let (mut has_some, mut has_data) = (false, false);
         for (from, to) in gaps.into_iter().filter(|gap| gap.1 <= bytes.len() as u64) {
-            let carved = carve(examined.reader.repository(), &bytes, from as usize, to as usize);
-            is_seen &= !carved.gave_up;
+            let carved = carve(repository, &examined.stop, &bytes, (from as usize, to as usize))?;
+            is_seen &= !carved.gave_up || is_explained(examined, sources, &pack, (from, to));
+            unexplained += carved.unexplained;
+            has_some |= !carved.members.is_empty() || !carved.lists.is_empty();
+            has_data |= !carved.lists.is_empty();
             for member in carved.members {
                 let is_data = member.object.kind.is_data();
+                has_data |= is_data;
                 let of_its_kind = if is_data { &mut found.members } else { &mut found.snapshots };
                 of_its_kind.push((pack, member));
             }
             let lists = carved.lists.into_iter();
             found.lists.extend(lists.map(|(content, offset, length)| (pack, content, offset, length)));
         }
-        found.seen.extend(is_seen.then_some(pack));
+        if !is_seen {
+            found.unclear.insert(pack);
+        }
+        if is_unknown(&pack) {
+            // Where nothing is encrypted, anything passes for data.
+            let tells_all = unexplained == 0 && (repository.marker().encrypted || !has_data);
+            found.is_sure &= is_seen && tells_all;
+            let is_torn = is_seen && unexplained > 0 && has_some;
+            let of_its_kind = if is_torn { &mut found.torn } else { &mut found.seen };
+            of_its_kind.extend(is_seen.then_some(pack));
+        }
     }
     Ok(found)
 }
 
+/// Whether the catalog, if it holds, says what all these bytes of a pack are.
+fn is_explained(examined: &Examined, sources: &Sources, pack: &Hash, (from, to): (u64, u64)) -> bool {
+    if sources.is_catalog_bad || examined.findings.concerns(CATALOG_KEY) {
+        return false;
+    }
+    let stored = &examined.survey.stored;
+    let places = stored.located().map(|(_, place)| place).chain(stored.pointers().values().copied());
+    let of_pack = places.filter(|place| place.pack == *pack).map(|place| (place.offset, place.offset + place.length));
+    let clipped = of_pack.filter(|place| place.1 > from && place.0 < to).map(|place| (place.0, place.1.min(to)));
+    gaps([(0, from)].into_iter().chain(clipped).collect(), to).is_empty()
+}
+
 /// Whether a snapshot that has no name in the catalog, and was found in a pack, was lost and not removed. A program that
 /// overwrites the catalog loses the names of whole packs. So where the catalog is sound, one was lost if an index still
-/// names it; or if nothing else is known of its pack either, and all that it needs is there. Whoever removed one on purpose
-/// may have swept that, or has listed it.
+/// names it; or if nothing else is known of its pack either, and its root is there, or may be where nobody could look. What
+/// else it lacks is told then, and it is repaired like others. Whoever removed one on purpose has swept its root, or has
+/// listed it.
 fn comes_back(
     examined: &Examined,
     sources: &Sources,
     members: &Members,
     (pack, member): (Hash, Member),
+    is_sure: bool,
 ) -> Result<bool, CheckError> {
     let (survey, snapshot) = (&examined.survey, member.object);
     let is_bad = examined.findings.bad.contains_key(&snapshot);
@@ -255,38 +308,38 @@ fn comes_back(
         return Ok(true);
     }
     let is_lost = survey.unknown.binary_search(&pack).is_ok() && survey.plain_size(&snapshot).is_none();
-    Ok(is_lost && has_all(examined, members, (pack, member))?)
+    Ok(is_lost && (!is_sure || has_root(examined, members, (pack, member))?))
 }
 
-/// Whether nothing is missing that a snapshot needs. What is damaged is there.
-fn has_all(examined: &Examined, members: &Members, (pack, member): (Hash, Member)) -> Result<bool, CheckError> {
+/// Whether the root of a snapshot is there, damaged or not.
+fn has_root(examined: &Examined, members: &Members, (pack, member): (Hash, Member)) -> Result<bool, CheckError> {
     examined.stop.check()?;
-    let (survey, repository) = (&examined.survey, examined.reader.repository());
     let mut members = members.clone();
     members.entry(pack).or_default().push(member);
-    let reader = repository.known_reader(Arc::new(Catalog::default().with(listed(members))));
-    let snapshot: Snapshot = match reader.read_json(&member.object) {
-        Ok(snapshot) => snapshot,
+    let reader = examined.reader.repository().known_reader(Arc::new(Catalog::default().with(listed(members))));
+    let root = match reader.read_json::<Snapshot>(&member.object) {
+        Ok(snapshot) => snapshot.root,
         Err(why) => {
+            // A moment ago it could be read.
             problem_of(why)?;
-            return Ok(false);
+            return Ok(true);
         }
     };
-    let data = ObjectKind::ALL.into_iter().filter(|kind| kind.is_data());
-    let alone =
-        data.flat_map(|kind| survey.plain(kind).iter().map(move |(hash, size)| (ObjectRef::new(kind, *hash), *size)));
-    let alone = alone.map(|(object, size)| (object, u64::from(size))).collect();
-    let snapshot = SnapshotEntry::new(member.object, &snapshot);
-    match Reach::mark(&reader, alone, &[snapshot], &Silent, &CancellationToken::new()) {
+    let Some(root) = root else { return Ok(true) };
+    match reader.read(&root) {
         Ok(_) => Ok(true),
-        Err(ReachError::Unreadable(what)) => Ok(!matches!(what.problem, ReadError::Missing(_))),
-        Err(ReachError::Cancelled) => Err(CheckError::Cancelled),
-        Err(ReachError::Repository(error)) => Err(error.into()),
+        Err(why) => Ok(problem_of(why)? != Problem::Missing),
     }
 }
 
-/// Names lists of chunks by the hash of all of these.
-fn name_lists(examined: &Examined, members: &mut Members, lists: Vec<List>) -> Result<(), CheckError> {
+/// Names lists of chunks by the hash of all of these. Where the chunks may be good, and cannot be read, the list's pack is
+/// not clear either.
+fn name_lists(
+    examined: &Examined,
+    members: &mut Members,
+    lists: Vec<List>,
+    unclear: &mut BTreeSet<Hash>,
+) -> Result<(), CheckError> {
     if lists.is_empty() {
         return Ok(());
     }
@@ -301,7 +354,13 @@ fn name_lists(examined: &Examined, members: &mut Members, lists: Vec<List>) -> R
                 let object = repository.content_ref(&hasher.finish());
                 members.entry(pack).or_default().push(Member { object, offset, length });
             }
-            Err(why) => _ = problem_of(why)?,
+            Err(why) => {
+                let says_nothing = matches!(&why, ReadError::Store(error) if error.kind == StoreErrorKind::Other);
+                problem_of(why)?;
+                if says_nothing || !unclear.is_empty() {
+                    unclear.insert(pack);
+                }
+            }
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Copies what is good out of damaged packs: everything, needed or not.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -35,14 +35,15 @@ struct Packs {
 }
 
 /// Copies everything good out of damaged packs; `catalog` has nothing bad any more. Snapshots, which the CLI packs, become
-/// objects by themselves. A pack that cannot be read stays as it is.
+/// objects by themselves. A pack that cannot be read stays as it is, and so does one of the `unclear` ones, in which more may
+/// be good than is known.
 ///
 /// # Errors
 /// Also if something is good, or is not, that was the other way a moment ago.
 pub(super) async fn salvage(
     repository: &Arc<Repository>,
     examined: &Arc<Examined>,
-    damage: &Arc<Damage>,
+    (damage, unclear): (&Arc<Damage>, &BTreeSet<Hash>),
     catalog: &Catalog,
     lease: &LeaseWatch,
 ) -> Result<Salvaged, RepairError> {
@@ -52,6 +53,10 @@ pub(super) async fn salvage(
     let (mut packs, mut objects, mut judged) = (Packs::default(), 0, BTreeMap::new());
     for pack in &damage.packs {
         let members = named.remove(pack).unwrap_or_else(|| PackMembers { pack: *pack, members: Vec::new() });
+        if unclear.contains(pack) {
+            kept.push(members);
+            continue;
+        }
         let work = (Arc::clone(examined), Arc::clone(damage), members.clone());
         let Some((hash, good)) = blocking(move || look_through(&work.0, &work.1, work.2)).await? else {
             kept.push(members);

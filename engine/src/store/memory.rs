@@ -39,6 +39,8 @@ pub(crate) struct Line {
     answers_lost: AtomicBool,
     /// How many changes still go through before the line breaks.
     changes: AtomicU64,
+    /// What cannot be read as a whole.
+    unreadable: Mutex<Option<String>>,
 }
 
 impl Default for MemoryStore {
@@ -155,6 +157,7 @@ impl Line {
             broken: AtomicBool::new(false),
             answers_lost: AtomicBool::new(false),
             changes: AtomicU64::new(u64::MAX),
+            unreadable: Mutex::default(),
         }
     }
 
@@ -181,6 +184,11 @@ impl Line {
     /// So many changes reach the store, and then nothing does, as when the process dies there.
     pub(crate) fn break_after(&self, changes: u64) {
         self.changes.store(changes, Ordering::Relaxed);
+    }
+
+    /// This object cannot be read as a whole, as where a disk fails somewhere in its middle.
+    pub(crate) fn break_object(&self, key: &str) {
+        *self.unreadable.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.to_owned());
     }
 
     fn count_change(&self) {
@@ -246,6 +254,10 @@ impl ObjectStore for MemoryStore {
     }
 
     async fn get(&self, key: &str) -> StoreResult<Bytes> {
+        let is_unreadable = self.line.unreadable.lock().unwrap_or_else(PoisonError::into_inner).as_deref() == Some(key);
+        if is_unreadable {
+            return Err(self.error(key, StoreErrorKind::Other));
+        }
         let name = key.to_owned();
         let found = self.request(key, move |objects| objects.get(&name).cloned()).await?;
         found.ok_or_else(|| self.error(key, StoreErrorKind::NotFound))

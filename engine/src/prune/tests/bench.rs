@@ -170,6 +170,13 @@ impl Bench {
         repair(self.open().await, request, Arc::new(Silent), CancellationToken::new()).await.unwrap()
     }
 
+    /// The same on some line to the store.
+    pub(super) async fn repair_on(&self, store: MemoryStore, forget_damaged: bool) -> RepairReport {
+        let request =
+            RepairRequest { read_data: false, forget_damaged, dry_run: false, lease: LeaseWatch::not_needed() };
+        repair(open(Arc::new(store)).await, request, Arc::new(Silent), CancellationToken::new()).await.unwrap()
+    }
+
     /// The same by a process that dies after so many changes. Gives whether it came to its end.
     pub(super) async fn repair_and_die(&self, changes: u64) -> bool {
         let store = self.client();

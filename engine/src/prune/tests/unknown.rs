@@ -4,7 +4,7 @@ use bytes::Bytes;
 use cloudstic_e2e::random;
 
 use super::bench::{Bench, request};
-use crate::object::{Hash, ObjectRef};
+use crate::object::{Hash, ObjectKind, ObjectRef};
 use crate::pack::{DOOMED_KEY, Doomed, Location, Member, PackMembers};
 use crate::prune::PruneRequest;
 use crate::repository::LATEST_KEY;
@@ -14,32 +14,104 @@ async fn pack_of(bench: &Bench, object: &ObjectRef) -> Hash {
     bench.open().await.catalog().await.unwrap().find(object).unwrap().pack
 }
 
-/// A repository of the CLI from which a snapshot was lost, as two backups at once do it: the one has written the catalog
-/// without what the other one had added. Then we have backed up. Gives the snapshot and its pack.
-async fn with_a_lost_snapshot(name: &str) -> (Bench, ObjectRef, Hash) {
+/// A repository of the CLI from which a snapshot was lost.
+struct Lost {
+    bench: Bench,
+    snapshot: ObjectRef,
+    /// Its packs; the last one has the snapshot.
+    packs: Vec<Hash>,
+    /// The data in the first one.
+    places: Vec<(ObjectRef, Location)>,
+}
+
+/// As two backups at once do it: the one has written the catalog without what the other one had added. Then we have backed
+/// up.
+async fn lost(name: &str, is_in_two_packs: bool) -> Lost {
     let bench = Bench::golden_without(name, 0..0).await;
     let other = Bench::from(&bench.store.objects(), MemoryStore::default());
     for n in 0..5u64 {
         other.write(&format!("theirs-{n}"), &random::bytes(300 + n, 2000));
     }
-    let lost = other.backup().await;
+    let snapshot = other.backup().await;
     // What the CLI would have packed, without a footer.
     let (before, catalog) = (bench.catalog(), other.catalog());
-    let mut new: Vec<Location> =
-        catalog.located().filter(|(object, _)| !before.contains(object)).map(|(_, place)| place).collect();
-    new.sort_unstable_by_key(|place| (place.pack, place.offset));
+    let mut new: Vec<(ObjectRef, Location)> =
+        catalog.located().filter(|(object, _)| !before.contains(object)).collect();
+    new.sort_unstable_by_key(|(_, place)| (place.pack, place.offset));
     let mut bytes = Vec::new();
-    for Location { pack, offset, length } in new {
-        let pack = other.object(&format!("packs/{pack}")).unwrap();
-        bytes.extend_from_slice(&pack[offset as usize..(offset + length) as usize]);
+    for (_, place) in &mut new {
+        let pack = other.object(&format!("packs/{}", place.pack)).unwrap();
+        let from = std::mem::replace(&mut place.offset, bytes.len() as u64) as usize;
+        bytes.extend_from_slice(&pack[from..from + place.length as usize]);
     }
-    bytes.extend_from_slice(&other.object(&lost.key()).unwrap());
-    let pack = Hash::of(&bytes);
-    bench.store.objects().insert(format!("packs/{pack}"), bytes.into());
+    let mut parts = vec![bytes];
+    if is_in_two_packs {
+        parts.push(Vec::new());
+    }
+    parts.last_mut().unwrap().extend_from_slice(&other.object(&snapshot.key()).unwrap());
+    let packs: Vec<Hash> = parts.iter().map(|bytes| Hash::of(bytes)).collect();
+    new.iter_mut().for_each(|(_, place)| place.pack = packs[0]);
+    for (pack, bytes) in packs.iter().zip(parts) {
+        bench.store.objects().insert(format!("packs/{pack}"), bytes.into());
+    }
     bench.write("ours", b"ours");
     bench.backup().await;
-    assert!(!bench.snapshots().await.contains(&lost));
-    (bench, lost, pack)
+    assert!(!bench.snapshots().await.contains(&snapshot));
+    Lost { bench, snapshot, packs, places: new }
+}
+
+/// The snapshot with all that it needs in one pack.
+async fn with_a_lost_snapshot(name: &str) -> (Bench, ObjectRef, Hash) {
+    let Lost { bench, snapshot, packs, .. } = lost(name, false).await;
+    (bench, snapshot, packs[0])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_snapshot_of_which_some_is_damaged_comes_back_and_what_it_lacks_is_told() {
+    for name in ["plain", "encrypted"] {
+        let Lost { bench, snapshot, packs, places } = lost(name, false).await;
+        let key = format!("packs/{}", packs[0]);
+        let (_, place) = places.iter().find(|(object, _)| object.kind == ObjectKind::Content).unwrap();
+        bench.damage_at(place);
+        let report = bench.repair(false).await;
+        let told = report.snapshots.iter().find(|told| told.old == snapshot).unwrap();
+        assert!(told.lost_count == 1 && told.new.is_some(), "{name}: {report:?}");
+        assert!(bench.snapshots().await.contains(&snapshot), "{name}");
+        // It is not known any more what it needs.
+        assert!(bench.prune(request()).await.is_err() && bench.object(&key).is_some(), "{name}");
+        let new = told.new.unwrap();
+        bench.repair_on(bench.client(), true).await;
+        let left = bench.snapshots().await;
+        assert!(left.contains(&new) && !left.contains(&snapshot), "{name}");
+        let needed = bench.whole().await;
+        bench.prune(request()).await.unwrap();
+        assert_eq!(bench.whole().await, needed, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pack_that_cannot_be_read_costs_a_lost_snapshot_nothing() {
+    for name in ["plain", "encrypted"] {
+        for forget in [false, true] {
+            let Lost { bench, snapshot, packs, .. } = lost(name, true).await;
+            let keys: Vec<String> = packs.iter().map(|pack| format!("packs/{pack}")).collect();
+            for unreadable in &keys {
+                let store = bench.client();
+                store.line().break_object(unreadable);
+                let report = bench.repair_on(store, forget).await;
+                assert!(report.beyond_repair.iter().any(|fault| fault.object == *unreadable), "{name}: {report:?}");
+                // It may end because something is missing.
+                let _ = bench.prune(request()).await;
+                assert!(keys.iter().all(|key| bench.object(key).is_some()), "{name}, {forget}, without {unreadable}");
+            }
+            bench.repair(false).await;
+            assert!(bench.snapshots().await.contains(&snapshot), "{name}");
+            let needed = bench.whole().await;
+            bench.prune(request()).await.unwrap();
+            assert_eq!(bench.whole().await, needed);
+            assert!(bench.snapshots().await.contains(&snapshot));
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
