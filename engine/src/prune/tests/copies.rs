@@ -2,7 +2,7 @@
 
 use super::bench::{Bench, request};
 use crate::object::{Hash, ObjectKind, ObjectRef};
-use crate::pack::{Location, PackBuilder};
+use crate::pack::{Location, PackBuilder, heal_all};
 use crate::prune::PruneRequest;
 use crate::store::{MemoryStore, ObjectStore};
 
@@ -62,11 +62,13 @@ async fn the_other_one_goes_where_the_first_one_is_good() {
 async fn where_both_are_bad_both_stay_and_are_told() {
     let (bench, chunk, place, second) = with_a_second_copy(true).await;
     bench.damage_at(&place);
-    let copy = bench.object(&format!("packs/{second}")).unwrap();
-    let mut bytes = copy.to_vec();
-    let at = copy.windows(place.length as usize).count().min(40);
-    bytes[at + place.length as usize / 2] ^= 1;
-    bench.store.objects().insert(format!("packs/{second}"), bytes.into());
+    // It lies behind the other member there.
+    let repository = bench.open().await;
+    let footers = heal_all(&**repository.store(), repository.sealer(), Default::default()).await.unwrap().catalog;
+    let garbage = ObjectRef::new(ObjectKind::Filemeta, Hash::of(b"garbage"));
+    let before = footers.find(&garbage).unwrap();
+    assert_eq!(before.pack, second);
+    bench.damage_at(&Location { pack: second, offset: before.length, length: place.length });
     for max_waste_percent in [0, 100] {
         // Where the first one is to be copied, it ends there.
         let report =
