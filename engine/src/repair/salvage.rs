@@ -79,12 +79,15 @@ pub(super) async fn salvage(
     Ok(Salvaged { catalog: Catalog::default().with(kept).with_pointers(pointers), objects, judged })
 }
 
-/// The hash of a pack, and what is good of it in the order in which it lies; `None` if not all of it can be read. Blocking.
+/// The hash of a pack, and what is good of it in the order in which it lies.
+type LookedThrough = (Hash, Vec<(ObjectRef, Bytes)>);
+
+/// Looks what of a pack is good; `None` if not all of it can be read. Blocking.
 fn look_through(
     examined: &Examined,
     damage: &Damage,
     PackMembers { pack, mut members }: PackMembers,
-) -> Result<Option<(Hash, Vec<(ObjectRef, Bytes)>)>, RepairError> {
+) -> Result<Option<LookedThrough>, RepairError> {
     /// Larger packs nobody writes.
     const LARGEST: u64 = 64 << 20;
     examined.stop.check()?;

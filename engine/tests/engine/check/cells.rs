@@ -41,15 +41,19 @@ const LARGE: usize = 8 << 20;
 /// Every kind of object and of damage; and all packs, with members of every kind in them.
 pub(crate) fn cells(known: &Known) -> Vec<Cell> {
     let (mut cells, is_of_cli) = (Vec::new(), !known.name.starts_with("own"));
-    // One that takes long to read is not read as often.
+    // What takes long to read, or to look for objects in, is not hit as often.
     let is_large = known.objects.values().map(Bytes::len).sum::<usize>() > LARGE;
-    let harms: Vec<Harm> = if is_large { FEWER.to_vec() } else { HARMS.to_vec() };
+    let harms = match (is_of_cli, is_large) {
+        (_, true) => FEWER.to_vec(),
+        (true, false) => vec![Harm::Delete, Harm::Truncate(4), Harm::Flip(4)],
+        (false, false) => HARMS.to_vec(),
+    };
     let mut add = |mut keys: Vec<String>| {
         // Small ones of the CLI: a damaged large one is long looked for in its pack.
         if is_of_cli {
             keys.sort_by_key(|key| known.places.get(key).map(|place| place.2));
         }
-        keys.truncate(if is_large { 2 } else { OF_A_KIND });
+        keys.truncate(if is_of_cli { 2 } else { OF_A_KIND });
         let Some(first) = keys.first() else { return };
         cells.extend(harms.iter().map(|harm| Cell { key: first.clone(), other: None, harm: *harm }));
         let more = keys.iter().skip(if is_large { 2 } else { 1 });
