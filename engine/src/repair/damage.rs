@@ -24,6 +24,9 @@ pub(super) struct Damage {
     pub(super) contents: LostContents,
     /// Everything that cannot be read.
     bad: BTreeSet<ObjectRef>,
+    /// Snapshots of it that may be good. The catalog goes on naming them, for what nobody names does not come back; and no
+    /// backup takes a snapshot for present.
+    unread_snapshots: BTreeSet<ObjectRef>,
     /// Whether there are packs that cannot be read, in which anything may lie that is nowhere else.
     pub(super) is_blind: bool,
 }
@@ -47,11 +50,14 @@ impl Damage {
         let (packs, is_blind) = damaged_packs(examined, footers, suspects, &bad)?;
         let is_blind = is_blind || footers.is_blind;
         let states = Look::new(examined, is_blind).states(&bad)?;
-        if let Some((object, _)) = states.into_iter().find(|(_, state)| *state == State::Good) {
+        if let Some((object, _)) = states.iter().find(|(_, state)| **state == State::Good) {
             return Err(RepairError::Unsteady(object.key()));
         }
+        let is_unread =
+            |(object, state): &(&ObjectRef, &State)| object.kind == ObjectKind::Snapshot && **state == State::Unknown;
+        let unread_snapshots = states.iter().filter(is_unread).map(|(object, _)| *object).collect();
         let plain = bad.iter().filter(|object| object.kind.is_data() && examined.survey.plain_size(object).is_some());
-        Ok(Self { packs, plain: plain.copied().collect(), contents, bad, is_blind })
+        Ok(Self { packs, plain: plain.copied().collect(), contents, bad, unread_snapshots, is_blind })
     }
 
     /// How many packs and objects it is.
@@ -62,7 +68,7 @@ impl Damage {
     /// The catalog without what is lost.
     pub(super) fn catalog_without_bad(&self, examined: &Examined) -> Catalog {
         let catalog = &examined.survey.catalog;
-        let bad = &self.bad;
+        let bad = &self.bad - &self.unread_snapshots;
         if !bad.iter().any(|object| catalog.contains(object)) {
             return (**catalog).clone();
         }
@@ -91,7 +97,9 @@ impl Damage {
         examined: &Examined,
         wanted: &BTreeSet<ObjectRef>,
     ) -> Result<BTreeSet<ObjectRef>, RepairError> {
-        let states = Look::new(examined, self.is_blind).states(&self.bad)?;
+        // Those that are only remembered count as read everywhere else.
+        let remembered = wanted & &examined.remembered;
+        let states = Look::new(examined, self.is_blind).states(&(&self.bad | &remembered))?;
         let doubtful = states.into_iter().filter(|(_, state)| *state != State::Lost).map(|(object, _)| object);
         let kept = needing(examined, doubtful, wanted)?;
         Ok(wanted - &kept)

@@ -183,7 +183,7 @@ async fn look_again(
         unclear.append(&mut places.unclear);
         let mut known = remembered.clone();
         // What was found needs no remembering, which may lack what is free text.
-        known.retain(|snapshot, _| !places.catalog.contains(snapshot));
+        known.retain(|snapshot, _| !places.catalog.contains(snapshot) || places.unread.contains(snapshot));
         let is_real = |snapshot: &ObjectRef| !is_hit || remembered.contains_key(snapshot);
         let survey = looked.survey.with_catalog(Arc::clone(&places.catalog), is_real);
         let context = (Arc::clone(progress), looked.stop.clone());

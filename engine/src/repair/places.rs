@@ -28,6 +28,8 @@ pub(super) struct Places {
     pub(super) unclear: BTreeSet<Hash>,
     /// Packs of which nothing is known still, because some of their bytes are of nothing that can be told.
     pub(super) torn: BTreeSet<Hash>,
+    /// Objects that the catalog says to be where they may be, for that cannot be read.
+    pub(super) unread: BTreeSet<ObjectRef>,
 }
 
 /// What says where objects are, beside the old catalog.
@@ -54,6 +56,7 @@ pub(super) fn find_places(examined: &Examined, sources: &Sources) -> Result<Plac
         members.entry(place.pack).or_default().push(Member { object, offset, length });
     };
     let mut missing: BTreeSet<ObjectRef> = examined.findings.bad.keys().copied().collect();
+    let mut unread = BTreeSet::new();
     for (object, place) in survey.catalog.located() {
         let is_inside = survey.pack_size(&place.pack).is_some_and(|size| place.offset + place.length <= size);
         if !doubted.contains(&object) {
@@ -78,6 +81,9 @@ pub(super) fn find_places(examined: &Examined, sources: &Sources) -> Result<Plac
             missing.remove(&object);
         } else {
             missing.insert(object);
+        }
+        if right.is_none() && unknown.is_some() {
+            unread.insert(object);
         }
         if let Some(place) = right.or(unknown) {
             add(object, &place);
@@ -131,7 +137,7 @@ pub(super) fn find_places(examined: &Examined, sources: &Sources) -> Result<Plac
     let dropped = survey.stored.located().filter(differs).count() as u64;
     let is_new = |(object, place): &(ObjectRef, Location)| survey.stored.find(object) != Some(*place);
     let recovered = catalog.located().filter(is_new).count() as u64;
-    Ok(Places { catalog: Arc::new(catalog), recovered, dropped, needless, unclear, torn })
+    Ok(Places { catalog: Arc::new(catalog), recovered, dropped, needless, unclear, torn, unread })
 }
 
 /// Objects whose places have to be proven: those that are bad there, and all in packs without footers if the catalog itself
