@@ -16,7 +16,7 @@ pub(crate) use sweep::WholeCatalog;
 use crate::lock::LeaseWatch;
 use crate::object::{Hash, ObjectKind, ObjectRef};
 use crate::pack::stored::{self, CatalogError, CatalogReader};
-use crate::pack::{CATALOG_KEY, Catalog, Doomed, Healed, PackMembers, heal};
+use crate::pack::{CATALOG_KEY, Catalog, Healed, PackMembers, heal};
 use crate::store::{StoreErrorKind, Version};
 
 /// A catalog, and which stored one it came from.
@@ -220,10 +220,7 @@ impl Repository {
         let healed = heal(&*self.store, &self.sealer, Arc::new(stored)).await?;
         let Healed { mut catalog, recovered, dropped, mut unknown, .. } = healed;
         unknown.sort_unstable();
-        let forgotten = match known {
-            Some(known) => self.forgotten(known, &unknown).await?,
-            None => Vec::new(),
-        };
+        let forgotten = known.map(|known| known.members_of(&unknown)).unwrap_or_default();
         unknown.retain(|pack| forgotten.iter().all(|forgotten| forgotten.pack != *pack));
         let is_undone = |pack: &&Hash| named.binary_search(pack).is_err() && catalog.packs().contains(pack);
         let undone = known.map_or(0, |known| known.packs().iter().filter(is_undone).count()) + forgotten.len();
@@ -254,22 +251,6 @@ impl Repository {
         let differs = damage.is_some() || recovered + dropped + restored > 0;
         let lost_snapshots = snapshots.into_iter().filter(|snapshot| !catalog.contains(snapshot)).collect();
         Ok(LoadedCatalog { version, catalog, differs, lost: dropped > 0, lost_snapshots })
-    }
-
-    /// What `known` says of packs of which nothing else says anything, because somebody has overwritten their names. Their
-    /// snapshots come along, but for those that were removed: without them, a prune would take the data for needless. Packs
-    /// that had nothing but snapshots, and are alone in it, have lost their names by the removal of these.
-    async fn forgotten(&self, known: &Catalog, unknown: &[Hash]) -> Result<Vec<PackMembers>, RepositoryError> {
-        let mut forgotten = known.members_of(unknown);
-        if !forgotten.iter().flat_map(|pack| &pack.members).any(|member| member.object.kind.is_data()) {
-            return Ok(Vec::new());
-        }
-        let (doomed, _) = Doomed::read(&*self.store, &self.sealer).await?;
-        for pack in &mut forgotten {
-            pack.members.retain(|member| !doomed.is_forgotten(&member.object));
-        }
-        forgotten.retain(|pack| !pack.members.is_empty());
-        Ok(forgotten)
     }
 
     /// The catalog just as it is stored, if there is one; with what is wrong with it, and then only what can still be
