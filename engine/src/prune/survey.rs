@@ -55,10 +55,9 @@ impl Survey {
     /// knows which, and what it needs would go.
     async fn miss_no_snapshot(&self, repository: &Repository) -> Result<(), PruneError> {
         let named = repository.read_index().await?.into_iter().map(|entry| entry.reference);
-        let latest = repository.read_latest().await?.map(|latest| latest.latest_snapshot);
         let all = self.snapshots();
         let lost = self.whole.lost_snapshots.iter().copied();
-        let mut missing: Vec<ObjectRef> = lost.chain(named).chain(latest).collect();
+        let mut missing: Vec<ObjectRef> = lost.chain(named).collect();
         missing.retain(|snapshot| all.binary_search(snapshot).is_err());
         missing.sort_unstable();
         missing.dedup();

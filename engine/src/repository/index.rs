@@ -26,7 +26,7 @@ impl Repository {
     }
 
     /// What `index/latest` says; nothing if it is missing or damaged. One in a pack shadows one by itself.
-    pub(crate) async fn read_latest(&self) -> Result<Option<Latest>, RepositoryError> {
+    pub(super) async fn read_latest(&self) -> Result<Option<Latest>, RepositoryError> {
         let location = self.catalog().await?.pointer(LATEST_KEY);
         self.read_sealed(LATEST_KEY, location).await
     }

@@ -16,7 +16,7 @@ use crate::pack::{CATALOG_KEY, Catalog, Location, heal_all, stored};
 use crate::progress::Silent;
 use crate::prune::{MAX_WASTE_PERCENT, PruneError, PruneReport, PruneRequest, prune};
 use crate::reach::{Alone, Reach};
-use crate::repair::{RepairReport, RepairRequest, repair};
+use crate::repair::{RepairError, RepairReport, RepairRequest, repair};
 use crate::repository::{Credential, InitOptions, Repository, RepositoryError};
 use crate::source::local::{LocalOptions, LocalSource};
 use crate::store::{MemoryStore, ObjectStore};
@@ -171,10 +171,14 @@ impl Bench {
     }
 
     /// The same on some line to the store.
-    pub(super) async fn repair_on(&self, store: MemoryStore, forget_damaged: bool) -> RepairReport {
+    pub(super) async fn repair_on(
+        &self,
+        store: MemoryStore,
+        forget_damaged: bool,
+    ) -> Result<RepairReport, RepairError> {
         let request =
             RepairRequest { read_data: false, forget_damaged, dry_run: false, lease: LeaseWatch::not_needed() };
-        repair(open(Arc::new(store)).await, request, Arc::new(Silent), CancellationToken::new()).await.unwrap()
+        repair(open(Arc::new(store)).await, request, Arc::new(Silent), CancellationToken::new()).await
     }
 
     /// The same by a process that dies after so many changes. Gives whether it came to its end.
