@@ -96,6 +96,25 @@ impl Engine {
         self.judged(wanted.name, wanted.repository, done)
     }
 
+    /// The same, but without a lock if it is a dry run, which changes nothing.
+    pub(super) async fn under_lock_unless<T, E, F>(
+        &self,
+        dry_run: bool,
+        wanted: Wanted<'_>,
+        context: &JobContext,
+        work: impl FnOnce(LeaseWatch, CancellationToken) -> F,
+    ) -> Result<T, JobError>
+    where
+        E: Into<Failure> + From<LockLost>,
+        F: Future<Output = Result<T, E>>,
+    {
+        if !dry_run {
+            return self.under_lock(wanted, context, work).await;
+        }
+        let done = work(LeaseWatch::not_needed(), context.cancel.clone()).await;
+        self.judged(wanted.name, wanted.repository, done)
+    }
+
     /// The same under the locks of two repositories. What fails may be the fault of either.
     pub(super) async fn under_two_locks<T, E, F>(
         &self,

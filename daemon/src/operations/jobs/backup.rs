@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cloudstic_engine::backup::{self, BackupReport, BackupRequest, Counts};
-use cloudstic_engine::lock::{Kind, LeaseWatch};
+use cloudstic_engine::lock::Kind;
 use cloudstic_engine::source::local::{LocalOptions, LocalSource};
 use cloudstic_proto::{Reason, v1};
 use v1::job::Report;
@@ -31,20 +31,15 @@ impl Engine {
             lease,
         };
         let work = |lease, cancel| backup::backup(repository.clone(), request(lease), context.progress.clone(), cancel);
-        let report = if spec.dry_run {
-            let done = work(LeaseWatch::not_needed(), context.cancel.clone()).await;
-            self.judged(&name, &repository, done)?
-        } else {
-            let wanted = Wanted {
-                name: &name,
-                repository: &repository,
-                kind: Kind::Shared,
-                operation: "backup",
-                wait: spec.lock_wait,
-                only_reads: false,
-            };
-            self.under_lock(wanted, &context, work).await?
+        let wanted = Wanted {
+            name: &name,
+            repository: &repository,
+            kind: Kind::Shared,
+            operation: "backup",
+            wait: spec.lock_wait,
+            only_reads: false,
         };
+        let report = self.under_lock_unless(spec.dry_run, wanted, &context, work).await?;
         Ok(Report::Backup(message(report, spec.dry_run)))
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use cloudstic_engine::forget::{
     self, Fate, ForgetGroup, ForgetReport, ForgetRequest, GroupBy, Policy, Selection, Verdict, Zone,
 };
-use cloudstic_engine::lock::{Kind, LeaseWatch};
+use cloudstic_engine::lock::Kind;
 use cloudstic_engine::object::ObjectRef;
 use cloudstic_proto::v1;
 use v1::job::Report;
@@ -34,22 +34,18 @@ impl Engine {
             lease,
         };
         let work = |lease, cancel| forget::forget(repository.clone(), request(lease), context.progress.clone(), cancel);
-        let report = if dry_run {
-            let done = work(LeaseWatch::not_needed(), context.cancel.clone()).await;
-            self.judged(&name, &repository, done)?
-        } else {
-            let wanted = Wanted {
-                name: &name,
-                repository: &repository,
-                kind: Kind::Exclusive,
-                operation: "forget",
-                wait: spec.lock_wait,
-                only_reads: false,
-            };
-            let report = self.under_lock(wanted, &context, work).await?;
-            self.metrics.forgotten(&name, report.removed);
-            report
+        let wanted = Wanted {
+            name: &name,
+            repository: &repository,
+            kind: Kind::Exclusive,
+            operation: "forget",
+            wait: spec.lock_wait,
+            only_reads: false,
         };
+        let report = self.under_lock_unless(dry_run, wanted, &context, work).await?;
+        if !dry_run {
+            self.metrics.forgotten(&name, report.removed);
+        }
         let without = gone(&report);
         let mut told = message(report, dry_run);
         if spec.prune {

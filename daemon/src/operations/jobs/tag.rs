@@ -1,6 +1,6 @@
 //! `tag`.
 
-use cloudstic_engine::lock::{Kind, LeaseWatch};
+use cloudstic_engine::lock::Kind;
 use cloudstic_engine::tag::{self, Retagged, TagChange, TagReport, TagRequest, TagSelection};
 use cloudstic_proto::v1;
 use v1::job::Report;
@@ -24,20 +24,15 @@ impl Engine {
         };
         let request = |lease| TagRequest { selection, change, dry_run, lease };
         let work = |lease, cancel| tag::tag(repository.clone(), request(lease), context.progress.clone(), cancel);
-        let report = if dry_run {
-            let done = work(LeaseWatch::not_needed(), context.cancel.clone()).await;
-            self.judged(&name, &repository, done)?
-        } else {
-            let wanted = Wanted {
-                name: &name,
-                repository: &repository,
-                kind: Kind::Exclusive,
-                operation: "tag",
-                wait: spec.lock_wait,
-                only_reads: false,
-            };
-            self.under_lock(wanted, &context, work).await?
+        let wanted = Wanted {
+            name: &name,
+            repository: &repository,
+            kind: Kind::Exclusive,
+            operation: "tag",
+            wait: spec.lock_wait,
+            only_reads: false,
         };
+        let report = self.under_lock_unless(dry_run, wanted, &context, work).await?;
         Ok(Report::Tag(message(report, dry_run)))
     }
 }
