@@ -9,30 +9,21 @@ use tokio_util::sync::CancellationToken;
 use crate::lock::{LeaseWatch, LockLost};
 use crate::object::{Hash, ObjectRef, Snapshot, json};
 use crate::progress::{Phase, Progress};
-use crate::repository::{Replacement, Repository, RepositoryError, SnapshotFilter};
+use crate::repository::{Replacement, Repository, RepositoryError, SnapshotSelection};
 use crate::source::Warning;
 use crate::warnings::Warnings;
 
 /// Which tags to change, and of what.
 #[derive(Debug, Clone)]
 pub struct TagRequest {
-    /// Of which snapshots.
-    pub selection: TagSelection,
+    /// Of which snapshots. A filter that asks for nothing is refused.
+    pub selection: SnapshotSelection,
     /// How.
     pub change: TagChange,
     /// Only say what would be changed.
     pub dry_run: bool,
     /// An exclusive lock; [`LeaseWatch::not_needed`] for a dry run.
     pub lease: LeaseWatch,
-}
-
-/// Snapshots to be tagged.
-#[derive(Debug, Clone)]
-pub enum TagSelection {
-    /// These: `latest`, references, hashes, or beginnings of them.
-    Named(Vec<String>),
-    /// Those that match. A filter that asks for nothing is refused.
-    Matching(SnapshotFilter),
 }
 
 /// How tags change.
@@ -157,14 +148,14 @@ pub async fn tag(
     };
     let mut chosen = snapshots.readable;
     match &request.selection {
-        TagSelection::Named(names) if !names.is_empty() => {
+        SnapshotSelection::Named(names) if !names.is_empty() => {
             let mut named = BTreeSet::new();
             for name in names {
                 named.insert(repository.find_snapshot(name).await?.0);
             }
             chosen.retain(|snapshot| named.contains(&snapshot.reference));
         }
-        TagSelection::Matching(filter) if !filter.is_empty() => {
+        SnapshotSelection::Matching(filter) if !filter.is_empty() => {
             chosen.retain(|snapshot| filter.matches(snapshot));
             snapshots.unreadable.into_iter().for_each(&mut warn);
         }

@@ -5,17 +5,8 @@ use std::sync::Arc;
 
 use super::{COPIED_IDENTITY, COPIED_INCOMPLETE, CopyError, CopyRequest};
 use crate::object::{Hash, ObjectRef, Snapshot, json};
-use crate::repository::{ReadError, Repository, RepositoryError, SnapshotFilter};
+use crate::repository::{ReadError, Repository, RepositoryError, SnapshotSelection};
 use crate::source::Warning;
-
-/// Which snapshots of a repository are meant.
-#[derive(Debug, Clone)]
-pub enum Wanted {
-    /// Those that match.
-    Matching(SnapshotFilter),
-    /// Those with these names.
-    Named(Vec<String>),
-}
 
 pub(super) struct Choice {
     /// Oldest first.
@@ -42,13 +33,13 @@ pub(super) async fn choose(
     to: &Arc<Repository>,
     request: &CopyRequest,
 ) -> Result<Choice, CopyError> {
-    let (references, mut unreadable) = match &request.wanted {
-        Wanted::Matching(filter) => {
+    let (references, mut unreadable) = match &request.selection {
+        SnapshotSelection::Matching(filter) => {
             let list = from.snapshots().await?;
             let matching = list.readable.iter().filter(|entry| filter.matches(entry)).map(|entry| entry.reference);
             (matching.collect::<Vec<_>>(), list.unreadable)
         }
-        Wanted::Named(names) => {
+        SnapshotSelection::Named(names) => {
             let (mut found, mut seen) = (Vec::new(), HashSet::new());
             for name in names {
                 let (reference, _) = from.find_snapshot(name).await?;

@@ -29,7 +29,7 @@ use crate::lock::{LeaseWatch, LockLost};
 use crate::object::{Hash, ObjectRef, Snapshot};
 use crate::pack::PackMembers;
 use crate::progress::{Phase, Progress};
-use crate::repository::{NewSnapshot, Numbering, Repository, RepositoryError, Written};
+use crate::repository::{NewSnapshot, Numbering, Repository, RepositoryError, SnapshotSelection, Written};
 use crate::source::Warning;
 use crate::tree::Cancelled;
 use crate::warnings::Warnings;
@@ -37,7 +37,6 @@ use choose::{Choice, Chosen};
 use run::{Copier, Done};
 use target::Target;
 
-pub use choose::Wanted;
 pub use report::{CopyReport, CopyState, SnapshotCopy};
 
 /// In the `meta` of a copy: the snapshot that was copied first, through all copies of copies, by the name that it had then.
@@ -53,7 +52,7 @@ pub const COPIED_INCOMPLETE: &str = "copied_incomplete";
 #[derive(Debug, Clone)]
 pub struct CopyRequest {
     /// Which snapshots.
-    pub wanted: Wanted,
+    pub selection: SnapshotSelection,
     /// Copy snapshots with damaged files too, without these.
     pub partial: bool,
     /// Say what would be copied, but write nothing.

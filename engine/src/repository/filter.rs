@@ -1,6 +1,15 @@
-//! Which snapshots an operation is about, by what they are like.
+//! Which snapshots an operation is about: by their names, or by what they are like.
 
 use crate::object::SnapshotEntry;
+
+/// The snapshots that an operation is about.
+#[derive(Debug, Clone)]
+pub enum SnapshotSelection {
+    /// These: `latest`, references, hashes, or beginnings of them.
+    Named(Vec<String>),
+    /// Those that match.
+    Matching(SnapshotFilter),
+}
 
 /// What a snapshot must be like. What is empty asks for nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

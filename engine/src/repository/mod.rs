@@ -31,7 +31,7 @@ pub(crate) use commit::GENERATOR;
 pub use commit::NewSnapshot;
 pub use error::{ReadError, RepositoryError};
 pub use existing::Existing;
-pub use filter::SnapshotFilter;
+pub use filter::{SnapshotFilter, SnapshotSelection};
 pub(crate) use index::{INDEX_MAX, LATEST_KEY, SNAPSHOTS_KEY};
 pub use init::{InitOptions, InitReport};
 pub use numbering::Numbering;

@@ -8,14 +8,14 @@ use std::time::{Duration, SystemTime};
 use cloudstic_e2e::golden;
 use cloudstic_engine::backup::BackupRequest;
 use cloudstic_engine::clock::FixedClock;
-use cloudstic_engine::copy::{COPIED_FROM, CopyError, CopyReport, CopyRequest, CopyState, Wanted, copy};
+use cloudstic_engine::copy::{COPIED_FROM, CopyError, CopyReport, CopyRequest, CopyState, copy};
 use cloudstic_engine::lock::LeaseWatch;
 use cloudstic_engine::object::{ObjectRef, Snapshot};
 use cloudstic_engine::progress::Silent;
 use cloudstic_engine::repair::{RepairRequest, repair};
-use cloudstic_engine::repository::{Credential, InitOptions, Repository, SnapshotFilter};
+use cloudstic_engine::repository::{Credential, InitOptions, Repository, SnapshotFilter, SnapshotSelection};
 use cloudstic_engine::store::{LocalStore, Meter, MeteredStore, ObjectStore};
-use cloudstic_engine::tag::{TagChange, TagRequest, TagSelection, tag};
+use cloudstic_engine::tag::{TagChange, TagRequest, tag};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +25,7 @@ use crate::support::{Bench, PLATFORM_KEY, open, platform_key, restore};
 
 fn all() -> CopyRequest {
     CopyRequest {
-        wanted: Wanted::Matching(SnapshotFilter::default()),
+        selection: SnapshotSelection::Matching(SnapshotFilter::default()),
         partial: false,
         dry_run: false,
         from: LeaseWatch::not_needed(),
@@ -151,15 +151,17 @@ async fn only_what_was_asked_for_is_copied() {
     let bench = source(vec![platform_key()]).await;
     let (_, plain) = target(&bench.folder, "plain", Vec::new()).await;
     let tagged = SnapshotFilter { tags: vec!["tag".to_owned()], ..SnapshotFilter::default() };
-    let one = run(&bench.repository, &plain, CopyRequest { wanted: Wanted::Matching(tagged), ..all() }).await.unwrap();
+    let one = run(&bench.repository, &plain, CopyRequest { selection: SnapshotSelection::Matching(tagged), ..all() })
+        .await
+        .unwrap();
     assert_eq!(states(&one), [CopyState::Copied]);
-    let names = || Wanted::Named(vec!["latest".to_owned(), "latest".to_owned()]);
-    let latest = run(&bench.repository, &plain, CopyRequest { wanted: names(), ..all() }).await.unwrap();
+    let names = || SnapshotSelection::Named(vec!["latest".to_owned(), "latest".to_owned()]);
+    let latest = run(&bench.repository, &plain, CopyRequest { selection: names(), ..all() }).await.unwrap();
     assert_eq!(states(&latest), [CopyState::Copied]);
     assert_eq!(latest.snapshots[0].seq, 2);
     let (latest, _) = bench.repository.find_snapshot("latest").await.unwrap();
     assert_eq!(read(&plain).await[1].1.meta[COPIED_FROM], latest.to_string());
-    let none = CopyRequest { wanted: Wanted::Named(vec!["ffffff".to_owned()]), ..all() };
+    let none = CopyRequest { selection: SnapshotSelection::Named(vec!["ffffff".to_owned()]), ..all() };
     assert!(run(&bench.repository, &plain, none).await.is_err());
 }
 
@@ -250,7 +252,7 @@ async fn a_damaged_snapshot_is_not_copied_as_if_it_were_whole() {
     let told: Vec<_> = strict.warnings.iter().map(|warning| format!("{}: {}", warning.path, warning.problem)).collect();
     assert!(told[0].starts_with("d/large: chunk/") && told[1].contains("is not copied"), "{told:?}");
     let second = strict.snapshots[1].source.to_string();
-    let only = |partial| CopyRequest { wanted: Wanted::Named(vec![second.clone()]), partial, ..all() };
+    let only = |partial| CopyRequest { selection: SnapshotSelection::Named(vec![second.clone()]), partial, ..all() };
     let refused = run(&bench.repository, &sealed, only(false)).await.unwrap_err().to_string();
     assert!(refused.contains("d/large"), "{refused}");
 
@@ -359,7 +361,7 @@ async fn repositories_of_the_cli_are_copied_whole() {
 /// Changes the tags of all snapshots that have one.
 async fn retag(repository: &Arc<Repository>, has: &str, add: &str) {
     let filter = SnapshotFilter { tags: vec![has.to_owned()], ..SnapshotFilter::default() };
-    let (selection, change) = (TagSelection::Matching(filter), TagChange::Add(vec![add.to_owned()]));
+    let (selection, change) = (SnapshotSelection::Matching(filter), TagChange::Add(vec![add.to_owned()]));
     let request = TagRequest { selection, change, dry_run: false, lease: LeaseWatch::not_needed() };
     let report = tag(Arc::clone(repository), request, Arc::new(Silent), CancellationToken::new()).await.unwrap();
     assert_eq!(report.changed.len(), 1);
@@ -399,7 +401,7 @@ async fn an_older_snapshot_that_is_copied_later_does_not_become_the_latest() {
         made.push(bench.run(request).await.unwrap().snapshot.unwrap().to_string());
     }
     let (path, sealed) = target(&bench.folder, "sealed", vec![platform_key()]).await;
-    let named = |name: &str| CopyRequest { wanted: Wanted::Named(vec![name.to_owned()]), ..all() };
+    let named = |name: &str| CopyRequest { selection: SnapshotSelection::Named(vec![name.to_owned()]), ..all() };
     run(&bench.repository, &sealed, named(&made[1])).await.unwrap();
     for (name, latest) in [(&made[0], 2), (&made[2], 3)] {
         run(&bench.repository, &sealed, named(name)).await.unwrap();

@@ -13,8 +13,8 @@ use cloudstic_engine::forget::{
 use cloudstic_engine::lock::LeaseWatch;
 use cloudstic_engine::object::{ObjectRef, SnapshotEntry, SourceInfo};
 use cloudstic_engine::progress::Silent;
-use cloudstic_engine::repository::{Repository, RepositoryError, SnapshotFilter};
-use cloudstic_engine::tag::{TagChange, TagReport, TagRequest, TagSelection, tag};
+use cloudstic_engine::repository::{Repository, RepositoryError, SnapshotFilter, SnapshotSelection};
+use cloudstic_engine::tag::{TagChange, TagReport, TagRequest, tag};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{Bench, PLATFORM_KEY, open, platform_key, restore};
@@ -47,7 +47,12 @@ async fn run(repository: &Arc<Repository>, request: ForgetRequest) -> Result<For
     forget(Arc::clone(repository), request, Arc::new(Silent), CancellationToken::new()).await
 }
 
-async fn change(repository: &Arc<Repository>, selection: TagSelection, change: TagChange, dry_run: bool) -> TagReport {
+async fn change(
+    repository: &Arc<Repository>,
+    selection: SnapshotSelection,
+    change: TagChange,
+    dry_run: bool,
+) -> TagReport {
     let request = TagRequest { selection, change, dry_run, lease: LeaseWatch::not_needed() };
     tag(Arc::clone(repository), request, Arc::new(Silent), CancellationToken::new()).await.unwrap()
 }
@@ -152,8 +157,9 @@ async fn tags_of_the_clis_snapshots_change_and_nothing_else_of_them() {
         golden::copy(name, &path);
         let repository = open(&path, vec![platform_key()]).await;
         let recorded = recorded(name);
-        let tagged =
-            || TagSelection::Matching(SnapshotFilter { tags: vec!["golden".to_owned()], ..SnapshotFilter::default() });
+        let tagged = || {
+            SnapshotSelection::Matching(SnapshotFilter { tags: vec!["golden".to_owned()], ..SnapshotFilter::default() })
+        };
         let before = files(&path);
         let add = || TagChange::Add(vec!["new".to_owned()]);
         assert_eq!(change(&repository, tagged(), add(), true).await.changed.len(), 1);
@@ -166,7 +172,7 @@ async fn tags_of_the_clis_snapshots_change_and_nothing_else_of_them() {
         assert_eq!((changed.old.key(), changed.after.join(",")), (recorded[1].clone(), "golden,second,new".to_owned()));
         let new = changed.new.unwrap().key();
         assert_eq!(list(&path).await, [recorded[2].as_str(), &new, &recorded[0]]);
-        let latest = change(&repository, TagSelection::Named(vec!["latest".to_owned()]), add(), false).await;
+        let latest = change(&repository, SnapshotSelection::Named(vec!["latest".to_owned()]), add(), false).await;
         let report = verified(&path);
         assert!(!report["notes"].to_string().contains("index/"), "{report}");
         let fresh = open(&path, vec![platform_key()]).await;

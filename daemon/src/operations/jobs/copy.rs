@@ -1,11 +1,12 @@
 //! `copy`.
 
-use cloudstic_engine::copy::{self, CopyReport, CopyRequest, CopyState, SnapshotCopy, Wanted};
+use cloudstic_engine::copy::{self, CopyReport, CopyRequest, CopyState, SnapshotCopy};
 use cloudstic_engine::lock::{Kind, LeaseWatch};
+use cloudstic_engine::repository::SnapshotSelection;
 use cloudstic_proto::v1;
 use v1::job::Report;
 
-use crate::operations::leases;
+use crate::operations::leases::Wanted;
 use crate::operations::{Engine, convert};
 use crate::supervisor::{JobContext, JobError};
 
@@ -13,19 +14,19 @@ impl Engine {
     pub(super) async fn copy(&self, spec: v1::CopySpec, context: JobContext) -> Result<Report, JobError> {
         let from = self.open_for(&spec.from, &context).await?;
         let to = self.open_for(&spec.to, &context).await?;
-        let wanted = if spec.snapshots.is_empty() {
-            Wanted::Matching(convert::filter(spec.filter))
+        let selection = if spec.snapshots.is_empty() {
+            SnapshotSelection::Matching(convert::filter(spec.filter))
         } else {
-            Wanted::Named(spec.snapshots)
+            SnapshotSelection::Named(spec.snapshots)
         };
-        let request = |from, to| CopyRequest { wanted, partial: spec.partial, dry_run: spec.dry_run, from, to };
+        let request = |from, to| CopyRequest { selection, partial: spec.partial, dry_run: spec.dry_run, from, to };
         let progress = context.progress.clone();
         let report = if spec.dry_run {
             let request = request(LeaseWatch::not_needed(), LeaseWatch::not_needed());
             let done = copy::copy(from.clone(), to.clone(), request, progress, context.cancel.clone()).await;
             self.judged(&spec.from, &from, done)?
         } else {
-            let lock = |name, repository, only_reads| leases::Wanted {
+            let lock = |name, repository, only_reads| Wanted {
                 name,
                 repository,
                 kind: Kind::Shared,

@@ -1,7 +1,8 @@
 //! `tag`.
 
 use cloudstic_engine::lock::Kind;
-use cloudstic_engine::tag::{self, Retagged, TagChange, TagReport, TagRequest, TagSelection};
+use cloudstic_engine::repository::SnapshotSelection;
+use cloudstic_engine::tag::{self, Retagged, TagChange, TagReport, TagRequest};
 use cloudstic_proto::v1;
 use v1::job::Report;
 
@@ -19,8 +20,8 @@ impl Engine {
         let repository = self.open_for(&name, &context).await?;
         let change = parse_change(&spec)?;
         let selection = match spec.filter {
-            Some(wanted) => TagSelection::Matching(convert::filter(Some(wanted))),
-            None => TagSelection::Named(spec.snapshots),
+            Some(wanted) => SnapshotSelection::Matching(convert::filter(Some(wanted))),
+            None => SnapshotSelection::Named(spec.snapshots),
         };
         let request = |lease| TagRequest { selection, change, dry_run, lease };
         let work = |lease, cancel| tag::tag(repository.clone(), request(lease), context.progress.clone(), cancel);
