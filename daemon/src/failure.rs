@@ -336,7 +336,7 @@ impl From<PruneError> for Failure {
             PruneError::Repository(repository) => return repository.into(),
             PruneError::LockLost(lost) => return lost.into(),
             PruneError::Snapshot { .. } | PruneError::Lost { .. } | PruneError::Unreadable(_) => Reason::Damaged,
-            PruneError::Misplaced { .. } | PruneError::Member(_) => Reason::Damaged,
+            PruneError::Unknown { .. } | PruneError::Misplaced { .. } | PruneError::Member(_) => Reason::Damaged,
             // It has the lock for itself, so nobody should have.
             PruneError::Changed => Reason::StoreFailed,
             PruneError::Cancelled => Reason::Cancelled,

@@ -62,9 +62,9 @@ pub(crate) struct SnapshotFilter {
     pub(crate) source: SourceFilter,
 }
 
-/// What a prune rewrites.
+/// How to prune.
 #[derive(Debug, Clone, Copy, Args)]
-pub(crate) struct PruneLimits {
+pub(crate) struct PruneOptions {
     /// Rewrite a pack when more than this part of it is waste [default: what the daemon's configuration says, else 30]
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(0..=100))]
     pub(crate) max_waste: Option<u32>,
@@ -72,6 +72,10 @@ pub(crate) struct PruneLimits {
     /// daemon's configuration says, else no limit]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) max_repack_size: Option<u64>,
+    /// Prune although there are packs of which nothing says what is in them: they stay, but what only a lost snapshot in them
+    /// would need goes; better let `cloudsticctl repair` look into them before
+    #[arg(long)]
+    pub(crate) despite_unknown_packs: bool,
 }
 
 /// A size in bytes, or with a binary unit.

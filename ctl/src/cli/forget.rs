@@ -2,7 +2,7 @@
 
 use clap::{ArgGroup, Args};
 
-use super::{LockWait, PruneLimits, SnapshotFilter, Waiting};
+use super::{LockWait, PruneOptions, SnapshotFilter, Waiting};
 
 /// Remove snapshots: named ones, or those that a policy does not keep
 ///
@@ -16,7 +16,7 @@ use super::{LockWait, PruneLimits, SnapshotFilter, Waiting};
     group = ArgGroup::new("keep").multiple(true).args([
         "keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly", "keep_within", "keep_tag",
     ]),
-    group = ArgGroup::new("limits").multiple(true).args(["max_waste", "max_repack_size"]).requires("prune"),
+    group = ArgGroup::new("pruning").multiple(true).args(["max_waste", "max_repack_size", "despite_unknown_packs"]).requires("prune"),
     group = ArgGroup::new("what").multiple(true).required(true).args([
         "snapshots", "keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly", "keep_within",
         "keep_tag",
@@ -68,7 +68,7 @@ pub(crate) struct Forget {
     #[arg(long)]
     pub(crate) prune: bool,
     #[command(flatten)]
-    pub(crate) limits: PruneLimits,
+    pub(crate) pruning: PruneOptions,
     #[command(flatten)]
     pub(crate) lock_wait: LockWait,
     #[command(flatten)]

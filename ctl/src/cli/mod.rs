@@ -32,7 +32,7 @@ pub(crate) use completions::{Completions, Shell};
 pub(crate) use copy::{Copy, Stats};
 pub(crate) use diff::Diff;
 pub(crate) use find::Find;
-pub(crate) use flags::{LockWait, PruneLimits, SnapshotFilter, SourceFilter, Waiting};
+pub(crate) use flags::{LockWait, PruneOptions, SnapshotFilter, SourceFilter, Waiting};
 pub(crate) use forget::{Forget, GroupBy};
 pub(crate) use init::Init;
 pub(crate) use job::{Job, JobFindings, JobId, JobList, JobLogs};

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{LockWait, PruneLimits, Waiting};
+use super::{LockWait, PruneOptions, Waiting};
 
 /// Remove from a repository what no snapshot needs
 ///
@@ -19,7 +19,7 @@ pub(crate) struct Prune {
     #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,
     #[command(flatten)]
-    pub(crate) limits: PruneLimits,
+    pub(crate) pruning: PruneOptions,
     #[command(flatten)]
     pub(crate) lock_wait: LockWait,
     #[command(flatten)]

@@ -37,8 +37,9 @@ fn spec(args: cli::Forget) -> Result<ForgetSpec, Error> {
         remove_last: args.remove_last,
         dry_run: args.dry_run,
         prune: args.prune,
-        max_waste_percent: args.limits.max_waste,
-        max_repack_bytes: args.limits.max_repack_size,
+        max_waste_percent: args.pruning.max_waste,
+        max_repack_bytes: args.pruning.max_repack_size,
+        despite_unknown: args.pruning.despite_unknown_packs,
         lock_wait: args.lock_wait.wait(),
     })
 }

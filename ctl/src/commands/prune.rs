@@ -12,8 +12,9 @@ pub(crate) async fn run(global: &Global, out: &mut Output, args: cli::Prune) -> 
     let spec = PruneSpec {
         repository: args.repository,
         dry_run: args.dry_run,
-        max_waste_percent: args.limits.max_waste,
-        max_repack_bytes: args.limits.max_repack_size,
+        max_waste_percent: args.pruning.max_waste,
+        max_repack_bytes: args.pruning.max_repack_size,
+        despite_unknown: args.pruning.despite_unknown_packs,
         lock_wait: args.lock_wait.wait(),
     };
     wait::submit(global, out, JobSpec { operation: Some(Operation::Prune(spec)) }, args.waiting.wait()).await

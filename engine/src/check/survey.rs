@@ -12,8 +12,9 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use super::faults::{Findings, problem_of};
 use super::report::Problem;
 use crate::object::{Hash, ObjectKind, ObjectRef};
-use crate::pack::{CATALOG_KEY, Catalog, Doomed, FIRST_READ, Footer, PackMembers, read_footer};
-use crate::repository::{LATEST_KEY, Repository, RepositoryError};
+use crate::pack::{CATALOG_KEY, Catalog, DOOMED_KEY, Doomed, FIRST_READ, Footer, PackMembers, read_footer};
+use crate::repository::{LATEST_KEY, Repository, RepositoryError, StoredCatalog};
+use crate::store::Version;
 
 /// What lies in the store.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct Survey {
     plain: [Vec<(Hash, u32)>; ObjectKind::ALL.len()],
     /// The catalog as it is stored, as far as it can be read.
     pub(crate) stored: Arc<Catalog>,
+    /// Which one that is; `None` if there is none.
+    pub(crate) version: Option<Version>,
     /// Whether it is missing or damaged, and there are packs of which nothing else says what is in them.
     pub(crate) is_catalog_lost: bool,
     /// The same without packs that are not there, and with what footers say of packs that it does not name.
@@ -52,14 +55,15 @@ impl Survey {
     pub(crate) async fn make(repository: &Arc<Repository>, findings: &mut Findings) -> Result<Self, RepositoryError> {
         let mut snapshots: Vec<ObjectRef> =
             list(repository, ObjectKind::Snapshot).await?.into_iter().map(|(hash, _)| snapshot(hash)).collect();
-        let (stored, is_damaged, is_missing) = match repository.stored_catalog().await? {
-            Some((catalog, None)) => (catalog, false, false),
-            Some((catalog, Some(problem))) => {
-                findings.fault(CATALOG_KEY, Problem::Damaged(problem.to_string()));
-                (catalog, true, false)
+        let (stored, is_damaged, version) = match repository.stored_catalog().await? {
+            Some(StoredCatalog { catalog, problem, version }) => {
+                let is_damaged = problem.is_some();
+                problem.map(|problem| findings.fault(CATALOG_KEY, Problem::Damaged(problem.to_string())));
+                (catalog, is_damaged, Some(version))
             }
-            None => (Catalog::default(), false, true),
+            None => (Catalog::default(), false, None),
         };
+        let is_missing = version.is_none();
         let packs = list_packs(repository).await?;
         let stored = Arc::new(stored);
         let named = by_pack(&stored);
@@ -112,7 +116,7 @@ impl Survey {
             plain[kind as usize] = list(repository, kind).await?;
         }
         let smallest = if repository.marker().encrypted { 29 } else { 1 };
-        Ok(Self { packs, plain, stored, is_catalog_lost, catalog, snapshots, unknown, with_footer, smallest })
+        Ok(Self { packs, plain, stored, version, is_catalog_lost, catalog, snapshots, unknown, with_footer, smallest })
     }
 
     /// Whether an object is where it is looked for, as far as listings tell.
@@ -313,6 +317,10 @@ async fn read_footers(
         })
         .buffer_unordered(store.capabilities().concurrency);
     let (doomed, _) = Doomed::read(&**store, repository.sealer()).await?;
+    if doomed.is_unreadable() {
+        // It costs no data; but until it is replaced, what is stored already is stored again.
+        findings.fault(DOOMED_KEY, Problem::Damaged("it cannot be read".to_owned()));
+    }
     let (mut added, mut unknown, mut with_footer) = (Vec::new(), Vec::new(), Vec::new());
     while let Some((pack, footer)) = footers.try_next().await? {
         let named = named_as(&pack);

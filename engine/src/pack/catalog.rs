@@ -158,11 +158,10 @@ impl Catalog {
         self.len() == 0
     }
 
-    /// Which data objects this catalog says are in some packs, which are sorted; nothing of those of which it says
-    /// nothing. A snapshot that is not named any more was removed, and must not come back by this.
+    /// Which objects this catalog says are in some packs, which are sorted; nothing of those of which it says nothing.
     pub fn members_of(&self, packs: &[Hash]) -> Vec<PackMembers> {
         let mut found: BTreeMap<Hash, Vec<Member>> = BTreeMap::new();
-        for (kind, entries) in self.kinds().filter(|(kind, _)| kind.is_data()) {
+        for (kind, entries) in self.kinds() {
             for entry in entries {
                 let pack = self.packs[entry.pack as usize];
                 if packs.binary_search(&pack).is_ok() {

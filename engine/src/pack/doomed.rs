@@ -18,15 +18,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::crypto::Sealer;
+use crate::crypto::{OpenError, Sealer};
 use crate::object::{Hash, ObjectKind, ObjectRef, json};
 use crate::store::{ObjectStore, StoreError, Version};
 
 /// The key of the list.
 pub const DOOMED_KEY: &str = "index/doomed";
 
-/// The most bytes that it may decode to.
-const PLAIN_MAX: usize = 64 << 20;
+/// The most bytes that it may decode to: some three million entries.
+const PLAIN_MAX: usize = 256 << 20;
 
 /// What no writer relies on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,8 +98,23 @@ impl Doomed {
         Ok((doomed, Some(version)))
     }
 
+    /// The list as it is stored.
+    ///
+    /// # Errors
+    /// If nobody could read it, for it would be too long.
+    pub fn seal(&self, sealer: &Sealer) -> Result<Vec<u8>, OpenError> {
+        let text = self.encode();
+        if text.len() > PLAIN_MAX {
+            return Err(OpenError::System(format!(
+                "{DOOMED_KEY} would have {} bytes, more than can be read",
+                text.len()
+            )));
+        }
+        sealer.seal(&text)
+    }
+
     /// The text of the list.
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let keys = |packs: &[Hash]| packs.iter().map(pack_key).collect();
         json::encode(&Stored {
             damaged: keys(&self.damaged),
@@ -211,7 +226,7 @@ mod tests {
         assert!(version.is_none() && !none.has_pack(&pack) && !none.has(&chunk) && none.is_empty());
         let doomed = Doomed::needless(vec![pack, pack], vec![chunk]).with_forgotten(vec![(snapshot, pack)]);
         let doomed = doomed.and(&Doomed::damaged(vec![damaged, pack], Vec::new()));
-        store.put(DOOMED_KEY, sealer.seal(&doomed.encode()).unwrap().into()).await.unwrap();
+        store.put(DOOMED_KEY, doomed.seal(&sealer).unwrap().into()).await.unwrap();
         let (read, version) = Doomed::read(&store, &sealer).await.unwrap();
         assert!(version.is_some() && read == doomed && read.has_pack(&pack) && read.has(&chunk));
         assert!(read.is_needless(&pack) && !read.is_damaged(&pack) && read.has_pack(&damaged));

@@ -224,7 +224,7 @@ mod tests {
         let doomed = store_pack(&store, &sealer, 0..5).await;
         store_pack(&store, &sealer, 5..8).await;
         let list = Doomed::needless(vec![doomed.pack], Vec::new());
-        store.put(crate::pack::DOOMED_KEY, sealer.seal(&list.encode()).unwrap().into()).await.unwrap();
+        store.put(crate::pack::DOOMED_KEY, list.seal(&sealer).unwrap().into()).await.unwrap();
         let healed = heal(&store, &sealer, Arc::default()).await.unwrap();
         assert_eq!((healed.recovered, healed.unknown.len()), (3, 0));
         assert_eq!(heal_all(&store, &sealer, Arc::default()).await.unwrap().recovered, 8);

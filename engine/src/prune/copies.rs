@@ -185,13 +185,11 @@ async fn second_copies(
 ) -> Result<Vec<Second>, PruneError> {
     let (store, catalog) = (&**repository.store(), &survey.whole.catalog);
     let going = unexplained(survey, plan);
-    let footers: Vec<Footer> = stream::iter(going)
+    let mut footers = stream::iter(going)
         .map(|(pack, size)| read_footer(store, repository.sealer(), (pack, size), FIRST_READ))
-        .buffer_unordered(store.capabilities().concurrency)
-        .try_collect()
-        .await?;
+        .buffer_unordered(store.capabilities().concurrency);
     let mut second = Vec::new();
-    for footer in footers {
+    while let Some(footer) = footers.try_next().await? {
         let Footer::Members(listed) = footer else { continue };
         for member in listed.members {
             let place = Location { pack: listed.pack, offset: member.offset.into(), length: member.length.into() };

@@ -33,6 +33,19 @@ pub enum PruneError {
         /// How many such snapshots there are.
         count: usize,
     },
+    /// Of packs nobody knows what is in them: maybe a lost snapshot, and nobody knows what that needs.
+    #[error(
+        "nothing was deleted, because neither the pack catalog nor a footer says what is in {first}{}: a program that was cut \
+         off has left it, or one that overwrote the catalog has lost a snapshot in it; `cloudsticctl repair` looks into it, \
+         and brings a snapshot back; with --despite-unknown-packs, a prune leaves it alone, and deletes what only a lost \
+         snapshot would need", in_others(*count)
+    )]
+    Unknown {
+        /// The key of one of them.
+        first: String,
+        /// How many there are.
+        count: usize,
+    },
     /// An object that a snapshot needs cannot be read, so nobody knows what it leads to.
     #[error(
         "nothing was deleted, because {0}: `cloudsticctl check` finds all that is damaged, and `cloudsticctl repair \
@@ -67,6 +80,10 @@ pub enum PruneError {
 
 fn others(count: usize) -> String {
     if count > 1 { format!(", nor what {} other snapshots need", count - 1) } else { String::new() }
+}
+
+fn in_others(count: usize) -> String {
+    if count > 1 { format!(", nor in {} other packs", count - 1) } else { String::new() }
 }
 
 impl PruneError {

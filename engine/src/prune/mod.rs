@@ -12,11 +12,11 @@
 //! one backs up before that delete arrives. See [`crate::pack::Doomed`] for how that one then relies on nothing that is
 //! about to go; and where the store can, only what is still as it was seen under the lease is deleted.
 //!
-//! What is never deleted for being needless: a pack of which nobody knows what is in it. A program that overwrites the
-//! catalog makes others forget packs without a footer, and with them snapshots, which a repair can find again. Only what
-//! is listed as needless is surely nothing of that kind, and what a prune takes out of the catalog it lists there before.
-//! Known limit: where this process remembers what such packs held, it names their data again, but not their snapshots,
-//! and they count as known then. A prune of a process that was just started keeps them.
+//! What ends it, too: a pack of which nobody knows what is in it. A program that overwrites the catalog makes others forget
+//! packs without a footer, and with them snapshots, which a repair can find again; and what these need, chunks by themselves
+//! among it, would pass for needless. Only what is listed as needless is surely nothing of that kind, and what a prune takes
+//! out of the catalog it lists there before. Whoever asks for a prune all the same keeps at least such packs.
+//! Where this process remembers what such packs held, their snapshots are named again with their data.
 
 mod copies;
 mod error;
@@ -64,6 +64,9 @@ pub struct PruneRequest {
     pub max_waste_percent: u8,
     /// At most so many bytes are copied into new packs; those with the most waste come first. `None`: no limit.
     pub max_repack_bytes: Option<u64>,
+    /// Prune although there are packs of which nobody knows what is in them. They stay, but not what only a lost snapshot in
+    /// them would need.
+    pub despite_unknown: bool,
     /// Snapshots that a dry run takes for removed: what a prune would do after a forget.
     pub without: BTreeSet<ObjectRef>,
     /// The exclusive lock under which it works; a dry run may have a shared one.
@@ -121,6 +124,9 @@ pub async fn prune(
     request.lease.confirm().await?;
     repository.prove_identity().await?;
     let mut survey = Survey::take(&repository).await?;
+    if !request.despite_unknown {
+        survey.know_every_pack()?;
+    }
     progress.phase(Phase::Reading);
     let mut references = survey.snapshots();
     if request.dry_run {

@@ -67,6 +67,14 @@ impl Survey {
         }
     }
 
+    /// What only a lost snapshot needs must not go.
+    pub(super) fn know_every_pack(&self) -> Result<(), PruneError> {
+        match self.kept.first() {
+            None => Ok(()),
+            Some(first) => Err(PruneError::Unknown { first: format!("packs/{first}"), count: self.kept.len() }),
+        }
+    }
+
     /// What is lost with the list of what no writer relies on, if that cannot be read.
     pub(super) fn unreadable_list(&self) -> Option<Warning> {
         let problem = "it cannot be read, and was replaced: damage that a repair had listed is not known any more; run \

@@ -23,8 +23,8 @@ use crate::store::{ObjectStat, StoreResult, Version};
 /// How many are deleted in one round. The list has some 75 bytes for each.
 const ROUND: usize = 50_000;
 
-/// The most packs that are listed before the catalog is written. Of more, those without a footer would be kept by the next
-/// prune if this one is killed right then.
+/// The most packs that are listed before the catalog is written. Of more, those without a footer would end the next
+/// prune if this one is killed right then, until a repair has looked.
 const MOST_PACKS: usize = 200_000;
 
 /// All that is going to be deleted, with sizes.
@@ -214,7 +214,7 @@ impl Doom {
         }
         let store = repository.store();
         let (encoded, sealer) = (list.clone(), repository.sealer().clone());
-        let sealing = tokio::task::spawn_blocking(move || sealer.seal(&encoded.encode()));
+        let sealing = tokio::task::spawn_blocking(move || encoded.seal(&sealer));
         let sealed = sealing.await?.map_err(RepositoryError::from)?.into();
         let is_written = match &self.version {
             Some(version) if list.is_empty() => store.delete_if_unchanged(DOOMED_KEY, version).await?,

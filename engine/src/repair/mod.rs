@@ -15,6 +15,7 @@ mod carve;
 mod damage;
 mod footers;
 mod look;
+mod packs;
 mod places;
 mod report;
 mod salvage;
@@ -35,7 +36,7 @@ use crate::check::{
 };
 use crate::lock::{LeaseWatch, LockLost};
 use crate::object::{Hash, ObjectRef};
-use crate::pack::{CATALOG_KEY, Catalog, Doomed};
+use crate::pack::{CATALOG_KEY, Catalog, DOOMED_KEY, Doomed};
 use crate::progress::{Phase, Progress};
 use crate::repository::{LATEST_KEY, MARKER_KEY, Repository, RepositoryError, SNAPSHOTS_KEY};
 use crate::store::StoreError;
@@ -118,9 +119,10 @@ pub async fn repair(
     report.beyond_repair = own.cloned().collect();
     let concerns = |key| first.findings.concerns(key);
     let indexes = concerns(LATEST_KEY) || concerns(SNAPSHOTS_KEY);
+    let list = concerns(DOOMED_KEY);
     let nothing = report.fault_count == report.beyond_repair.len() as u64;
     // In a pack of which nothing is known may be what was lost.
-    if nothing && !indexes && !concerns(CATALOG_KEY) && first.survey.unknown.is_empty() {
+    if nothing && !indexes && !list && !concerns(CATALOG_KEY) && first.survey.unknown.is_empty() {
         return Ok(report);
     }
     let rewrites_catalog = concerns(CATALOG_KEY);
@@ -139,7 +141,7 @@ pub async fn repair(
     let plans = snapshots::plan(Arc::clone(&examined), &damage, Arc::clone(&progress)).await?;
     report.snapshots = plans.iter().map(snapshots::Plan::report).collect();
     report.damaged_objects = damage.count();
-    report.indexes = indexes || plans.iter().any(|plan| plan.snapshot.is_some());
+    report.indexes = indexes || list || plans.iter().any(|plan| plan.snapshot.is_some());
     let catalog = damage.catalog_without_bad(&examined);
     report.catalog.rewritten = rewrites_catalog || damage.differs_from_stored(&examined, &catalog);
     if request.dry_run {
@@ -249,7 +251,7 @@ impl Work<'_> {
             (catalog, judged) = (salvaged.catalog, salvaged.judged);
         }
         if report.catalog.rewritten {
-            repository.rebuild_catalog(catalog, lease).await?;
+            repository.rebuild_catalog(catalog, examined.survey.version.as_ref(), lease).await?;
         }
         let is_unreadable =
             |old: &&ObjectRef| !examined.snapshots.contains_key(old) || examined.remembered.contains(old);

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::carve::carve;
+use super::packs::{List, carve_packs};
 use crate::check::{CheckError, Examined, Problem, pack_key, problem_of};
 use crate::object::{Content, Hash, Hasher, ObjectKind, ObjectRef, Snapshot, json};
 use crate::pack::{CATALOG_KEY, Catalog, Doomed, Location, Member, PackMembers};
@@ -89,12 +89,14 @@ pub(super) fn find_places(examined: &Examined, sources: &Sources) -> Result<Plac
             add(object, &place);
         }
     }
-    let known = |catalog: &Catalog, object: &ObjectRef| catalog.contains(object);
-    for (object, place) in footers.located() {
+    let mut unclear = BTreeSet::new();
+    for (object, place) in footers.located().filter(|(object, _)| !survey.catalog.contains(object)) {
         let is_doubted = doubted.contains(&object) || doomed.has_pack(&place.pack);
-        let is_there = || Ok::<_, CheckError>(!is_doubted || is_at(examined, &object, &place)? != Some(false));
-        if !known(&survey.catalog, &object) && is_there()? {
-            add(object, &place);
+        match if is_doubted { is_at(examined, &object, &place)? } else { Some(true) } {
+            Some(true) => add(object, &place),
+            Some(false) => {}
+            // What has a name passes for good.
+            None => _ = unclear.insert(place.pack),
         }
     }
     let pointers = survey.catalog.pointers().iter().filter(|(key, place)| {
@@ -102,10 +104,11 @@ pub(super) fn find_places(examined: &Examined, sources: &Sources) -> Result<Plac
     });
     let pointers: BTreeMap<String, Location> = pointers.map(|(key, place)| (key.clone(), *place)).collect();
     let is_hit = !missing.is_empty() || sources.is_catalog_bad || examined.findings.concerns(CATALOG_KEY);
-    let (mut seen, mut torn, mut unclear) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let (mut seen, mut torn) = (BTreeSet::new(), BTreeSet::new());
     if is_hit || !survey.unknown.is_empty() {
         let found = carve_packs(examined, sources, is_hit, &members, &pointers)?;
-        (seen, torn, unclear) = (found.seen, found.torn, found.unclear);
+        (seen, torn) = (found.seen, found.torn);
+        unclear.extend(found.unclear);
         let placed = Catalog::default().with(listed(members.clone()));
         let nameless = survey.unknown.iter().copied().filter(|pack| !members.contains_key(pack));
         let nameless: BTreeSet<Hash> = nameless.collect();
@@ -114,9 +117,10 @@ pub(super) fn find_places(examined: &Examined, sources: &Sources) -> Result<Plac
         }
         name_lists(examined, &mut members, found.lists, &mut unclear)?;
         let mut is_wanted = is_hit;
+        let named = Arc::new(Catalog::default().with(listed(members.clone())));
         for (pack, member) in found.snapshots {
             let is_new = !placed.contains(&member.object);
-            if is_new && comes_back(examined, sources, &members, (pack, member), found.is_sure)? {
+            if is_new && comes_back(examined, sources, &named, (pack, member), found.is_sure)? {
                 members.entry(pack).or_default().push(member);
                 is_wanted = true;
             }
@@ -186,113 +190,6 @@ fn is_at(examined: &Examined, object: &ObjectRef, place: &Location) -> Result<Op
     Ok(Some(hash.is_ok_and(|hash| hash == object.hash || repository.content_ref(&hash) == *object)))
 }
 
-/// What was found in packs themselves.
-#[derive(Default)]
-struct Found {
-    members: Vec<(Hash, Member)>,
-    snapshots: Vec<(Hash, Member)>,
-    lists: Vec<List>,
-    /// Packs of which nothing was known, and that were looked through to the end.
-    seen: BTreeSet<Hash>,
-    /// The same, where some bytes are of nothing that can be told beside others that are.
-    torn: BTreeSet<Hash>,
-    /// Packs that were not looked through to the end.
-    unclear: BTreeSet<Hash>,
-    /// Whether what was not found is in no pack of which nothing was known.
-    is_sure: bool,
-}
-
-/// Looks for objects where packs without footers have bytes that nothing is known of: in all of them if something `is_hit`,
-/// else in those of which nothing at all is known.
-fn carve_packs(
-    examined: &Examined,
-    sources: &Sources,
-    is_hit: bool,
-    members: &Members,
-    pointers: &BTreeMap<String, Location>,
-) -> Result<Found, CheckError> {
-    /// Larger packs nobody writes.
-    const LARGEST: u64 = 64 << 20;
-    let (survey, repository) = (&examined.survey, examined.reader.repository());
-    let is_unknown = |pack: &Hash| survey.unknown.binary_search(pack).is_ok();
-    let too_large = survey.packs.iter().filter(|(pack, size)| *size > LARGEST && is_unknown(pack));
-    let mut found = Found { unclear: too_large.map(|(pack, _)| *pack).collect(), ..Found::default() };
-    let is_left = |pack: &Hash| sources.doomed.is_damaged(pack) && !members.contains_key(pack);
-    found.is_sure = found.unclear.is_empty() && !survey.packs.iter().any(|(pack, _)| is_left(pack));
-    let with_footer: BTreeSet<&Hash> = sources.footers.packs().iter().chain(&survey.with_footer).collect();
-    let is_left_out = |pack: &Hash| {
-        let is_listed = !members.contains_key(pack) && sources.doomed.has_pack(pack);
-        is_listed && !sources.with_listed || !is_hit && !is_unknown(pack)
-    };
-    for &(pack, size) in survey.packs.iter().filter(|(_, size)| *size <= LARGEST) {
-        if with_footer.contains(&pack) || is_left_out(&pack) {
-            continue;
-        }
-        examined.stop.check()?;
-        let known = members.get(&pack).map(Vec::as_slice).unwrap_or_default();
-        let mut taken: Vec<(u64, u64)> = known
-            .iter()
-            .map(|member| (member.offset.into(), u64::from(member.offset) + u64::from(member.length)))
-            .collect();
-        let own = pointers.values().filter(|place| place.pack == pack);
-        taken.extend(own.map(|place| (place.offset, place.offset + place.length)));
-        let gaps = gaps(taken, size);
-        if gaps.is_empty() {
-            continue;
-        }
-        let bytes = match tokio::runtime::Handle::current().block_on(repository.store().get(&pack_key(&pack))) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                problem_of(ReadError::Store(error))?;
-                found.is_sure &= !is_unknown(&pack);
-                found.unclear.insert(pack);
-                continue;
-            }
-        };
-        let (mut is_seen, mut unexplained) = (bytes.len() as u64 == size, 0);
-        let (mut has_some, mut has_data) = (false, false);
-        for (from, to) in gaps.into_iter().filter(|gap| gap.1 <= bytes.len() as u64) {
-            let carved = carve(repository, &examined.stop, &bytes, (from as usize, to as usize))?;
-            is_seen &= !carved.gave_up || is_explained(examined, sources, &pack, (from, to));
-            unexplained += carved.unexplained;
-            has_some |= !carved.members.is_empty() || !carved.lists.is_empty();
-            has_data |= !carved.lists.is_empty();
-            for member in carved.members {
-                let is_data = member.object.kind.is_data();
-                has_data |= is_data;
-                let of_its_kind = if is_data { &mut found.members } else { &mut found.snapshots };
-                of_its_kind.push((pack, member));
-            }
-            let lists = carved.lists.into_iter();
-            found.lists.extend(lists.map(|(content, offset, length)| (pack, content, offset, length)));
-        }
-        if !is_seen {
-            found.unclear.insert(pack);
-        }
-        if is_unknown(&pack) {
-            // Where nothing is encrypted, anything passes for data.
-            let tells_all = unexplained == 0 && (repository.marker().encrypted || !has_data);
-            found.is_sure &= is_seen && tells_all;
-            let is_torn = is_seen && unexplained > 0 && has_some;
-            let of_its_kind = if is_torn { &mut found.torn } else { &mut found.seen };
-            of_its_kind.extend(is_seen.then_some(pack));
-        }
-    }
-    Ok(found)
-}
-
-/// Whether the catalog, if it holds, says what all these bytes of a pack are.
-fn is_explained(examined: &Examined, sources: &Sources, pack: &Hash, (from, to): (u64, u64)) -> bool {
-    if sources.is_catalog_bad || examined.findings.concerns(CATALOG_KEY) {
-        return false;
-    }
-    let stored = &examined.survey.stored;
-    let places = stored.located().map(|(_, place)| place).chain(stored.pointers().values().copied());
-    let of_pack = places.filter(|place| place.pack == *pack).map(|place| (place.offset, place.offset + place.length));
-    let clipped = of_pack.filter(|place| place.1 > from && place.0 < to).map(|place| (place.0, place.1.min(to)));
-    gaps([(0, from)].into_iter().chain(clipped).collect(), to).is_empty()
-}
-
 /// Whether a snapshot that has no name in the catalog, and was found in a pack, was lost and not removed. A program that
 /// overwrites the catalog loses the names of whole packs. So where the catalog is sound, one was lost if an index still
 /// names it; or if nothing else is known of its pack either, and its root is there, or may be where nobody could look. What
@@ -301,7 +198,7 @@ fn is_explained(examined: &Examined, sources: &Sources, pack: &Hash, (from, to):
 fn comes_back(
     examined: &Examined,
     sources: &Sources,
-    members: &Members,
+    named: &Arc<Catalog>,
     (pack, member): (Hash, Member),
     is_sure: bool,
 ) -> Result<bool, CheckError> {
@@ -314,25 +211,26 @@ fn comes_back(
         return Ok(true);
     }
     let is_lost = survey.unknown.binary_search(&pack).is_ok() && survey.plain_size(&snapshot).is_none();
-    Ok(is_lost && (!is_sure || has_root(examined, members, (pack, member))?))
+    Ok(is_lost && (!is_sure || has_root(examined, named, (pack, member))?))
 }
 
-/// Whether the root of a snapshot is there, damaged or not.
-fn has_root(examined: &Examined, members: &Members, (pack, member): (Hash, Member)) -> Result<bool, CheckError> {
+/// Whether the root of a snapshot is there, damaged or not, where the catalog says.
+fn has_root(examined: &Examined, named: &Arc<Catalog>, (pack, member): (Hash, Member)) -> Result<bool, CheckError> {
     examined.stop.check()?;
-    let mut members = members.clone();
-    members.entry(pack).or_default().push(member);
-    let reader = examined.reader.repository().known_reader(Arc::new(Catalog::default().with(listed(members))));
-    let root = match reader.read_json::<Snapshot>(&member.object) {
-        Ok(snapshot) => snapshot.root,
+    let repository = examined.reader.repository();
+    let range = member.offset.into()..u64::from(member.offset) + u64::from(member.length);
+    let stored = tokio::runtime::Handle::current().block_on(repository.store().get_range(&pack_key(&pack), range));
+    let plain = stored.map_err(ReadError::Store).and_then(|sealed| repository.prove(&member.object, &sealed));
+    let snapshot = match plain {
+        Ok(plain) => json::decode::<Snapshot>(&plain),
         Err(why) => {
             // A moment ago it could be read.
             problem_of(why)?;
             return Ok(true);
         }
     };
-    let Some(root) = root else { return Ok(true) };
-    match reader.read(&root) {
+    let Some(root) = snapshot.ok().and_then(|snapshot| snapshot.root) else { return Ok(true) };
+    match repository.known_reader(Arc::clone(named)).read(&root) {
         Ok(_) => Ok(true),
         Err(why) => Ok(problem_of(why)? != Problem::Missing),
     }
@@ -373,25 +271,8 @@ fn name_lists(
 }
 
 /// What is in each pack.
-type Members = BTreeMap<Hash, Vec<Member>>;
-
-/// A list of chunks without a name: its pack, itself, where it begins and its length.
-type List = (Hash, Content, u32, u32);
+pub(super) type Members = BTreeMap<Hash, Vec<Member>>;
 
 fn listed(members: Members) -> Vec<PackMembers> {
     members.into_iter().map(|(pack, members)| PackMembers { pack, members }).collect()
-}
-
-/// What is not taken of so many bytes.
-fn gaps(mut taken: Vec<(u64, u64)>, size: u64) -> Vec<(u64, u64)> {
-    taken.sort_unstable();
-    taken.push((size, size));
-    let (mut at, mut gaps) = (0, Vec::new());
-    for (from, to) in taken {
-        if from > at {
-            gaps.push((at, from));
-        }
-        at = at.max(to);
-    }
-    gaps
 }

@@ -15,7 +15,7 @@ pub struct RepairReport {
     pub fault_count: u64,
     /// The pack catalog.
     pub catalog: CatalogRepair,
-    /// Whether `index/latest` and `index/snapshots` were written anew.
+    /// Whether `index/latest`, `index/snapshots` and the list of what no writer relies on were written anew.
     pub indexes: bool,
     /// Snapshots that were damaged, and what became of them.
     pub snapshots: Vec<SnapshotRepair>,

@@ -16,7 +16,7 @@ pub(crate) use sweep::WholeCatalog;
 use crate::lock::LeaseWatch;
 use crate::object::{Hash, ObjectKind, ObjectRef};
 use crate::pack::stored::{self, CatalogError, CatalogReader};
-use crate::pack::{CATALOG_KEY, Catalog, Healed, PackMembers, heal};
+use crate::pack::{CATALOG_KEY, Catalog, Doomed, Healed, PackMembers, heal};
 use crate::store::{StoreErrorKind, Version};
 
 /// A catalog, and which stored one it came from.
@@ -34,6 +34,17 @@ pub(super) struct LoadedCatalog {
 
 /// The size and the version of the stored catalog.
 type Stored = (u64, Version);
+
+/// The catalog that is in the store.
+#[derive(Debug)]
+pub(crate) struct StoredCatalog {
+    /// Only what can be read of it, if it is damaged.
+    pub(crate) catalog: Catalog,
+    /// What is wrong with it.
+    pub(crate) problem: Option<CatalogError>,
+    /// Which one that is; it may have been written anew while it was read.
+    pub(crate) version: Version,
+}
 
 /// How often others may be quicker to write the catalog. Of all who write it at once, one is.
 const CONFLICTS: usize = 100;
@@ -220,7 +231,10 @@ impl Repository {
         let healed = heal(&*self.store, &self.sealer, Arc::new(stored)).await?;
         let Healed { mut catalog, recovered, dropped, mut unknown, .. } = healed;
         unknown.sort_unstable();
-        let forgotten = known.map(|known| known.members_of(&unknown)).unwrap_or_default();
+        let forgotten = match known {
+            Some(known) => self.forgotten(known, &unknown).await?,
+            None => Vec::new(),
+        };
         unknown.retain(|pack| forgotten.iter().all(|forgotten| forgotten.pack != *pack));
         let is_undone = |pack: &&Hash| named.binary_search(pack).is_err() && catalog.packs().contains(pack);
         let undone = known.map_or(0, |known| known.packs().iter().filter(is_undone).count()) + forgotten.len();
@@ -253,18 +267,33 @@ impl Repository {
         Ok(LoadedCatalog { version, catalog, differs, lost: dropped > 0, lost_snapshots })
     }
 
-    /// The catalog just as it is stored, if there is one; with what is wrong with it, and then only what can still be
-    /// read of it.
-    pub(crate) async fn stored_catalog(&self) -> Result<Option<(Catalog, Option<CatalogError>)>, RepositoryError> {
-        let Some((size, _)) = self.catalog_version().await? else { return Ok(None) };
-        match self.read_stored(size).await? {
-            Ok(catalog) => Ok(Some((catalog, None))),
+    /// What `known` says of packs of which nothing else says anything, because somebody has overwritten their names. Their
+    /// snapshots come along, but for those that were removed: without them, a prune would take the data for needless. Packs
+    /// that had nothing but snapshots, and are alone in it, have lost their names by the removal of these.
+    async fn forgotten(&self, known: &Catalog, unknown: &[Hash]) -> Result<Vec<PackMembers>, RepositoryError> {
+        let mut forgotten = known.members_of(unknown);
+        if !forgotten.iter().flat_map(|pack| &pack.members).any(|member| member.object.kind.is_data()) {
+            return Ok(Vec::new());
+        }
+        let (doomed, _) = Doomed::read(&*self.store, &self.sealer).await?;
+        for pack in &mut forgotten {
+            pack.members.retain(|member| !doomed.is_forgotten(&member.object));
+        }
+        forgotten.retain(|pack| !pack.members.is_empty());
+        Ok(forgotten)
+    }
+
+    /// The catalog just as it is stored, if there is one.
+    pub(crate) async fn stored_catalog(&self) -> Result<Option<StoredCatalog>, RepositoryError> {
+        let Some((size, version)) = self.catalog_version().await? else { return Ok(None) };
+        let (catalog, problem) = match self.read_stored(size).await? {
+            Ok(catalog) => (catalog, None),
             Err(problem) => {
                 let bytes = self.store.get(CATALOG_KEY).await?;
-                let salvaged = tokio::task::spawn_blocking(move || stored::salvage(&bytes)).await?;
-                Ok(Some((salvaged, Some(problem))))
+                (tokio::task::spawn_blocking(move || stored::salvage(&bytes)).await?, Some(problem))
             }
-        }
+        };
+        Ok(Some(StoredCatalog { catalog, problem, version }))
     }
 
     /// Reads the stored catalog piece by piece; in one piece where it is not in canonical form, or changes meanwhile.

@@ -10,15 +10,15 @@ use crate::object::{Hash, ObjectRef};
 use crate::pack::{DOOMED_KEY, Doomed};
 
 impl Repository {
-    /// Adds to the list.
+    /// Adds to the list. One that cannot be read is replaced: only who has looked at everything may do that.
     pub(crate) async fn doom(&self, more: &Doomed, lease: &LeaseWatch) -> Result<(), RepositoryError> {
         for _ in 0..TRIES {
             let (listed, version) = Doomed::read(&*self.store, &self.sealer).await?;
             let (list, sealer) = (listed.and(more), self.sealer.clone());
-            if list == listed {
+            if list == listed && !listed.is_unreadable() {
                 return Ok(());
             }
-            let sealed = tokio::task::spawn_blocking(move || sealer.seal(&list.encode())).await??.into();
+            let sealed = tokio::task::spawn_blocking(move || list.seal(&sealer)).await??.into();
             lease.confirm().await?;
             let is_written = match &version {
                 Some(version) => self.store.put_if_unchanged(DOOMED_KEY, sealed, version).await?,
@@ -52,7 +52,6 @@ impl Repository {
         named.chain(others).for_each(|pack| _ = packs.remove(&pack));
         let (listed, _) = Doomed::read(&*self.store, &self.sealer).await?;
         if listed.is_unreadable() {
-            // Only who has looked at everything may put another one in its place.
             return Ok(());
         }
         let more = Doomed::needless(packs.into_iter().collect(), Vec::new()).with_forgotten(forgotten);

@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
-pub(crate) use catalog::WholeCatalog;
+pub(crate) use catalog::{StoredCatalog, WholeCatalog};
 pub(crate) use commit::GENERATOR;
 pub use commit::NewSnapshot;
 pub use error::{ReadError, RepositoryError};

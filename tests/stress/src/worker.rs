@@ -172,6 +172,7 @@ pub(crate) async fn try_prune<F: Future<Output = Result<(), RepositoryError>>>(
             dry_run: false,
             max_waste_percent: arguments.max_waste,
             max_repack_bytes: None,
+            despite_unknown: false,
             without: Default::default(),
             lease,
         };

@@ -28,8 +28,9 @@ pub(super) fn admit(
     if spec.prune && !access.is_master(caller) {
         return Err(denied("only root and the daemon's own user may prune, or see what a prune would do"));
     }
-    if !spec.prune && (spec.max_waste_percent.is_some() || spec.max_repack_bytes.is_some()) {
-        return Err(Failure::bad_request("limits of a prune go with a prune: ask for one, too"));
+    let is_of_prune = spec.max_waste_percent.is_some() || spec.max_repack_bytes.is_some() || spec.despite_unknown;
+    if is_of_prune && !spec.prune {
+        return Err(Failure::bad_request("how to prune goes with a prune: ask for one, too"));
     }
     check_waste(spec.max_waste_percent)?;
     match &spec.policy {

@@ -57,6 +57,7 @@ impl Engine {
                 dry_run,
                 max_waste_percent: spec.max_waste_percent,
                 max_repack_bytes: spec.max_repack_bytes,
+                despite_unknown: spec.despite_unknown,
                 without,
                 lock_wait: spec.lock_wait,
             };

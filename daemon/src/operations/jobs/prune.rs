@@ -24,6 +24,8 @@ pub(super) struct Prune<'a> {
     pub(super) max_waste_percent: Option<u32>,
     /// The same.
     pub(super) max_repack_bytes: Option<u64>,
+    /// As in [`PruneRequest`].
+    pub(super) despite_unknown: bool,
     /// Snapshots that a dry run takes for removed.
     pub(super) without: BTreeSet<ObjectRef>,
     pub(super) lock_wait: Option<prost_types::Duration>,
@@ -31,23 +33,24 @@ pub(super) struct Prune<'a> {
 
 impl Engine {
     pub(super) async fn prune(&self, spec: v1::PruneSpec, context: JobContext) -> Result<Report, JobError> {
-        let v1::PruneSpec { repository: name, dry_run, max_waste_percent, max_repack_bytes, lock_wait } = spec;
-        let repository = self.open_for(&name, &context).await?;
+        let repository = self.open_for(&spec.repository, &context).await?;
         let prune = Prune {
-            name: &name,
+            name: &spec.repository,
             repository: &repository,
-            dry_run,
-            max_waste_percent,
-            max_repack_bytes,
+            dry_run: spec.dry_run,
+            max_waste_percent: spec.max_waste_percent,
+            max_repack_bytes: spec.max_repack_bytes,
+            despite_unknown: spec.despite_unknown,
             without: BTreeSet::new(),
-            lock_wait,
+            lock_wait: spec.lock_wait,
         };
         self.prune_now(prune, &context).await.map(Report::Prune)
     }
 
     /// Prunes, under a lock of its own.
     pub(super) async fn prune_now(&self, prune: Prune<'_>, context: &JobContext) -> Result<v1::PruneReport, JobError> {
-        let Prune { name, repository, dry_run, max_waste_percent, max_repack_bytes, without, lock_wait: wait } = prune;
+        let Prune { name, repository, dry_run, max_waste_percent, max_repack_bytes, despite_unknown, .. } = prune;
+        let Prune { without, lock_wait: wait, .. } = prune;
         let configured = self.open.configured(name)?.prune;
         let max_waste_percent = match max_waste_percent {
             None => configured.max_waste_percent,
@@ -58,7 +61,8 @@ impl Engine {
         let kind = if dry_run { Kind::Shared } else { Kind::Exclusive };
         let wanted = Wanted { name, repository, kind, operation: "prune", wait, only_reads: dry_run };
         let work = |lease, cancel| {
-            let request = PruneRequest { dry_run, max_waste_percent, max_repack_bytes, without, lease };
+            let request =
+                PruneRequest { dry_run, max_waste_percent, max_repack_bytes, despite_unknown, without, lease };
             prune::prune(Arc::clone(repository), request, context.progress.clone(), cancel)
         };
         let report = self.under_lock(wanted, context, work).await?;

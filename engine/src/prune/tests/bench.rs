@@ -42,6 +42,7 @@ pub(super) fn request() -> PruneRequest {
         dry_run: false,
         max_waste_percent: MAX_WASTE_PERCENT,
         max_repack_bytes: None,
+        despite_unknown: false,
         without: Default::default(),
         lease: LeaseWatch::not_needed(),
     }

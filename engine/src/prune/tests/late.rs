@@ -1,11 +1,16 @@
 //! A prune that is stopped right before it deletes, for so long that its lock expires and others back up: its deletes
 //! arrive all the same.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
 
 use super::bench::{Bench, backup_with, open, prune_as, request};
 use super::stores::Stopping;
-use crate::prune::PruneRequest;
+use crate::lock::LeaseWatch;
+use crate::progress::Silent;
+use crate::prune::{PruneRequest, prune};
 use crate::store::{MemoryStore, ObjectStore};
 
 /// Lets a prune run to where it would delete for the first time, and no further. Gives all keys that it was about to
@@ -91,16 +96,26 @@ async fn the_list_goes_with_the_prune_after_the_last_one_that_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_knew_a_snapshot_does_not_bring_it_back() {
-    let bench = Bench::golden("plain").await;
-    let kept = open(Arc::new(bench.client())).await;
-    let last = bench.snapshots().await[0];
-    kept.snapshots().await.unwrap();
-    bench.forget(last).await;
-    // As a program does that overwrites the catalog: nothing says any more what is in the packs.
-    bench.put_catalog(&crate::pack::Catalog::default());
-    assert!(kept.snapshots().await.unwrap().readable.is_empty());
-    bench.write("file", b"bytes");
-    backup_with(kept, bench.tree.path()).await;
-    assert!(!bench.snapshots().await.contains(&last));
+async fn a_process_that_knew_a_snapshot_brings_it_back_if_it_was_lost_and_not_if_it_was_forgotten() {
+    for is_forgotten in [false, true] {
+        let bench = Bench::golden("plain").await;
+        let kept = open(Arc::new(bench.client())).await;
+        let last = bench.snapshots().await[0];
+        kept.snapshots().await.unwrap();
+        if is_forgotten {
+            let another = bench.open().await;
+            another.remove_snapshots(&BTreeSet::from([last]), &LeaseWatch::not_needed()).await.unwrap();
+        } else {
+            // As a program does that overwrites the indexes: nothing says any more what is in the packs.
+            bench.client().delete("index/snapshots").await.unwrap();
+        }
+        bench.put_catalog(&crate::pack::Catalog::default());
+        bench.write("file", b"bytes");
+        backup_with(Arc::clone(&kept), bench.tree.path()).await;
+        assert_eq!(bench.snapshots().await.contains(&last), !is_forgotten);
+        let needed = bench.whole().await;
+        prune(kept, request(), Arc::new(Silent), CancellationToken::new()).await.unwrap();
+        assert_eq!(bench.whole().await, needed);
+        assert_eq!(bench.snapshots().await.contains(&last), !is_forgotten);
+    }
 }

@@ -3,12 +3,17 @@
 use bytes::Bytes;
 use cloudstic_e2e::random;
 
-use super::bench::{Bench, request};
+use super::bench::{self, Bench};
 use crate::object::{Hash, ObjectKind, ObjectRef};
 use crate::pack::{DOOMED_KEY, Doomed, Location, Member, PackMembers};
-use crate::prune::PruneRequest;
+use crate::prune::{PruneError, PruneRequest};
 use crate::repository::LATEST_KEY;
 use crate::store::MemoryStore;
+
+/// Beside them.
+fn request() -> PruneRequest {
+    PruneRequest { despite_unknown: true, ..bench::request() }
+}
 
 async fn pack_of(bench: &Bench, object: &ObjectRef) -> Hash {
     bench.open().await.catalog().await.unwrap().find(object).unwrap().pack
@@ -114,6 +119,25 @@ async fn a_pack_that_cannot_be_read_costs_a_lost_snapshot_nothing() {
             assert_eq!(bench.whole().await, needed);
             assert!(bench.snapshots().await.contains(&snapshot));
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_deleted_beside_a_lost_snapshot_until_a_repair_has_looked() {
+    for name in ["plain", "encrypted"] {
+        let (bench, last, pack) = with_a_lost_snapshot(name).await;
+        let before = bench.store.objects().clone();
+        for dry_run in [true, false] {
+            let ended = bench.prune(PruneRequest { dry_run, ..bench::request() }).await.unwrap_err();
+            let PruneError::Unknown { first, count: 1 } = &ended else { panic!("{ended}") };
+            assert_eq!(*first, format!("packs/{pack}"));
+            assert_eq!(*bench.store.objects(), before);
+        }
+        bench.repair(false).await;
+        let needed = bench.whole().await;
+        bench.prune(bench::request()).await.unwrap();
+        assert_eq!(bench.whole().await, needed);
+        assert!(bench.snapshots().await.contains(&last), "{name}");
     }
 }
 
@@ -292,6 +316,18 @@ async fn one_whose_last_name_was_the_pointer_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_cannot_be_read_is_told_and_a_repair_replaces_it() {
+    let bench = Bench::golden("encrypted").await;
+    bench.backup().await;
+    bench.store.objects().insert(DOOMED_KEY.to_owned(), "damaged".into());
+    let needed = bench.whole().await;
+    let report = bench.repair(false).await;
+    assert!(report.fault_count == 1 && report.indexes && report.beyond_repair.is_empty(), "{report:?}");
+    assert_eq!(bench.repair(false).await.fault_count, 0);
+    assert_eq!(bench.whole().await, needed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_cannot_be_read_is_no_leave_to_delete_them() {
     let (bench, last, pack) = with_a_lost_snapshot("encrypted").await;
     bench.store.objects().insert(DOOMED_KEY.to_owned(), "damaged".into());
@@ -308,7 +344,7 @@ async fn a_list_that_cannot_be_read_is_no_leave_to_delete_them() {
 async fn a_damaged_pack_without_a_name_is_no_leave_to_delete_it_either() {
     let (bench, _, pack) = with_a_lost_snapshot("encrypted").await;
     let list = Doomed::damaged(vec![pack], Vec::new());
-    let sealed = bench.open().await.sealer().seal(&list.encode()).unwrap();
+    let sealed = list.seal(bench.open().await.sealer()).unwrap();
     bench.store.objects().insert(DOOMED_KEY.to_owned(), sealed.into());
     // While another one may hold a snapshot that needs it.
     let bytes = random::bytes(5, 3000);

@@ -5,20 +5,24 @@ use std::sync::Arc;
 use super::{LoadedCatalog, Repository, RepositoryError, write_out};
 use crate::lock::LeaseWatch;
 use crate::pack::{CATALOG_KEY, Catalog};
+use crate::store::Version;
 
 impl Repository {
-    /// Puts a catalog in the place of the stored one, whatever that says. The lock must be exclusive, for what another
-    /// writer has added since this one was made would be forgotten.
-    pub(crate) async fn rebuild_catalog(&self, catalog: Catalog, lease: &LeaseWatch) -> Result<(), RepositoryError> {
+    /// Puts a catalog in the place of the stored one, which is `seen` still, or not there. The lock must be exclusive, for
+    /// where the store cannot tell, what another writer has added since would be forgotten.
+    pub(crate) async fn rebuild_catalog(
+        &self,
+        catalog: Catalog,
+        seen: Option<&Version>,
+        lease: &LeaseWatch,
+    ) -> Result<(), RepositoryError> {
         let mut slot = self.catalog.lock().await;
-        let version = self.catalog_version().await?;
         let (catalog, file) = tokio::task::spawn_blocking(move || write_out(&catalog).map(|file| (catalog, file)))
             .await?
             .map_err(|cause| RepositoryError::System(format!("a temporary file cannot be written: {cause}")))?;
         lease.prove().await?;
         self.prove_identity().await?;
-        let expected = version.as_ref().map(|(_, version)| version);
-        if !self.store.put_file_if_unchanged(CATALOG_KEY, file, expected).await? {
+        if !self.store.put_file_if_unchanged(CATALOG_KEY, file, seen).await? {
             return Err(RepositoryError::System(format!(
                 "{CATALOG_KEY} was written by somebody else, although the repository is locked: find out by whom, and run \
                  this again"

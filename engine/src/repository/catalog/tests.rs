@@ -85,6 +85,38 @@ async fn a_pack_without_a_footer_that_somebody_forgets_is_named_again() {
 }
 
 #[tokio::test]
+async fn a_snapshot_comes_along_with_its_pack_unless_it_was_removed() {
+    for is_removed in [false, true] {
+        let store = MemoryStore::default();
+        let (ours, other) = two(&store).await;
+        let mut pack = store_pack(&store, "data and a snapshot").await;
+        let snapshot = ObjectRef::new(ObjectKind::Snapshot, Hash::of(b"snapshot"));
+        pack.members.push(Member { object: snapshot, offset: 5, length: 5 });
+        // It is cut in two, and this has nothing else in it.
+        let mut alone = store_pack(&store, "another snapshot").await;
+        let second = ObjectRef::new(ObjectKind::Snapshot, Hash::of(b"second"));
+        alone.members[0].object = second;
+        let mut named = Vec::new();
+        stored::write(&Catalog::default().with(vec![pack.clone(), alone.clone()]), &mut named).unwrap();
+        store.put(CATALOG_KEY, named.into()).await.unwrap();
+        assert!(has(&ours, &[&pack, &alone]).await);
+        if is_removed {
+            let removed = Doomed::default().with_forgotten(vec![(snapshot, pack.pack)]);
+            other.doom(&removed, &NO_LEASE()).await.unwrap();
+        }
+        let mut blind = Vec::new();
+        stored::write(&Catalog::default(), &mut blind).unwrap();
+        store.put(CATALOG_KEY, blind.into()).await.unwrap();
+        let whole = ours.whole_catalog().await.unwrap();
+        assert_eq!(whole.catalog.contains(&snapshot), !is_removed);
+        assert!(whole.catalog.contains(&second) && whole.catalog.contains(&pack.members[0].object));
+        ours.extend_catalog(Vec::new(), NOTHING, &NO_LEASE()).await.unwrap();
+        let stored = open(&store).await.catalog().await.unwrap();
+        assert_eq!((stored.contains(&snapshot), stored.contains(&second)), (!is_removed, true));
+    }
+}
+
+#[tokio::test]
 async fn backups_that_run_beside_this_one_are_no_heals() {
     let store = MemoryStore::default();
     let (ours, _) = two(&store).await;

@@ -172,6 +172,7 @@ async fn prune_all(known: &Known, store: &Arc<Memory>) -> Result<(), String> {
         dry_run: false,
         max_waste_percent: MAX_WASTE_PERCENT,
         max_repack_bytes: None,
+        despite_unknown: false,
         without: Default::default(),
         lease: LeaseWatch::not_needed(),
     };

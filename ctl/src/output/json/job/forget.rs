@@ -20,6 +20,7 @@ pub(super) struct Spec<'a> {
     prune: bool,
     max_waste_percent: Option<u32>,
     max_repack_bytes: Option<u64>,
+    despite_unknown: bool,
     lock_wait: Option<f64>,
 }
 
@@ -50,6 +51,7 @@ impl<'a> From<&'a v1::ForgetSpec> for Spec<'a> {
             prune: spec.prune,
             max_waste_percent: spec.max_waste_percent,
             max_repack_bytes: spec.max_repack_bytes,
+            despite_unknown: spec.despite_unknown,
             lock_wait: seconds(spec.lock_wait.as_ref()),
         }
     }
@@ -165,7 +167,7 @@ mod tests {
                 r#"{"repository":"home","snapshots":[],"policy":{"last":1,"hourly":0,"daily":0,"weekly":0,"monthly":0,"#,
                 r#""yearly":0,"within":"1y","tags":[]},"filter":{"tags":[],"sources":[],"accounts":[],"paths":["/srv"]},"#,
                 r#""group_by":["source","account","path"],"remove_last":false,"dry_run":false,"prune":false,"#,
-                r#""max_waste_percent":null,"max_repack_bytes":null,"lock_wait":1.5}"#
+                r#""max_waste_percent":null,"max_repack_bytes":null,"despite_unknown":false,"lock_wait":1.5}"#
             )
         );
         let verdict = v1::ForgetVerdict {

@@ -13,6 +13,7 @@ pub(super) struct Spec<'a> {
     dry_run: bool,
     max_waste_percent: Option<u32>,
     max_repack_bytes: Option<u64>,
+    despite_unknown: bool,
     lock_wait: Option<f64>,
 }
 
@@ -23,6 +24,7 @@ impl<'a> From<&'a v1::PruneSpec> for Spec<'a> {
             dry_run: spec.dry_run,
             max_waste_percent: spec.max_waste_percent,
             max_repack_bytes: spec.max_repack_bytes,
+            despite_unknown: spec.despite_unknown,
             lock_wait: seconds(spec.lock_wait.as_ref()),
         }
     }

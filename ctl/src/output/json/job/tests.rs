@@ -96,7 +96,7 @@ fn a_prune_has_its_documented_shape() {
     let spec = v1::PruneSpec { repository: "r".to_owned(), max_waste_percent: Some(5), ..Default::default() };
     assert_eq!(
         text(&Spec::from(&job_spec::Operation::Prune(spec))),
-        r#"{"repository":"r","dry_run":false,"max_waste_percent":5,"max_repack_bytes":null,"lock_wait":null}"#
+        r#"{"repository":"r","dry_run":false,"max_waste_percent":5,"max_repack_bytes":null,"despite_unknown":false,"lock_wait":null}"#
     );
     let report = v1::PruneReport { snapshots: 1, freed_bytes: 9, dry_run: true, ..Default::default() };
     let job = v1::Job { report: Some(job::Report::Prune(report)), ..Default::default() };
