@@ -4,6 +4,8 @@ use std::ffi::OsString;
 
 use clap::{ArgGroup, Args};
 
+use super::value;
+
 /// Whether to stay until a job has ended.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Waiting {
@@ -70,39 +72,10 @@ pub(crate) struct PruneOptions {
     pub(crate) max_waste: Option<u32>,
     /// Copy at most so much out of such packs, as in "500M" or "2G"; those with the most waste come first [default: what the
     /// daemon's configuration says, else no limit]
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = value::size)]
     pub(crate) max_repack_size: Option<u64>,
     /// Prune although there are packs of which nothing says what is in them: they stay, but what only a lost snapshot in them
     /// would need goes; better let `cloudsticctl repair` look into them before
     #[arg(long)]
     pub(crate) despite_unknown_packs: bool,
-}
-
-/// A size in bytes, or with a binary unit.
-fn size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text:?} is no size: write it as in 500, 10K, 500M or 2G");
-    let number = text.trim_end_matches(['i', 'B', 'b']);
-    let (number, shift) = match number.chars().last().map(|unit| unit.to_ascii_uppercase()) {
-        Some('K') => (&number[..number.len() - 1], 10),
-        Some('M') => (&number[..number.len() - 1], 20),
-        Some('G') => (&number[..number.len() - 1], 30),
-        Some('T') => (&number[..number.len() - 1], 40),
-        _ => (number, 0),
-    };
-    number.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift)).ok_or_else(wrong)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::size;
-
-    #[test]
-    fn sizes_have_binary_units() {
-        for (text, bytes) in [("0", 0), ("500", 500), ("10K", 10_240), ("2GiB", 2 << 30), ("1t", 1 << 40)] {
-            assert_eq!(size(text), Ok(bytes), "{text}");
-        }
-        for text in ["", "K", "1.5", "-1", "1X", "99999999999T"] {
-            assert!(size(text).is_err(), "{text}");
-        }
-    }
 }

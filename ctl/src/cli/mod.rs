@@ -21,6 +21,7 @@ mod read;
 mod repair;
 mod restore;
 mod tag;
+mod value;
 
 use std::path::PathBuf;
 

@@ -1,6 +1,7 @@
-//! A million files are marked within 300 MB. It takes minutes, so `make stress` runs it, twice with the same
+//! A million files are marked, and those of an older snapshot removed, within 300 MB. It takes minutes, so `make stress` runs it, twice with the same
 //! `CLOUDSTIC_MEASURE=FOLDER`: the first run makes the repository, and the second one, a new process, prunes it.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,17 +11,22 @@ use cloudstic_e2e::random;
 
 use super::bench::{key, open, prune_as, request};
 use crate::lock::LeaseWatch;
-use crate::object::{Content, Hash, Leaf, LeafEntry, Node, ObjectKind, ObjectRef, SourceInfo, json};
+use crate::object::{Content, Hash, Leaf, LeafEntry, Node, ObjectKind, ObjectRef, json};
 use crate::prune::PruneRequest;
 use crate::repository::{InitOptions, NewSnapshot, ObjectWriter, Repository, RepositoryError};
-use crate::store::LocalStore;
+use crate::store::{LocalStore, ObjectStore};
 use crate::tree::memory::meta;
 
 const FILES: u64 = 1_000_000;
 /// Peak of the whole process, in KB.
 const MOST: u64 = 300_000;
 
-fn write_tree(repository: &Repository, writer: &ObjectWriter) -> Result<ObjectRef, RepositoryError> {
+/// What differs between the two snapshots: whole packs, and some of each of the others.
+fn is_changed(n: u64) -> bool {
+    n < FILES / 10 || n.is_multiple_of(20)
+}
+
+fn write_tree(repository: &Repository, writer: &ObjectWriter, is_old: bool) -> Result<ObjectRef, RepositoryError> {
     let put = |kind, bytes: Vec<u8>| {
         let object = ObjectRef::new(kind, Hash::of(&bytes));
         writer.write(object, &bytes).map(|_| object)
@@ -28,7 +34,7 @@ fn write_tree(repository: &Repository, writer: &ObjectWriter) -> Result<ObjectRe
     let (mut entries, mut level) = (Vec::new(), Vec::new());
     for n in 0..FILES {
         let path = format!("folder-{}/file-{n}", n / 1000);
-        let data = random::bytes(n, 120);
+        let data = random::bytes(if is_old && is_changed(n) { FILES + n } else { n }, 120);
         let hash = Hash::of(&data);
         let content = repository.content_ref(&hash);
         writer.write(content, &Content::encode_inline(&data))?;
@@ -51,6 +57,20 @@ fn write_tree(repository: &Repository, writer: &ObjectWriter) -> Result<ObjectRe
     Ok(level[0])
 }
 
+async fn commit(store: &Arc<LocalStore>, is_old: bool) -> ObjectRef {
+    let repository = open(Arc::clone(store) as Arc<dyn ObjectStore>).await;
+    let lease = LeaseWatch::not_needed();
+    let writer = repository.writer(repository.existing().await.unwrap(), lease.clone());
+    let written = Arc::clone(&repository);
+    let writing = tokio::task::spawn_blocking(move || {
+        let root = write_tree(&written, &writer, is_old)?;
+        Ok::<_, RepositoryError>((root, writer.finish()?))
+    });
+    let (root, written) = writing.await.unwrap().unwrap();
+    let new = NewSnapshot { created: Utc::now(), root: Some(root), ..NewSnapshot::default() };
+    repository.commit(written, new, &lease, || Ok::<_, RepositoryError>(())).await.unwrap().0
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes: make stress"]
 async fn of_a_million_files() {
@@ -59,27 +79,10 @@ async fn of_a_million_files() {
     if !folder.join("config").exists() {
         let options = InitOptions { credentials: vec![key()], ..InitOptions::default() };
         Repository::init(store.clone(), options).await.unwrap();
-        let repository = open(store).await;
+        let old = commit(&store, true).await;
+        commit(&store, false).await;
         let lease = LeaseWatch::not_needed();
-        let writer = repository.writer(repository.existing().await.unwrap(), lease.clone());
-        let written = Arc::clone(&repository);
-        let writing = tokio::task::spawn_blocking(move || {
-            let root = write_tree(&written, &writer)?;
-            Ok::<_, RepositoryError>((root, writer.finish()?))
-        });
-        let (root, written) = writing.await.unwrap().unwrap();
-        let new = NewSnapshot {
-            created: Utc::now(),
-            root: Some(root),
-            source: SourceInfo::default(),
-            meta: Default::default(),
-            tags: Vec::new(),
-            change_token: String::new(),
-            exclude_hash: None,
-            ..NewSnapshot::default()
-        };
-        let commit = repository.commit(written, new, &lease, || Ok::<_, RepositoryError>(())).await;
-        commit.unwrap();
+        open(store).await.remove_snapshots(&BTreeSet::from([old]), &lease).await.unwrap();
         return;
     }
     let begun = Instant::now();
@@ -90,6 +93,10 @@ async fn of_a_million_files() {
         let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
         println!("{:?} {peak} {report:?}", begun.elapsed());
         assert!(report.needed_objects > 2 * FILES, "{report:?}");
+        assert!(
+            report.packs_deleted > 0 && report.packs_rewritten > 0 && report.removed_objects > FILES / 4,
+            "{report:?}"
+        );
         let peak: u64 = peak.split_ascii_whitespace().nth(1).unwrap().parse().unwrap();
         assert!(peak < MOST, "{peak} KB");
     }
