@@ -214,31 +214,34 @@ impl Catalog {
         (self, dropped)
     }
 
-    /// The objects of some packs, which are sorted, in the order in which they lie in them.
-    pub(crate) fn placed_in(&self, packs: &[Hash]) -> Vec<Placed> {
+    /// The objects of some packs, which are sorted, in the order in which they lie in them: those that are `wanted`.
+    pub(crate) fn placed_in(&self, packs: &[Hash], wanted: impl Fn(ObjectKind, u32) -> bool) -> Vec<Placed> {
         let rank = |pack: &Hash| packs.binary_search(pack).ok().and_then(|rank| u32::try_from(rank).ok());
         let ranks: Vec<Option<u32>> = self.packs.iter().map(rank).collect();
-        let mut placed = Vec::new();
-        for (kind, entries) in self.kinds() {
-            placed.extend((0..).zip(entries).filter_map(|(number, entry)| {
-                Some(Placed { pack: ranks[entry.pack as usize]?, offset: entry.offset, kind, number })
-            }));
-        }
+        let in_them = || {
+            let numbered = self.kinds().flat_map(|(kind, entries)| (0..).zip(entries).map(move |entry| (kind, entry)));
+            numbered.filter_map(|(kind, (number, entry))| {
+                let pack = ranks[entry.pack as usize]?;
+                wanted(kind, number).then_some(Placed { pack, offset: entry.offset, kind, number })
+            })
+        };
+        let mut placed = Vec::with_capacity(in_them().count());
+        placed.extend(in_them());
         placed.sort_unstable();
         placed
     }
 
-    /// This catalog with only the objects that `keep` keeps by number; those that `moved` has lie in new packs, one behind
+    /// This catalog with only the objects that `keep` keeps by number; those that `moved` gives lie in new packs, one behind
     /// the other. Pointers into packs that `has_pack` denies go, and packs without an entry are forgotten.
-    pub(crate) fn swept(
+    pub(crate) fn swept<'a>(
         mut self,
         keep: impl Fn(ObjectKind, u32) -> bool,
-        moved: &[(Hash, Vec<Placed>)],
+        moved: impl IntoIterator<Item = (Hash, &'a [Placed])>,
         has_pack: impl Fn(&Hash) -> bool,
     ) -> Self {
         for (new, placed) in moved {
             let pack = self.packs.len() as u32;
-            self.packs.push(*new);
+            self.packs.push(new);
             let mut offset = 0;
             for Placed { kind, number, .. } in placed {
                 if let Some(entry) = self.entries[*kind as usize].get_mut(*number as usize) {
@@ -382,7 +385,7 @@ pub(super) mod tests {
         let hash = |text: &str| Hash::of(text.as_bytes());
         let mut rewritten = vec![hash("p"), hash("q")];
         rewritten.sort_unstable();
-        let placed = catalog.placed_in(&rewritten);
+        let placed = catalog.placed_in(&rewritten, |_, _| true);
         assert_eq!(placed.len(), 5);
         assert!(placed.is_sorted());
         let kept = ["c", "b", "d", "f"].map(hash);
@@ -395,7 +398,7 @@ pub(super) mod tests {
         let moved: Vec<Placed> = placed.into_iter().filter(|placed| keep(placed.kind, placed.number)).collect();
         let order: Vec<Hash> =
             moved.iter().map(|placed| *catalog.hash_at(placed.kind, placed.number).unwrap()).collect();
-        let swept = catalog.swept(keep, &[(hash("new"), moved)], |pack| *pack == hash("r"));
+        let swept = catalog.swept(keep, [(hash("new"), &*moved)], |pack| *pack == hash("r"));
         let mut packs = swept.packs().to_vec();
         packs.sort_unstable();
         let mut expected = vec![hash("r"), hash("new")];

@@ -1,8 +1,8 @@
 //! Second copies of what is needed: by itself and in a pack, or in two packs. Only one is found, the one that the catalog
 //! names; before another one goes, that one is proven. If it is bad and the other one is good, the other one stays.
 //!
-//! What it costs: of each pack that goes and of which the catalog does not explain every byte, the end is read, where a
-//! footer says what is in it. Only where there are second copies, objects are. Those in packs without a footer are not found:
+//! What it costs: of each pack that goes and of which the catalog does not explain every byte, the end is read, and where
+//! that is more than a footer, what this lists. Only where there are second copies, objects are. Those in packs without a footer are not found:
 //! the CLI's, where two of its backups have stored the same at the same time.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,11 +16,14 @@ use super::plan::Plan;
 use super::survey::Survey;
 use crate::check::prove_content;
 use crate::object::{Content, Hash, ObjectKind, ObjectRef, json};
-use crate::pack::{Catalog, FIRST_READ, Footer, Location, read_footer};
+use crate::pack::{Catalog, FIRST_READ, Footer, Location, footer_size, read_footer};
 use crate::reach::Reach;
 use crate::repository::{ReadError, Repository};
 use crate::source::Warning;
 use crate::store::{StoreError, StoreErrorKind};
+
+/// Footers that are read at once.
+const FOOTERS: usize = 4;
 
 /// An object by its number, in the catalog or among those that lie by themselves.
 pub(super) type Numbered = (ObjectKind, u32);
@@ -184,10 +187,20 @@ async fn second_copies(
     reach: &Reach,
 ) -> Result<Vec<Second>, PruneError> {
     let (store, catalog) = (&**repository.store(), &survey.whole.catalog);
-    let going = unexplained(survey, plan);
-    let mut footers = stream::iter(going)
-        .map(|(pack, size)| read_footer(store, repository.sealer(), (pack, size), FIRST_READ))
-        .buffer_unordered(store.capabilities().concurrency);
+    let concurrency = store.capabilities().concurrency;
+    let going: Vec<(Hash, u64, u64)> =
+        stream::iter(unexplained(survey, plan))
+            .map(|(pack, size, rest)| async move {
+                Ok((pack, size, rest - footer_size(store, &pack, size).await?.min(rest)))
+            })
+            .buffer_unordered(concurrency)
+            .try_collect::<Vec<_>>()
+            .await
+            .map_err(|error: StoreError| PruneError::from(error))?;
+    // A footer may list tens of thousands.
+    let mut footers = stream::iter(going.into_iter().filter(|(_, _, rest)| *rest > 0))
+        .map(|(pack, size, _)| read_footer(store, repository.sealer(), (pack, size), FIRST_READ))
+        .buffer_unordered(concurrency.min(FOOTERS));
     let mut second = Vec::new();
     while let Some(footer) = footers.try_next().await? {
         let Footer::Members(listed) = footer else { continue };
@@ -204,8 +217,8 @@ async fn second_copies(
     Ok(second)
 }
 
-/// The packs that go and have bytes that are of no object that the catalog names there.
-fn unexplained(survey: &Survey, plan: &Plan) -> Vec<(Hash, u64)> {
+/// The packs that go and have bytes that are of no object that the catalog names there, and how many those are.
+fn unexplained(survey: &Survey, plan: &Plan) -> Vec<(Hash, u64, u64)> {
     let going = survey.packs.iter().filter(|(pack, _)| plan.removes(pack));
     let mut left: Vec<(Hash, u64)> = going.copied().collect();
     let catalog = &survey.whole.catalog;
@@ -216,7 +229,7 @@ fn unexplained(survey: &Survey, plan: &Plan) -> Vec<(Hash, u64)> {
         }
     }
     left.retain(|(_, rest)| *rest > 0);
-    left.into_iter().map(|(pack, _)| (pack, survey.size(&pack))).collect()
+    left.into_iter().map(|(pack, rest)| (pack, survey.size(&pack), rest)).collect()
 }
 
 /// Where a copy is.

@@ -6,10 +6,12 @@ use crate::object::ObjectKind;
 use crate::pack::{PACK_TARGET, Placed};
 use crate::reach::Reach;
 
-/// The members of the new packs, in order.
+/// The members of the new packs, in order: there may be millions, in one piece of memory.
 #[derive(Debug, Default)]
 pub(super) struct Layout {
-    pub(super) packs: Vec<Vec<Placed>>,
+    members: Vec<Placed>,
+    /// Where the members of each pack end.
+    ends: Vec<usize>,
 }
 
 impl Layout {
@@ -18,31 +20,63 @@ impl Layout {
     /// Snapshots go elsewhere.
     pub(super) fn new(survey: &Survey, reach: &Reach, plan: &Plan) -> Self {
         let catalog = &survey.whole.catalog;
-        let placed = catalog.placed_in(&plan.rewritten);
-        let needed = placed.into_iter().filter(|placed| reach.needs_packed(placed.kind, placed.number));
+        let needed = |kind: ObjectKind, number| kind.is_data() && reach.needs_packed(kind, number);
         let length = |placed: &Placed| catalog.length_at(placed.kind, placed.number).unwrap_or(0);
-        Self::arrange(needed.filter(|placed| placed.kind.is_data()), length)
+        Self::arrange(catalog.placed_in(&plan.rewritten, needed), length)
     }
 
-    fn arrange(needed: impl Iterator<Item = Placed>, length: impl Fn(&Placed) -> u64) -> Self {
-        let mut packs = Vec::new();
-        let [mut chunks, mut contents, mut metadata] = [(Vec::new(), 0), (Vec::new(), 0), (Vec::new(), 0)];
-        for placed in needed {
-            let (open, size) = match placed.kind {
-                ObjectKind::Chunk => &mut chunks,
-                ObjectKind::Content => &mut contents,
-                ObjectKind::Filemeta | ObjectKind::Node | ObjectKind::Snapshot => &mut metadata,
-            };
-            *size += length(&placed);
-            open.push(placed);
-            if *size >= PACK_TARGET as u64 {
-                packs.push(std::mem::take(open));
-                *size = 0;
+    fn arrange(mut members: Vec<Placed>, length: impl Fn(&Placed) -> u64) -> Self {
+        members.sort_unstable_by_key(|placed| (Sort::of(placed), *placed));
+        let (mut ends, mut at) = (Vec::new(), 0);
+        for sort in members.chunk_by(|a, b| Sort::of(a) == Sort::of(b)) {
+            let mut size = 0;
+            for placed in sort {
+                size += length(placed);
+                at += 1;
+                if size >= PACK_TARGET as u64 {
+                    ends.push(at);
+                    size = 0;
+                }
+            }
+            if ends.last() != Some(&at) {
+                ends.push(at);
             }
         }
-        packs.extend([chunks.0, contents.0, metadata.0].into_iter().filter(|open| !open.is_empty()));
-        packs.iter_mut().for_each(Vec::shrink_to_fit);
-        Self { packs }
+        Self { members, ends }
+    }
+
+    /// How many packs there are.
+    pub(super) fn count(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The members of a pack.
+    pub(super) fn pack(&self, at: usize) -> &[Placed] {
+        let start = if at == 0 { 0 } else { self.ends[at - 1] };
+        &self.members[start..self.ends[at]]
+    }
+
+    /// Those of each.
+    pub(super) fn packs(&self) -> impl Iterator<Item = &[Placed]> {
+        (0..self.count()).map(|at| self.pack(at))
+    }
+}
+
+/// What is not in one pack with another sort.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Sort {
+    Chunks,
+    Contents,
+    Metadata,
+}
+
+impl Sort {
+    fn of(placed: &Placed) -> Self {
+        match placed.kind {
+            ObjectKind::Chunk => Self::Chunks,
+            ObjectKind::Content => Self::Contents,
+            ObjectKind::Filemeta | ObjectKind::Node | ObjectKind::Snapshot => Self::Metadata,
+        }
     }
 }
 
@@ -60,18 +94,15 @@ mod tests {
             };
             let all: Vec<Placed> = (0..).zip(&lengths).map(placed).collect();
             let length = |placed: &Placed| lengths[placed.number as usize].1;
-            let Layout { packs } = Layout::arrange(all.iter().copied(), length);
-            let mut copied: Vec<Placed> = packs.iter().flatten().copied().collect();
+            let layout = Layout::arrange(all.clone(), length);
+            let packs: Vec<&[Placed]> = layout.packs().collect();
+            let mut copied: Vec<Placed> = packs.concat();
             copied.sort_unstable();
             proptest::prop_assert_eq!(copied, all);
             let small = packs.iter().filter(|pack| pack.iter().map(length).sum::<u64>() < PACK_TARGET as u64);
             proptest::prop_assert!(small.count() <= 3);
-            let sort = |placed: &Placed| match placed.kind {
-                ObjectKind::Node => ObjectKind::Filemeta,
-                kind => kind,
-            };
             let is_of_one_sort =
-                |pack: &Vec<Placed>| pack.is_sorted() && pack.iter().all(|placed| sort(placed) == sort(&pack[0]));
+                |pack: &&[Placed]| pack.is_sorted() && pack.iter().all(|placed| Sort::of(placed) == Sort::of(&pack[0]));
             proptest::prop_assert!(packs.iter().all(is_of_one_sort));
         }
     }

@@ -154,7 +154,7 @@ pub async fn prune(
         packs_before: survey.packs.len() as u64,
         packs_deleted: plan.dead.len() as u64,
         packs_rewritten: plan.rewritten.len() as u64,
-        packs_written: layout.packs.len() as u64,
+        packs_written: layout.count() as u64,
         removed_objects: removed_packed + superfluous.iter().filter(|object| !object.is_copy).count() as u64,
         unused_bytes: plan.unused_bytes,
         unknown_packs: survey.kept.len() as u64,
@@ -233,7 +233,7 @@ async fn write_catalog(
     survey: Survey,
     needed: NeededInPacks,
     plan: &Plan,
-    moved: Vec<(Hash, Vec<crate::pack::Placed>)>,
+    moved: rewrite::Moved,
     lease: &LeaseWatch,
 ) -> Result<(), PruneError> {
     let whole = survey.whole;
@@ -246,7 +246,7 @@ async fn write_catalog(
     let keep = move |kind, number| {
         needed.contains(kind, number) && !(kind == ObjectKind::Snapshot && unpacked.contains(&number))
     };
-    let sweep = move |catalog: Catalog| catalog.swept(keep, &moved, |pack| !gone.contains(pack));
+    let sweep = move |catalog: Catalog| catalog.swept(keep, moved.packs(), |pack| !gone.contains(pack));
     match repository.sweep_catalog(whole, sweep, lease).await? {
         true => Ok(()),
         false => Err(PruneError::Changed),

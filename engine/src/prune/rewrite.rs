@@ -31,10 +31,27 @@ pub(super) struct Rewrite<'a> {
 
 /// What was written.
 pub(super) struct Rewritten {
-    /// The new packs, and what of the catalog is in them.
-    pub(super) moved: Vec<(Hash, Vec<Placed>)>,
-    /// Their bytes, and those of snapshots that lie by themselves now.
+    /// What of the catalog is in other packs now.
+    pub(super) moved: Moved,
+    /// Bytes of the new packs, and of snapshots that lie by themselves now.
     pub(super) bytes: u64,
+}
+
+/// The new packs.
+pub(super) struct Moved {
+    names: Vec<Hash>,
+    layout: Layout,
+}
+
+impl Moved {
+    pub(super) fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Each with what of the catalog is in it.
+    pub(super) fn packs(&self) -> impl Iterator<Item = (Hash, &[Placed])> {
+        self.names.iter().copied().zip(self.layout.packs())
+    }
 }
 
 impl<'a> Rewrite<'a> {
@@ -57,7 +74,7 @@ impl<'a> Rewrite<'a> {
     /// How many bytes [`Self::run`] would write.
     pub(super) async fn measure(self) -> Result<u64, PruneError> {
         let mut bytes = self.plan.unpacked.iter().map(|(_, length)| length).sum();
-        for placed in &self.layout.packs {
+        for placed in self.layout.packs() {
             let (sealer, salt, members) = (self.repository.sealer().clone(), self.salt, self.members(placed));
             let measured = tokio::task::spawn_blocking(move || {
                 let size: u64 = members.iter().map(|member| u64::from(member.length)).sum();
@@ -74,10 +91,10 @@ impl<'a> Rewrite<'a> {
         snapshots: &[SnapshotEntry],
         progress: &dyn Progress,
     ) -> Result<Rewritten, PruneError> {
-        let copied = self.layout.packs.iter().flatten().map(|placed| self.length(placed)).sum();
-        progress.expect(self.layout.packs.len() as u64, copied);
-        let packs: Vec<(Hash, u64)> = stream::iter(0..self.layout.packs.len())
-            .map(|at| self.write_pack(&self.layout.packs[at], progress))
+        let copied = self.layout.packs().flatten().map(|placed| self.length(placed)).sum();
+        progress.expect(self.layout.count() as u64, copied);
+        let packs: Vec<(Hash, u64)> = stream::iter(0..self.layout.count())
+            .map(|at| self.write_pack(self.layout.pack(at), progress))
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
@@ -90,8 +107,8 @@ impl<'a> Rewrite<'a> {
             self.lease.confirm().await?;
             self.repository.unpack_latest(snapshots).await?;
         }
-        let moved = packs.into_iter().map(|(pack, _)| pack).zip(self.layout.packs).collect();
-        Ok(Rewritten { moved, bytes })
+        let names = packs.into_iter().map(|(pack, _)| pack).collect();
+        Ok(Rewritten { moved: Moved { names, layout: self.layout }, bytes })
     }
 
     async fn write_pack(&self, placed: &[Placed], progress: &dyn Progress) -> Result<(Hash, u64), PruneError> {
