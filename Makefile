@@ -59,9 +59,7 @@ stress: .venv/ready ## Torment 16 processes on one repository, a minute on each 
 	$(or $(CARGO_TARGET_DIR),target)/debug/stress --store plain $(STRESS)
 	$(or $(CARGO_TARGET_DIR),target)/debug/stress --kill-prunes 100 --store local $(STRESS)
 	$(or $(CARGO_TARGET_DIR),target)/debug/stress --kill-prunes 100 --store plain $(STRESS)
-	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && for run in make measure; do \
-		CLOUDSTIC_MEASURE="$$folder/repository" $(CARGO) test --locked -p cloudstic-engine --lib prune::tests::memory -- --ignored --nocapture || exit 1; \
-	done
+	@CARGO="$(CARGO)" scripts/measure-prune.sh
 	@# Without locks its judge must find something: neither nothing nor a crash will do.
 	$(or $(CARGO_TARGET_DIR),target)/debug/stress --without-locks --seconds 10 >/dev/null; [ $$? = 1 ]
 

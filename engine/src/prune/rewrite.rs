@@ -17,7 +17,7 @@ use crate::progress::Progress;
 use crate::repository::{Repository, RepositoryError};
 
 /// Packs that are made at once: each takes twice its size.
-const AT_ONCE: usize = 3;
+const AT_ONCE: usize = 2;
 
 pub(super) struct Rewrite<'a> {
     repository: &'a Arc<Repository>,
