@@ -17,6 +17,11 @@ pub trait Progress: Send + Sync {
     /// It now works on this path.
     fn path(&self, path: &str);
 
+    /// It now looks at this one of so many snapshots, counted from 1.
+    fn snapshot(&self, number: u64, of: u64) {
+        let _ = (number, of);
+    }
+
     /// Something was left out.
     fn warning(&self, warning: &Warning);
 
@@ -39,7 +44,7 @@ pub enum Phase {
     Writing,
     /// Deleting what nobody needs.
     Deleting,
-    /// Committing.
+    /// Committing, or putting an answer in order.
     Finishing,
 }
 

@@ -1,7 +1,7 @@
 //! One change, and how much all of them are.
 
 use super::fields::Field;
-use crate::view::{EntryInfo, is_within};
+use crate::view::EntryInfo;
 
 /// One entry that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,13 +37,6 @@ pub enum ChangeKind {
     Metadata,
     /// It has another path, and may differ in more.
     Moved,
-}
-
-impl Change {
-    /// Whether it happened at a path or below it.
-    pub(super) fn is_within(&self, folder: &[u8]) -> bool {
-        is_within(&self.path, folder) || self.from.as_ref().is_some_and(|from| is_within(from, folder))
-    }
 }
 
 /// A number of entries, and the bytes of the files among them.
@@ -97,7 +90,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    pub(super) fn of(changes: &[Change]) -> Self {
+    pub(super) fn of(changes: impl Iterator<Item = Change>) -> Self {
         let mut totals = Self::default();
         for change in changes {
             let Some(entry) = change.after.as_ref().or(change.before.as_ref()) else { continue };

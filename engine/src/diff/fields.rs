@@ -57,8 +57,8 @@ impl Field {
         }
     }
 
-    /// In which fields two filemetas differ, in the order of the fields. Where they lie is not compared.
-    pub(super) fn differing(a: &FileMeta, b: &FileMeta) -> Vec<Self> {
+    /// In which fields two filemetas differ. Where they lie is not compared.
+    pub(super) fn differing(a: &FileMeta, b: &FileMeta) -> Fields {
         let none = Posix::default();
         let (pa, pb) = (a.posix().unwrap_or(&none), b.posix().unwrap_or(&none));
         let all = [
@@ -85,13 +85,63 @@ impl Field {
     }
 
     /// What sort of change these are together.
-    pub(super) fn sort(fields: &[Self]) -> ChangeKind {
-        if fields.contains(&Self::Type) {
+    pub(super) fn sort(fields: Fields) -> ChangeKind {
+        if fields.has(Self::Type) {
             ChangeKind::Type
-        } else if fields.contains(&Self::Content) {
+        } else if fields.has(Self::Content) {
             ChangeKind::Content
         } else {
             ChangeKind::Metadata
         }
+    }
+}
+
+const ALL: [Field; 14] = [
+    Field::Type,
+    Field::Content,
+    Field::Target,
+    Field::Device,
+    Field::Mode,
+    Field::Owner,
+    Field::Mtime,
+    Field::Btime,
+    Field::Flags,
+    Field::Xattrs,
+    Field::Hardlink,
+    Field::Sparse,
+    Field::Path,
+    Field::Other,
+];
+
+/// Some fields, a bit each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Fields(u16);
+
+impl Fields {
+    pub(super) const fn has(self, field: Field) -> bool {
+        self.0 & 1 << field as u16 != 0
+    }
+
+    pub(super) const fn with(self, field: Field) -> Self {
+        Self(self.0 | 1 << field as u16)
+    }
+
+    pub(super) const fn without(self, field: Field) -> Self {
+        Self(self.0 & !(1 << field as u16))
+    }
+
+    pub(super) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// In their order.
+    pub(super) fn to_vec(self) -> Vec<Field> {
+        ALL.into_iter().filter(|field| self.has(*field)).collect()
+    }
+}
+
+impl FromIterator<Field> for Fields {
+    fn from_iter<I: IntoIterator<Item = Field>>(fields: I) -> Self {
+        fields.into_iter().fold(Self::default(), Self::with)
     }
 }

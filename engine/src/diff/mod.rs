@@ -2,8 +2,12 @@
 //!
 //! The one invariant: subtrees that two snapshots share are never read, so the work and the memory grow with what
 //! differs, not with the trees. What cannot be read is a warning, is in no change, and the rest is still compared.
+//!
+//! Which entries moved is known only when all that is new and all that is gone is, so no change is given before; they
+//! are kept compactly (see [`Changes`]) until then.
 
 mod change;
+mod changes;
 mod fields;
 mod paths;
 mod read;
@@ -17,6 +21,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 pub use change::{Change, ChangeKind, Count, Totals};
+pub use changes::Changes;
 pub use fields::Field;
 
 use crate::object::{ObjectRef, Snapshot};
@@ -24,7 +29,7 @@ use crate::progress::{Phase, Progress};
 use crate::repository::Repository;
 use crate::source::Warning;
 use crate::tree::{ReadObjects, show_path};
-use crate::view::{QueryError, SnapshotView, blocking, is_within, path_order};
+use crate::view::{QueryError, SnapshotView, Told, blocking};
 use crate::warnings::Warnings;
 
 /// What to compare.
@@ -41,14 +46,14 @@ pub struct DiffRequest {
 }
 
 /// What changed.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct DiffReport {
     /// The older snapshot.
     pub before: (ObjectRef, Snapshot),
     /// The newer one.
     pub after: (ObjectRef, Snapshot),
     /// In path order, a folder before what is in it; what moved stands where it is now.
-    pub changes: Vec<Change>,
+    pub changes: Changes,
     /// How much that is.
     pub totals: Totals,
     /// The first warnings.
@@ -67,12 +72,8 @@ pub async fn diff(
     progress.phase(Phase::Opening);
     let before = repository.find_snapshot(&request.before).await?;
     let after = repository.find_snapshot(&request.after).await?;
-    let objects: Arc<dyn ReadObjects> = Arc::new(repository.reader().await?);
-    blocking(cancel, move |cancel| {
-        progress.phase(Phase::Listing);
-        compare(&objects, before, after, &request, cancel)
-    })
-    .await
+    let objects: Arc<dyn ReadObjects> = Arc::new(Told::new(repository.reader().await?, Arc::clone(&progress)));
+    blocking(cancel, move |cancel| compare(&objects, before, after, &request, &*progress, cancel)).await
 }
 
 /// Compares two snapshots whose objects can be read.
@@ -81,6 +82,7 @@ pub(crate) fn compare(
     before: (ObjectRef, Snapshot),
     after: (ObjectRef, Snapshot),
     request: &DiffRequest,
+    progress: &dyn Progress,
     cancel: &CancellationToken,
 ) -> Result<DiffReport, QueryError> {
     let view = |(reference, snapshot): &(ObjectRef, Snapshot)| {
@@ -88,21 +90,26 @@ pub(crate) fn compare(
     };
     let views = [view(&before), view(&after)];
     let mut warnings = Warnings::default();
+    progress.phase(Phase::Listing);
     let differing = walk::differing(&**objects, [before.1.root, after.1.root], &mut warnings, cancel)?;
-    let found = read::read(&**objects, &views, differing, &mut warnings, cancel)?;
+    progress.phase(Phase::Reading);
+    progress.expect(differing.nodes + differing.filemetas(), 0);
+    let found = read::read(&**objects, &views, &differing, &mut warnings, cancel)?;
+    drop(differing);
     let mut changes = paths::with_paths(&views, found, &mut warnings, cancel)?;
     let wanted = wanted(request);
     if !wanted.is_empty() {
-        changes.retain(|change| wanted.iter().any(|path| change.is_within(path)));
+        changes.keep_within(&wanted);
         for path in wanted {
             must_exist(path, &views, &changes, cancel)?;
         }
     }
+    progress.phase(Phase::Finishing);
     if !request.no_renames {
-        changes = renames::pair_up(&**objects, changes, cancel)?;
+        renames::pair_up(&**objects, &mut changes, cancel)?;
     }
-    changes.sort_by(|a, b| path_order(&a.path, &b.path).then(a.kind.cmp(&b.kind)));
-    let totals = Totals::of(&changes);
+    changes.sort();
+    let totals = Totals::of(changes.iter());
     objects.detours().into_iter().for_each(|detour| warnings.push(detour));
     let (warnings, warning_count) = warnings.into_parts();
     Ok(DiffReport { before, after, changes, totals, warnings, warning_count })
@@ -130,10 +137,10 @@ fn wanted(request: &DiffRequest) -> Vec<&[u8]> {
 fn must_exist(
     path: &[u8],
     views: &[SnapshotView; 2],
-    changes: &[Change],
+    changes: &Changes,
     cancel: &CancellationToken,
 ) -> Result<(), QueryError> {
-    if changes.iter().any(|change| is_within(&change.path, path)) {
+    if changes.any_within(path) {
         return Ok(());
     }
     for view in views {

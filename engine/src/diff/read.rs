@@ -1,49 +1,48 @@
 //! Reads the filemetas of what differs, and keeps of them what a change shows.
 
-use std::collections::BTreeMap;
-
 use tokio_util::sync::CancellationToken;
 
-use super::fields::Field;
-use super::walk::Filemetas;
-use crate::object::{FileMeta, ObjectRef};
+use super::fields::{Field, Fields};
+use super::walk::{Differing, Filemetas};
+use crate::object::{FileMeta, Hash, ObjectRef};
 use crate::source::Warning;
 use crate::tree::{Cancelled, ReadObjects, show_path};
-use crate::view::{EntryInfo, SnapshotView, by_path, path_of, read_many};
+use crate::view::{Entries, EntryInfo, SnapshotView, by_path, path_of, read_many};
 use crate::warnings::Warnings;
 
 /// Entries whose filemetas are in memory at once.
 const BATCH: usize = 512;
 
-/// An entry that differs.
+/// The entries that differ, with their paths as far as these follow from their fileIds.
+#[derive(Default)]
 pub(super) struct Found {
-    /// As it was and as it is; not both `None`.
-    pub(super) entries: [Option<Located>; 2],
-    /// In what these differ, if they are both there.
-    pub(super) fields: Vec<Field>,
+    pub(super) entries: Entries,
+    pub(super) pairs: Vec<Pair>,
+    /// The entries of the two snapshots that have no path yet, by their filemetas.
+    pub(super) unplaced: [Vec<(Hash, u32)>; 2],
 }
 
-/// An entry with its path, if that follows from its fileId.
-pub(super) struct Located {
-    pub(super) info: EntryInfo,
-    pub(super) path: Option<Vec<u8>>,
+/// An entry that differs, as it was and as it is.
+pub(super) struct Pair {
+    /// Not both `None`.
+    pub(super) entries: [Option<u32>; 2],
+    /// In what these differ, if they are both there.
+    pub(super) fields: Fields,
 }
 
 pub(super) fn read(
     objects: &dyn ReadObjects,
     views: &[SnapshotView; 2],
-    differing: BTreeMap<String, Filemetas>,
+    differing: &Differing,
     warnings: &mut Warnings,
     cancel: &CancellationToken,
-) -> Result<Vec<Found>, Cancelled> {
+) -> Result<Found, Cancelled> {
     let ids_are_paths = [0, 1].map(|side: usize| by_path(&views[side].snapshot().source));
-    let mut found = Vec::with_capacity(differing.len());
-    let mut differing = differing.into_iter();
-    loop {
-        let batch: Vec<(String, Filemetas)> = differing.by_ref().take(BATCH).collect();
-        if batch.is_empty() {
-            return Ok(found);
-        }
+    let mut found = Found::default();
+    let mut at = 0;
+    while at < differing.len() {
+        let batch: Vec<(&[u8], Filemetas)> = (at..at + BATCH).map_while(|at| differing.get(at)).collect();
+        at += BATCH;
         let wanted: Vec<ObjectRef> = batch.iter().flat_map(|(_, filemetas)| filemetas).flatten().copied().collect();
         let mut read = read_many::<FileMeta>(objects, &wanted, cancel)?.into_iter();
         for (key, filemetas) in batch {
@@ -57,29 +56,41 @@ pub(super) fn read(
                     Ok(meta) => metas[side] = Some((reference, meta)),
                     Err(why) => {
                         is_whole = false;
-                        let path = show_path(key.as_bytes());
-                        warnings.push(Warning { path, problem: format!("{why}; it is not compared") });
+                        warnings.push(Warning { path: show_path(key), problem: format!("{why}; it is not compared") });
                     }
                 }
             }
             if is_whole {
-                found.push(Found::new(metas, ids_are_paths));
+                found.add(&metas, ids_are_paths);
             }
         }
     }
+    Ok(found)
 }
 
 impl Found {
-    fn new(metas: [Option<(ObjectRef, FileMeta)>; 2], ids_are_paths: [bool; 2]) -> Self {
-        let fields = match &metas {
+    fn add(&mut self, metas: &[Option<(ObjectRef, FileMeta)>; 2], ids_are_paths: [bool; 2]) {
+        let fields = match metas {
             [Some((_, before)), Some((_, after))] => Field::differing(before, after),
-            _ => Vec::new(),
+            _ => Fields::default(),
         };
-        let located = |side: usize| {
-            let (reference, meta) = metas[side].as_ref()?;
-            let path = if ids_are_paths[side] { path_of(meta) } else { None };
-            Some(Located { info: EntryInfo::new(*reference, meta), path })
-        };
-        Self { entries: [located(0), located(1)], fields }
+        let paths =
+            [0, 1].map(|side| metas[side].as_ref().filter(|_| ids_are_paths[side]).and_then(|(_, meta)| path_of(meta)));
+        let mut entries = [None; 2];
+        for side in [0, 1] {
+            let Some((reference, meta)) = &metas[side] else { continue };
+            let info = EntryInfo::new(*reference, meta);
+            let number = match (&paths[side], entries[0]) {
+                (None, _) => {
+                    let number = self.entries.push(b"", &info);
+                    self.unplaced[side].push((reference.hash, number));
+                    number
+                }
+                (Some(_), Some(before)) if paths[0] == paths[1] => self.entries.push_at_path_of(before, &info),
+                (Some(path), _) => self.entries.push(path, &info),
+            };
+            entries[side] = Some(number);
+        }
+        self.pairs.push(Pair { entries, fields });
     }
 }

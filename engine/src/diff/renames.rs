@@ -1,135 +1,187 @@
 //! Finds what moved: a file that is gone and one that is new with the same bytes, where there is no doubt which belong
 //! together; and folders that moved with all that is in them.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 
 use tokio_util::sync::CancellationToken;
 
-use super::change::{Change, ChangeKind, Count};
-use super::fields::Field;
+use super::change::{ChangeKind, Count};
+use super::changes::{Changes, Record};
+use super::fields::{Field, Fields};
 use crate::object::{FileMeta, Hash, ObjectRef};
 use crate::tree::{Cancelled, ReadObjects};
-use crate::view::{is_within, path_order, read_many};
+use crate::view::{EntryInfo, is_within, path_order, read_many};
+
+/// Pairs whose filemetas are in memory at once.
+const BATCH: usize = 256;
+
+/// A place in the list of what is gone, and one in the list of what is new.
+type Pair = (usize, usize);
 
 /// Makes one change of two where an entry moved.
 pub(super) fn pair_up(
     objects: &dyn ReadObjects,
-    changes: Vec<Change>,
+    changes: &mut Changes,
     cancel: &CancellationToken,
-) -> Result<Vec<Change>, Cancelled> {
-    let (mut removed, mut added, mut others) = (Vec::new(), Vec::new(), Vec::new());
-    for change in changes {
-        match change.kind {
-            ChangeKind::Removed => removed.push(change),
-            ChangeKind::Added => added.push(change),
-            _ => others.push(change),
-        }
+) -> Result<(), Cancelled> {
+    let (gone, new) = (Singles::of(changes, ChangeKind::Removed), Singles::of(changes, ChangeKind::Added));
+    if gone.places.is_empty() || new.places.is_empty() {
+        return Ok(());
     }
-    removed.sort_by(|a, b| path_order(&a.path, &b.path));
-    added.sort_by(|a, b| path_order(&a.path, &b.path));
-    let files = same_files(&removed, &added);
-    let mut moves = Moves { fields: HashMap::new(), removed: &removed, added: &added };
-    moves.compare(objects, &files, cancel)?;
-    let mut gone = HashSet::new();
-    let mut come = HashSet::new();
-    for (from, to) in moves.folder_candidates(&files) {
-        if gone.contains(&from) || come.contains(&to) {
+    let files = same_files(&gone, &new);
+    let mut moves = Moves { fields: HashMap::new(), gone: &gone, new: &new };
+    let pairs: Vec<Pair> = files.iter().enumerate().filter_map(|(from, to)| Some((from, (*to)?))).collect();
+    moves.compare(objects, &pairs, cancel)?;
+    let mut taken = [vec![false; gone.places.len()], vec![false; new.places.len()]];
+    let mut moved: Vec<(Pair, Fields, Count)> = Vec::new();
+    for (from, to) in moves.folder_candidates(&pairs) {
+        if taken[0][from] || taken[1][to] {
             continue;
         }
         if let Some(below) = moves.folder(objects, from, to, &files, cancel)? {
-            others.push(moved(&removed[from], &added[to], Vec::new(), below));
-            gone.extend(within(&removed, from));
-            come.extend(within(&added, to));
+            taken[0][gone.within(from)].fill(true);
+            taken[1][new.within(to)].fill(true);
+            moved.push(((from, to), Fields::default(), below));
         }
     }
-    for (&from, &to) in &files {
-        if !gone.contains(&from) && !come.contains(&to) {
+    for (from, to) in pairs {
+        if !taken[0][from] && !taken[1][to] {
             // A pair whose filemetas cannot be read any more stays what it is known to be.
             let Some(fields) = moves.fields.remove(&(from, to)) else { continue };
-            others.push(moved(&removed[from], &added[to], fields, Count::default()));
-            gone.insert(from);
-            come.insert(to);
+            (taken[0][from], taken[1][to]) = (true, true);
+            moved.push(((from, to), fields, Count::default()));
         }
     }
-    let left = |changes: Vec<Change>, taken: HashSet<usize>| {
-        changes.into_iter().enumerate().filter_map(move |(at, change)| (!taken.contains(&at)).then_some(change))
-    };
-    others.extend(left(removed, gone));
-    others.extend(left(added, come));
-    Ok(others)
+    // What moved stands where the new entry does.
+    moved.iter().for_each(|((_, to), ..)| taken[1][*to] = false);
+    let mut keep = vec![true; changes.len()];
+    for (singles, taken) in [&gone, &new].into_iter().zip(&taken) {
+        singles.places.iter().zip(taken).for_each(|(&place, taken)| keep[place as usize] = !taken);
+    }
+    let (gone, new) = (gone.places, new.places);
+    for ((from, to), fields, below) in moved {
+        changes.join(gone[from] as usize, new[to] as usize, fields, below);
+    }
+    changes.keep(&keep);
+    Ok(())
 }
 
-fn moved(from: &Change, to: &Change, fields: Vec<Field>, below: Count) -> Change {
-    Change {
-        kind: ChangeKind::Moved,
-        path: to.path.clone(),
-        from: Some(from.path.clone()),
-        fields: std::iter::once(Field::Path).chain(fields).collect::<BTreeSet<_>>().into_iter().collect(),
-        before: from.before.clone(),
-        after: to.after.clone(),
-        below,
+/// What is gone, or what is new, in path order.
+struct Singles<'a> {
+    changes: &'a Changes,
+    /// Where these changes stand among all.
+    places: Vec<u32>,
+}
+
+impl<'a> Singles<'a> {
+    fn of(changes: &'a Changes, kind: ChangeKind) -> Self {
+        let all = changes.records();
+        let is_of_kind = |place: &u32| all.get(*place as usize).is_some_and(|record| record.kind == kind);
+        let mut places: Vec<u32> = (0..all.len() as u32).filter(is_of_kind).collect();
+        let path = |place: u32| all.get(place as usize).map(|record| changes.path(record));
+        places.sort_unstable_by(|a, b| path_order(path(*a).unwrap_or_default(), path(*b).unwrap_or_default()));
+        Self { changes, places }
+    }
+
+    fn record(&self, at: usize) -> Option<&'a Record> {
+        self.changes.records().get(*self.places.get(at)? as usize)
+    }
+
+    fn path(&self, at: usize) -> &'a [u8] {
+        self.record(at).map_or(&[], |record| self.changes.path(record))
+    }
+
+    fn entry(&self, at: usize) -> Option<EntryInfo> {
+        self.changes.entries().info(Changes::single(self.record(at)?)?)
+    }
+
+    /// Where a path is.
+    fn find(&self, path: &[u8]) -> Option<usize> {
+        let mut places = 0..self.places.len();
+        while !places.is_empty() {
+            let middle = places.start + places.len() / 2;
+            match path_order(self.path(middle), path) {
+                std::cmp::Ordering::Less => places.start = middle + 1,
+                std::cmp::Ordering::Equal => return Some(middle),
+                std::cmp::Ordering::Greater => places.end = middle,
+            }
+        }
+        None
+    }
+
+    /// A folder and what is below it.
+    fn within(&self, folder: usize) -> Range<usize> {
+        let path = self.path(folder);
+        let below = (folder..self.places.len()).take_while(|&at| is_within(self.path(at), path));
+        folder..folder + below.count()
+    }
+
+    /// Ordinary files that have bytes, by these: their hash, their size, and where they are.
+    fn files(&self) -> Vec<(Hash, u64, u32)> {
+        let file = |at: u32| {
+            let entry = self.entry(at as usize).filter(|entry| entry.is_file() && entry.size > 0)?;
+            Some((entry.content_hash?, entry.size, at))
+        };
+        let mut files: Vec<_> = (0..self.places.len() as u32).filter_map(file).collect();
+        files.sort_unstable();
+        files
     }
 }
 
-/// Which removed file is which added one: those that alone have their bytes, then those that alone have their bytes and
+/// Which file that is gone is which new one: those that alone have their bytes, then those that alone have their bytes and
 /// their name.
-fn same_files(removed: &[Change], added: &[Change]) -> HashMap<usize, usize> {
-    let mut groups: HashMap<(Hash, u64), [Vec<usize>; 2]> = HashMap::new();
-    for (side, changes) in [removed, added].into_iter().enumerate() {
-        for (at, change) in changes.iter().enumerate() {
-            let entry = if side == 0 { &change.before } else { &change.after };
-            let Some(entry) = entry.as_ref().filter(|entry| entry.is_file() && entry.size > 0) else { continue };
-            let Some(hash) = entry.content_hash else { continue };
-            groups.entry((hash, entry.size)).or_default()[side].push(at);
-        }
-    }
-    let mut pairs = HashMap::new();
-    for [from, to] in groups.into_values() {
-        if let ([from], [to]) = (&from[..], &to[..]) {
-            pairs.insert(*from, *to);
+fn same_files(gone: &Singles<'_>, new: &Singles<'_>) -> Vec<Option<usize>> {
+    let (from, to) = (gone.files(), new.files());
+    let mut pairs = vec![None; gone.places.len()];
+    let mut to = &to[..];
+    for from in from.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+        let Some((hash, size, _)) = from.first() else { continue };
+        let bytes = (*hash, *size);
+        to = &to[to.partition_point(|(hash, size, _)| (*hash, *size) < bytes)..];
+        let same = &to[..to.partition_point(|(hash, size, _)| (*hash, *size) <= bytes)];
+        if let ([(_, _, from)], [(_, _, to)]) = (from, same) {
+            pairs[*from as usize] = Some(*to as usize);
             continue;
         }
-        let mut names: HashMap<&[u8], [Vec<usize>; 2]> = HashMap::new();
-        from.iter().for_each(|&at| names.entry(name(&removed[at].path)).or_default()[0].push(at));
-        to.iter().for_each(|&at| names.entry(name(&added[at].path)).or_default()[1].push(at));
-        let single = names.into_values().filter_map(|[from, to]| match (&from[..], &to[..]) {
-            ([from], [to]) => Some((*from, *to)),
-            _ => None,
-        });
-        pairs.extend(single);
+        let mut names: HashMap<&[u8], [Vec<u32>; 2]> = HashMap::new();
+        from.iter().for_each(|(_, _, at)| names.entry(name(gone.path(*at as usize))).or_default()[0].push(*at));
+        same.iter().for_each(|(_, _, at)| names.entry(name(new.path(*at as usize))).or_default()[1].push(*at));
+        for [from, to] in names.into_values() {
+            if let ([from], [to]) = (&from[..], &to[..]) {
+                pairs[*from as usize] = Some(*to as usize);
+            }
+        }
     }
     pairs
 }
 
 struct Moves<'a> {
-    /// In what a removed entry and an added one differ but for their place, of those that were compared.
-    fields: HashMap<(usize, usize), Vec<Field>>,
-    removed: &'a [Change],
-    added: &'a [Change],
+    /// In what an entry that is gone and a new one differ but for their place, of those that were compared.
+    fields: HashMap<Pair, Fields>,
+    gone: &'a Singles<'a>,
+    new: &'a Singles<'a>,
 }
 
 impl Moves<'_> {
     /// Compares the filemetas of pairs.
-    fn compare<'p>(
+    fn compare(
         &mut self,
         objects: &dyn ReadObjects,
-        pairs: impl IntoIterator<Item = (&'p usize, &'p usize)>,
+        pairs: &[Pair],
         cancel: &CancellationToken,
     ) -> Result<(), Cancelled> {
-        let reference = |change: &Change| Some(change.before.as_ref().or(change.after.as_ref())?.reference);
-        let pairs: Vec<(usize, usize)> = pairs.into_iter().map(|(from, to)| (*from, *to)).collect();
-        for pairs in pairs.chunks(256) {
-            let references = |&(from, to): &(usize, usize)| {
-                Some(((from, to), [reference(&self.removed[from])?, reference(&self.added[to])?]))
+        for pairs in pairs.chunks(BATCH) {
+            let references = |&(from, to): &Pair| {
+                Some(((from, to), [self.gone.entry(from)?.reference, self.new.entry(to)?.reference]))
             };
-            let wanted: Vec<((usize, usize), [ObjectRef; 2])> = pairs.iter().filter_map(references).collect();
+            let wanted: Vec<(Pair, [ObjectRef; 2])> = pairs.iter().filter_map(references).collect();
             let flat: Vec<ObjectRef> = wanted.iter().flat_map(|(_, references)| *references).collect();
             let mut read = read_many::<FileMeta>(objects, &flat, cancel)?.into_iter();
             for (pair, _) in wanted {
                 if let (Some(Ok(before)), Some(Ok(after))) = (read.next(), read.next()) {
-                    let mut fields = Field::differing(&before, &after);
                     // The first name of a file moves with it.
-                    fields.retain(|field| !matches!(field, Field::Path | Field::Hardlink));
+                    let fields = Field::differing(&before, &after).without(Field::Path).without(Field::Hardlink);
                     self.fields.insert(pair, fields);
                 }
             }
@@ -139,21 +191,17 @@ impl Moves<'_> {
 
     /// Folders that files moved from and to under the same name, the highest first: if one of them moved, what is below
     /// it is not looked at.
-    fn folder_candidates(&self, files: &HashMap<usize, usize>) -> Vec<(usize, usize)> {
-        let folders = |changes: &[Change]| -> HashMap<Vec<u8>, usize> {
-            let is_folder =
-                |change: &Change| change.before.as_ref().or(change.after.as_ref()).is_some_and(|entry| entry.is_folder);
-            let folders = changes.iter().enumerate().filter(|(_, change)| is_folder(change));
-            folders.map(|(at, change)| (change.path.clone(), at)).collect()
+    fn folder_candidates(&self, files: &[Pair]) -> Vec<Pair> {
+        let folder = |singles: &Singles<'_>, path: &[u8]| {
+            singles.find(path).filter(|&at| singles.entry(at).is_some_and(|entry| entry.is_folder))
         };
-        let (gone, come) = (folders(self.removed), folders(self.added));
         let mut candidates = BTreeSet::new();
-        for (&from, &to) in files {
-            let (mut from, mut to) = (&self.removed[from].path[..], &self.added[to].path[..]);
+        for &(from, to) in files {
+            let (mut from, mut to) = (self.gone.path(from), self.new.path(to));
             while name(from) == name(to) {
                 (from, to) = (above(from), above(to));
-                let (Some(&gone), Some(&come)) = (gone.get(from), come.get(to)) else { break };
-                if !candidates.insert((depth(from), gone, come)) {
+                let (Some(gone), Some(new)) = (folder(self.gone, from), folder(self.new, to)) else { break };
+                if !candidates.insert((depth(from), gone, new)) {
                     break;
                 }
             }
@@ -167,21 +215,20 @@ impl Moves<'_> {
         objects: &dyn ReadObjects,
         from: usize,
         to: usize,
-        files: &HashMap<usize, usize>,
+        files: &[Option<usize>],
         cancel: &CancellationToken,
     ) -> Result<Option<Count>, Cancelled> {
-        let (gone, come) = (within(self.removed, from), within(self.added, to));
-        if gone.len() != come.len() {
+        let (gone, new) = (self.gone.within(from), self.new.within(to));
+        if gone.len() != new.len() {
             return Ok(None);
         }
-        let (above_gone, above_come) = (self.removed[from].path.len(), self.added[to].path.len());
-        let pairs: Vec<(usize, usize)> = gone.zip(come).collect();
-        let same = |&(from, to): &(usize, usize)| {
-            let (before, after) = (&self.removed[from], &self.added[to]);
-            before.path[above_gone..] == after.path[above_come..]
-                && match (&before.before, &after.after) {
+        let (above_gone, above_new) = (self.gone.path(from).len(), self.new.path(to).len());
+        let pairs: Vec<Pair> = gone.zip(new).collect();
+        let same = |&(from, to): &Pair| {
+            self.gone.path(from)[above_gone..] == self.new.path(to)[above_new..]
+                && match (self.gone.entry(from), self.new.entry(to)) {
                     (Some(before), Some(after)) if before.is_file() && before.size > 0 => {
-                        after.is_file() && files.get(&from) == Some(&to)
+                        after.is_file() && files.get(from) == Some(&Some(to))
                     }
                     (Some(before), Some(after)) => before.type_word() == after.type_word(),
                     _ => false,
@@ -190,21 +237,15 @@ impl Moves<'_> {
         if !pairs.iter().all(same) {
             return Ok(None);
         }
-        let unknown: Vec<_> = pairs.iter().filter(|pair| !self.fields.contains_key(pair)).collect();
-        self.compare(objects, unknown.iter().map(|(from, to)| (from, to)), cancel)?;
-        if !pairs.iter().all(|pair| self.fields.get(pair).is_some_and(Vec::is_empty)) {
+        let unknown: Vec<Pair> = pairs.iter().filter(|pair| !self.fields.contains_key(pair)).copied().collect();
+        self.compare(objects, &unknown, cancel)?;
+        if !pairs.iter().all(|pair| self.fields.get(pair).is_some_and(|fields| fields.is_empty())) {
             return Ok(None);
         }
         let mut below = Count::default();
-        pairs[1..].iter().filter_map(|&(_, to)| self.added[to].after.as_ref()).for_each(|entry| below.add(entry));
+        pairs.iter().skip(1).filter_map(|&(_, to)| self.new.entry(to)).for_each(|entry| below.add(&entry));
         Ok(Some(below))
     }
-}
-
-/// The numbers of a folder and of what is below it, among changes in path order.
-fn within(changes: &[Change], folder: usize) -> std::ops::Range<usize> {
-    let below = changes[folder..].iter().take_while(|change| is_within(&change.path, &changes[folder].path));
-    folder..folder + below.count()
 }
 
 fn name(path: &[u8]) -> &[u8] {

@@ -4,7 +4,8 @@
 //! collected, and what is in both drops out in the end. A node that cannot be read leaves a hole: what the other tree has
 //! there is not compared, for it would seem to be new or gone.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
 
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +13,7 @@ use crate::object::{Hash, LeafEntry, Node, ObjectKind, ObjectRef};
 use crate::repository::ReadError;
 use crate::source::Warning;
 use crate::tree::{Cancelled, ReadObjects, show_path};
-use crate::view::read_many;
+use crate::view::{Pieces, Text, Texts, read_many};
 use crate::warnings::Warnings;
 
 /// Levels 0 to 6.
@@ -23,14 +24,14 @@ const BATCH: usize = 256;
 /// The filemetas of an entry in the two trees; not both the same, and not both none.
 pub(super) type Filemetas = [Option<ObjectRef>; 2];
 
-/// The entries of two trees that differ, by fileId.
+/// The entries of two trees that differ.
 pub(super) fn differing(
     objects: &dyn ReadObjects,
     roots: [Option<ObjectRef>; 2],
     warnings: &mut Warnings,
     cancel: &CancellationToken,
-) -> Result<BTreeMap<String, Filemetas>, Cancelled> {
-    let mut walk = Walk { sides: Default::default(), warnings };
+) -> Result<Differing, Cancelled> {
+    let mut walk = Walk { sides: Default::default(), nodes: 0, warnings };
     let mut level = Vec::new();
     push(&mut level, Pair { nodes: roots, place: Place::default() });
     for depth in 0..LEVELS {
@@ -42,6 +43,35 @@ pub(super) fn differing(
         level = next;
     }
     Ok(walk.finish())
+}
+
+/// Entries that differ, in the order of their fileIds. For each of the two trees 52 bytes and the fileId.
+pub(super) struct Differing {
+    sides: [Side; 2],
+    pairs: Vec<[Option<u32>; 2]>,
+    /// How many nodes were read for them.
+    pub(super) nodes: u64,
+}
+
+impl Differing {
+    /// How many.
+    pub(super) fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// How many filemetas they have.
+    pub(super) fn filemetas(&self) -> u64 {
+        self.pairs.iter().map(|pair| pair.iter().flatten().count() as u64).sum()
+    }
+
+    /// The fileId and the filemetas of the one in this place.
+    pub(super) fn get(&self, at: usize) -> Option<(&[u8], Filemetas)> {
+        let [before, after] = *self.pairs.get(at)?;
+        let [was, is] = &self.sides;
+        let key = before.map(|number| was.key(number)).or_else(|| after.map(|number| is.key(number)))?;
+        let filemeta = |side: &Side, number| Some(ObjectRef::new(ObjectKind::Filemeta, side.filemeta(number?)?));
+        Some((key, [filemeta(was, before), filemeta(is, after)]))
+    }
 }
 
 /// Which entries belong under a node: those whose routing begins with these bits.
@@ -79,17 +109,47 @@ fn push(pairs: &mut Vec<Pair>, pair: Pair) {
 #[derive(Default)]
 struct Side {
     seen: HashSet<Hash>,
-    entries: HashMap<String, Entry>,
+    keys: Texts,
+    entries: Pieces<Entry>,
     holes: Vec<Place>,
 }
 
 struct Entry {
-    filemeta: ObjectRef,
+    key: Text,
+    filemeta: Hash,
     routing: u32,
+}
+
+impl Side {
+    fn key(&self, number: u32) -> &[u8] {
+        self.entries.get(number).map_or(&[], |entry| self.keys.get(entry.key))
+    }
+
+    fn filemeta(&self, number: u32) -> Option<Hash> {
+        self.entries.get(number).map(|entry| entry.filemeta)
+    }
+
+    /// The numbers of its entries by fileId, each of these once, without what may be in holes.
+    fn sorted(&self, holes: &[Place], warnings: &mut Warnings) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.entries.len()).collect();
+        order.sort_unstable_by(|a, b| self.key(*a).cmp(self.key(*b)).then(a.cmp(b)));
+        order.dedup_by(|second, first| {
+            let is_taken = self.key(*second) == self.key(*first);
+            if let Some(filemeta) = self.filemeta(*second).filter(|_| is_taken) {
+                let problem = format!("filemeta/{filemeta}: another entry has its fileId; left out");
+                warnings.push(Warning { path: show_path(self.key(*second)), problem });
+            }
+            is_taken
+        });
+        let is_known = |entry: &Entry| !holes.iter().any(|hole| hole.has(entry.routing));
+        order.retain(|&number| self.entries.get(number).is_some_and(is_known));
+        order
+    }
 }
 
 struct Walk<'a> {
     sides: [Side; 2],
+    nodes: u64,
     warnings: &'a mut Warnings,
 }
 
@@ -103,6 +163,7 @@ impl Walk<'_> {
         cancel: &CancellationToken,
     ) -> Result<(), Cancelled> {
         let wanted: Vec<ObjectRef> = pairs.iter().flat_map(|pair| pair.nodes).flatten().collect();
+        self.nodes += wanted.len() as u64;
         let mut read = read_many::<Node>(objects, &wanted, cancel)?.into_iter();
         for pair in pairs {
             let mut nodes: [Option<Node>; 2] = [None, None];
@@ -202,39 +263,35 @@ impl Walk<'_> {
 
     fn collect(&mut self, side: usize, entries: Vec<LeafEntry>) {
         for entry in entries {
-            let routing = entry.routing();
-            let problem = if entry.filemeta.kind == ObjectKind::Filemeta {
-                match self.sides[side].entries.entry(entry.key) {
-                    std::collections::hash_map::Entry::Vacant(vacant) => {
-                        vacant.insert(Entry { filemeta: entry.filemeta, routing });
-                        continue;
-                    }
-                    std::collections::hash_map::Entry::Occupied(taken) => {
-                        (taken.key().clone(), format!("{}: another entry has its fileId", entry.filemeta))
-                    }
-                }
-            } else {
-                (entry.key, format!("{} is in the place of a filemeta", entry.filemeta))
-            };
-            let (key, problem) = problem;
-            self.warnings.push(Warning { path: show_path(key.as_bytes()), problem: format!("{problem}; left out") });
+            if entry.filemeta.kind == ObjectKind::Filemeta {
+                let Side { keys, entries, .. } = &mut self.sides[side];
+                let (routing, filemeta) = (entry.routing(), entry.filemeta.hash);
+                entries.push(Entry { key: keys.push(entry.key.as_bytes(), b""), filemeta, routing });
+                continue;
+            }
+            let problem = format!("{} is in the place of a filemeta; left out", entry.filemeta);
+            self.warnings.push(Warning { path: show_path(entry.key.as_bytes()), problem });
         }
     }
 
-    fn finish(self) -> BTreeMap<String, Filemetas> {
-        let [mut before, mut after] = self.sides;
-        let known = |holes: &[Place], entry: &Entry| !holes.iter().any(|hole| hole.has(entry.routing));
-        before.entries.retain(|_, entry| known(&after.holes, entry));
-        after.entries.retain(|_, entry| known(&before.holes, entry));
-        let mut differing = BTreeMap::new();
-        for (key, Entry { filemeta, .. }) in before.entries {
-            let other = after.entries.remove(&key).map(|entry| entry.filemeta);
-            if other != Some(filemeta) {
-                differing.insert(key, [Some(filemeta), other]);
+    fn finish(self) -> Differing {
+        let Self { sides: [before, after], nodes, warnings } = self;
+        let mut was = before.sorted(&after.holes, warnings).into_iter().peekable();
+        let mut is = after.sorted(&before.holes, warnings).into_iter().peekable();
+        let mut pairs = Vec::new();
+        loop {
+            let order = match (was.peek(), is.peek()) {
+                (None, None) => break,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(a), Some(b)) => before.key(*a).cmp(after.key(*b)),
+            };
+            let pair = [was.next_if(|_| order.is_le()), is.next_if(|_| order.is_ge())];
+            if pair[0].and_then(|number| before.filemeta(number)) != pair[1].and_then(|number| after.filemeta(number)) {
+                pairs.push(pair);
             }
         }
-        differing.extend(after.entries.into_iter().map(|(key, entry)| (key, [None, Some(entry.filemeta)])));
-        differing
+        Differing { sides: [before, after], pairs, nodes }
     }
 }
 

@@ -1,17 +1,15 @@
 //! Snapshots whose fileIds are paths: the leaves of the tree of nodes have all that patterns need, so a node says the same
 //! in whichever snapshot it is, and only the filemetas of entries whose path fits are read.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use tokio_util::sync::CancellationToken;
-
-use super::filter::Filter;
-use super::matches::Matches;
+use super::Search;
+use super::known::{Filemetas, Known};
+use super::matches::Found;
 use crate::object::{FileMeta, Hash, Leaf, Node, ObjectKind, ObjectRef, SnapshotEntry, file_id_bytes};
 use crate::source::Warning;
 use crate::tree::{Cancelled, ReadObjects, show_path};
 use crate::view::{EntryInfo, path_of, read_many};
-use crate::warnings::Warnings;
 
 /// Levels 0 to 6.
 const LEVELS: usize = 7;
@@ -19,13 +17,11 @@ const LEVELS: usize = 7;
 const BATCH: usize = 256;
 
 /// All nodes that were read, and below which of them something was found.
-#[derive(Default)]
 pub(super) struct Nodes {
     /// The number of a node in `kept`; `None` if nothing is below it.
     known: HashMap<Hash, Option<u32>>,
     kept: Vec<Kept>,
-    /// Filemetas that were read and not taken.
-    rejected: HashSet<Hash>,
+    filemetas: Filemetas,
 }
 
 struct Kept {
@@ -52,19 +48,18 @@ enum Fresh {
 }
 
 impl Nodes {
-    #[allow(clippy::too_many_arguments, reason = "one search has one caller")]
+    pub(super) fn new(objects: &dyn ReadObjects) -> Self {
+        Self { known: HashMap::new(), kept: Vec::new(), filemetas: Filemetas::new(objects) }
+    }
+
     pub(super) fn search(
         &mut self,
-        objects: &dyn ReadObjects,
+        search: &mut Search<'_>,
         snapshot: &SnapshotEntry,
         number: u32,
-        filter: &Filter,
-        matches: &mut Matches,
-        warnings: &mut Warnings,
-        cancel: &CancellationToken,
     ) -> Result<(), Cancelled> {
         let Some(root) = snapshot.root else { return Ok(()) };
-        let fresh = self.read(objects, root, filter, matches, warnings, cancel)?;
+        let fresh = self.read(search, root, number)?;
         // Children before their parents.
         for (node, fresh) in fresh.into_iter().rev() {
             let what = match fresh {
@@ -81,20 +76,13 @@ impl Nodes {
             self.known.insert(node, Some(self.kept.len() as u32));
             self.kept.push(Kept { what, visited: 0 });
         }
-        self.mark(root, number, matches);
+        self.mark(root, number, &mut search.found);
         Ok(())
     }
 
     /// Reads the nodes that are new, level by level.
-    fn read(
-        &mut self,
-        objects: &dyn ReadObjects,
-        root: ObjectRef,
-        filter: &Filter,
-        matches: &mut Matches,
-        warnings: &mut Warnings,
-        cancel: &CancellationToken,
-    ) -> Result<Vec<(Hash, Fresh)>, Cancelled> {
+    fn read(&mut self, search: &mut Search<'_>, root: ObjectRef, number: u32) -> Result<Vec<(Hash, Fresh)>, Cancelled> {
+        let Search { objects, cancel, .. } = *search;
         let mut fresh = Vec::new();
         let mut level = vec![root];
         for depth in 0..LEVELS {
@@ -123,9 +111,9 @@ impl Nodes {
                         Ok(Node::Internal { .. }) => format!("{node} has nodes below the deepest level"),
                     };
                     let problem = format!("{problem}; the entries below it are left out");
-                    warnings.push(Warning { path: node.to_string(), problem });
+                    search.warnings.push(Warning { path: node.to_string(), problem });
                 }
-                for (node, found) in self.filtered(objects, leaves, filter, matches, warnings, cancel)? {
+                for (node, found) in self.filtered(search, leaves, number)? {
                     fresh.push((node, Fresh::Leaf(found)));
                 }
             }
@@ -137,50 +125,68 @@ impl Nodes {
     /// What of some leaves is found.
     fn filtered(
         &mut self,
-        objects: &dyn ReadObjects,
+        search: &mut Search<'_>,
         leaves: Vec<(Hash, Leaf)>,
-        filter: &Filter,
-        matches: &mut Matches,
-        warnings: &mut Warnings,
-        cancel: &CancellationToken,
+        number: u32,
     ) -> Result<Vec<FoundBelow>, Cancelled> {
-        let fitting: Vec<(Hash, Vec<ObjectRef>)> = leaves
-            .into_iter()
-            .map(|(node, leaf)| {
-                let entries = leaf.entries.into_iter().filter(|entry| filter.takes_path(&file_id_bytes(&entry.key)));
-                (node, entries.map(|entry| entry.filemeta).collect())
-            })
+        let Search { objects, filter, cancel, .. } = *search;
+        let mut fitting: Vec<(Hash, Vec<ObjectRef>)> = Vec::with_capacity(leaves.len());
+        for (node, leaf) in leaves {
+            let mut filemetas = Vec::new();
+            for entry in leaf.entries.into_iter().filter(|entry| filter.takes_path(&file_id_bytes(&entry.key))) {
+                if entry.filemeta.kind == ObjectKind::Filemeta {
+                    filemetas.push(entry.filemeta);
+                    continue;
+                }
+                let problem = format!("{} is in the place of a filemeta; left out", entry.filemeta);
+                search.warnings.push(Warning { path: entry.filemeta.to_string(), problem });
+            }
+            fitting.push((node, filemetas));
+        }
+        let wanted: Vec<ObjectRef> = fitting
+            .iter()
+            .flat_map(|(_, filemetas)| filemetas)
+            .filter(|filemeta| self.filemetas.get(filemeta) == Known::Nothing)
+            .copied()
             .collect();
-        let is_new = |it: &&ObjectRef| matches.number(&it.hash).is_none() && !self.rejected.contains(&it.hash);
-        let wanted: Vec<ObjectRef> =
-            fitting.iter().flat_map(|(_, filemetas)| filemetas).filter(is_new).copied().collect();
         for (reference, read) in wanted.iter().zip(read_many::<FileMeta>(objects, &wanted, cancel)?) {
-            let problem = match read {
-                _ if reference.kind != ObjectKind::Filemeta => format!("{reference} is in the place of a filemeta"),
-                Err(why) => why.to_string(),
+            if self.filemetas.get(reference) != Known::Nothing {
+                // It was wanted twice.
+                continue;
+            }
+            let taken = match read {
+                Err(why) => Err(why.to_string()),
                 Ok(meta) => match path_of(&meta) {
                     Some(path) => {
                         let info = EntryInfo::new(*reference, &meta);
-                        if filter.takes_path(&path) && filter.takes(&info) && matches.number(&reference.hash).is_none()
-                        {
-                            matches.add(reference.hash, path, info);
-                        } else {
-                            self.rejected.insert(reference.hash);
-                        }
-                        continue;
+                        let takes = filter.takes_path(&path) && filter.takes(&info);
+                        Ok(takes.then(|| search.found.add(&path, &info, number)))
                     }
-                    None => format!("{reference}: {} is not where its name says", show_path(meta.file_id.as_bytes())),
+                    None => {
+                        Err(format!("{reference}: {} is not where its name says", show_path(meta.file_id.as_bytes())))
+                    }
                 },
             };
-            self.rejected.insert(reference.hash);
-            warnings.push(Warning { path: reference.to_string(), problem: format!("{problem}; left out") });
+            self.filemetas.set(
+                reference,
+                taken.as_ref().map_or(Known::Rejected, |taken| taken.map_or(Known::Rejected, Known::Found)),
+            );
+            if let Err(problem) = taken {
+                search.warnings.push(Warning { path: reference.to_string(), problem: format!("{problem}; left out") });
+            }
         }
-        let number = |filemeta: &ObjectRef| matches.number(&filemeta.hash);
-        Ok(fitting.into_iter().map(|(node, filemetas)| (node, filemetas.iter().filter_map(number).collect())).collect())
+        let mut number = |filemeta: &ObjectRef| match self.filemetas.get(filemeta) {
+            Known::Found(number) => Some(number),
+            _ => None,
+        };
+        Ok(fitting
+            .into_iter()
+            .map(|(node, filemetas)| (node, filemetas.iter().filter_map(&mut number).collect()))
+            .collect())
     }
 
     /// Notes a snapshot with all that is found below its root.
-    fn mark(&mut self, root: ObjectRef, snapshot: u32, matches: &mut Matches) {
+    fn mark(&mut self, root: ObjectRef, snapshot: u32, all: &mut Found) {
         let mut stack: Vec<u32> = self.known.get(&root.hash).copied().flatten().into_iter().collect();
         while let Some(at) = stack.pop() {
             let Some(Kept { what, visited }) = self.kept.get_mut(at as usize) else { continue };
@@ -188,7 +194,7 @@ impl Nodes {
                 continue;
             }
             match what {
-                What::Leaf(found) => found.iter().for_each(|&number| matches.mark(number, snapshot)),
+                What::Leaf(found) => found.iter().for_each(|&number| all.mark(number, snapshot)),
                 What::Internal(children) => stack.extend(children.iter()),
             }
         }

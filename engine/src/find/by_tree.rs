@@ -3,83 +3,96 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use tokio_util::sync::CancellationToken;
-
-use super::filter::Filter;
-use super::matches::Matches;
+use super::Search;
+use super::known::{Filemetas, Known};
+use super::matches::Found;
 use crate::object::{FileMeta, Hash, Hasher, ObjectKind, ObjectRef, SnapshotEntry};
 use crate::source::Warning;
 use crate::tree::{Cancelled, ReadObjects, Tree};
 use crate::view::{EntryInfo, read_many};
-use crate::warnings::Warnings;
 
 /// Filemetas that are in memory at once.
 const BATCH: usize = 512;
 
 /// What was found in each tree, by its root.
-#[derive(Default)]
-pub(super) struct Trees(HashMap<ObjectRef, Vec<u32>>);
-
-impl Trees {
-    #[allow(clippy::too_many_arguments, reason = "one search has one caller")]
-    pub(super) fn search(
-        &mut self,
-        objects: &dyn ReadObjects,
-        snapshot: &SnapshotEntry,
-        number: u32,
-        filter: &Filter,
-        matches: &mut Matches,
-        warnings: &mut Warnings,
-        cancel: &CancellationToken,
-    ) -> Result<(), Cancelled> {
-        let Some(root) = snapshot.root else { return Ok(()) };
-        let found = match self.0.entry(root) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(one(objects, root, filter, matches, warnings, cancel)?),
-        };
-        found.iter().for_each(|&found| matches.mark(found, number));
-        Ok(())
-    }
+pub(super) struct Trees {
+    by_root: HashMap<ObjectRef, Vec<u32>>,
+    /// The first place of each filemeta that was found.
+    first: Filemetas,
+    /// Further ones: a filemeta is in several places if a folder above it was renamed.
+    others: HashMap<Hash, u32>,
 }
 
-fn one(
-    objects: &dyn ReadObjects,
-    root: ObjectRef,
-    filter: &Filter,
-    matches: &mut Matches,
-    warnings: &mut Warnings,
-    cancel: &CancellationToken,
-) -> Result<Vec<u32>, Cancelled> {
-    let tree = Tree::load(objects, Some(root), false, cancel)?;
-    tree.problems().iter().for_each(|problem| warnings.push(problem.clone()));
-    let mut found = Vec::new();
-    let paths = tree.entries().map(|entry| (tree.path(entry.id), entry.filemeta));
-    let mut fitting = paths
-        .filter(|(path, _)| filter.takes_path(path))
-        .map(|(path, filemeta)| (path, ObjectRef::new(ObjectKind::Filemeta, *filemeta)));
-    loop {
-        let batch: Vec<(Vec<u8>, ObjectRef)> = fitting.by_ref().take(BATCH).collect();
-        if batch.is_empty() {
-            return Ok(found);
+impl Trees {
+    pub(super) fn new(objects: &dyn ReadObjects) -> Self {
+        Self { by_root: HashMap::new(), first: Filemetas::new(objects), others: HashMap::new() }
+    }
+
+    pub(super) fn search(
+        &mut self,
+        search: &mut Search<'_>,
+        snapshot: &SnapshotEntry,
+        number: u32,
+    ) -> Result<(), Cancelled> {
+        let Some(root) = snapshot.root else { return Ok(()) };
+        if !self.by_root.contains_key(&root) {
+            let found = self.one(search, root, number)?;
+            self.by_root.insert(root, found);
         }
-        let wanted: Vec<ObjectRef> = batch.iter().map(|(_, reference)| *reference).collect();
-        for ((path, reference), read) in batch.into_iter().zip(read_many::<FileMeta>(objects, &wanted, cancel)?) {
-            match read {
-                Ok(meta) => {
-                    let info = EntryInfo::new(reference, &meta);
-                    if filter.takes(&info) {
-                        let identity = identity(&path, &reference);
-                        let number = matches.number(&identity);
-                        found.push(number.unwrap_or_else(|| matches.add(identity, path, info)));
+        let found = self.by_root.get(&root).map_or(&[][..], Vec::as_slice);
+        found.iter().for_each(|&found| search.found.mark(found, number));
+        Ok(())
+    }
+
+    fn one(&mut self, search: &mut Search<'_>, root: ObjectRef, number: u32) -> Result<Vec<u32>, Cancelled> {
+        let Search { objects, filter, cancel, .. } = *search;
+        let tree = Tree::load(objects, Some(root), false, cancel)?;
+        tree.problems().iter().for_each(|problem| search.warnings.push(problem.clone()));
+        let mut found = Vec::new();
+        let paths = tree.entries().map(|entry| (tree.path(entry.id), entry.filemeta));
+        let mut fitting = paths
+            .filter(|(path, _)| filter.takes_path(path))
+            .map(|(path, filemeta)| (path, ObjectRef::new(ObjectKind::Filemeta, *filemeta)));
+        loop {
+            let batch: Vec<(Vec<u8>, ObjectRef)> = fitting.by_ref().take(BATCH).collect();
+            if batch.is_empty() {
+                return Ok(found);
+            }
+            let wanted: Vec<ObjectRef> = batch.iter().map(|(_, reference)| *reference).collect();
+            for ((path, reference), read) in batch.into_iter().zip(read_many::<FileMeta>(objects, &wanted, cancel)?) {
+                match read {
+                    Ok(meta) => {
+                        let info = EntryInfo::new(reference, &meta);
+                        if filter.takes(&info) {
+                            found.push(self.number(&mut search.found, &path, &info, number));
+                        }
+                    }
+                    Err(why) => {
+                        let problem = format!("{why}; left out");
+                        search.warnings.push(Warning { path: reference.to_string(), problem });
                     }
                 }
-                Err(why) => warnings.push(Warning { path: reference.to_string(), problem: format!("{why}; left out") }),
+            }
+        }
+    }
+
+    /// The number of an entry that a snapshot has.
+    fn number(&mut self, found: &mut Found, path: &[u8], info: &EntryInfo, snapshot: u32) -> u32 {
+        match self.first.get(&info.reference) {
+            Known::Found(number) if found.path(number) == path => number,
+            Known::Found(_) => match self.others.entry(identity(path, &info.reference)) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(new) => *new.insert(found.add(path, info, snapshot)),
+            },
+            Known::Nothing | Known::Rejected => {
+                let number = found.add(path, info, snapshot);
+                self.first.set(&info.reference, Known::Found(number));
+                number
             }
         }
     }
 }
 
-/// One filemeta may be in several places, if a folder above it was renamed.
 fn identity(path: &[u8], reference: &ObjectRef) -> Hash {
     let mut hasher = Hasher::new();
     hasher.update(reference.hash.as_bytes());

@@ -1,10 +1,11 @@
-//! What was found so far.
+//! What was found.
+//!
+//! Kept compactly, as there may be as many matches as entries: some 124 bytes each, and its path. A [`Match`] is made of
+//! one only when somebody looks at it.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::object::Hash;
-use crate::view::{EntryInfo, path_order};
+use crate::view::{Entries, EntryInfo, Pieces, path_order};
 
 /// An entry that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,40 +35,106 @@ impl Match {
     }
 }
 
-/// All entries that were found, each with a number.
+/// All entries that were found: those of the newest snapshots first, then in path order.
 #[derive(Debug, Default)]
-pub(super) struct Matches {
-    all: Vec<Match>,
-    numbers: HashMap<Hash, u32>,
+pub struct Matches {
+    found: Found,
+    /// Their numbers.
+    order: Vec<u32>,
 }
 
 impl Matches {
-    /// The number of the entry that this hash stands for.
-    pub(super) fn number(&self, identity: &Hash) -> Option<u32> {
-        self.numbers.get(identity).copied()
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.order.len()
     }
 
-    pub(super) fn add(&mut self, identity: Hash, path: Vec<u8>, info: EntryInfo) -> u32 {
-        let number = self.all.len() as u32;
-        self.all.push(Match { path, info, snapshots: Vec::new() });
-        self.numbers.insert(identity, number);
-        number
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// The one in this place, from 0.
+    pub fn get(&self, at: usize) -> Option<Match> {
+        self.found.get(*self.order.get(at)?)
+    }
+
+    /// Each of them, made when it is its turn.
+    pub fn iter(&self) -> impl Iterator<Item = Match> + '_ {
+        (0..self.len()).filter_map(|at| self.get(at))
+    }
+}
+
+/// No run.
+const NONE: u32 = u32::MAX;
+
+/// What was found so far, each entry with a number.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    entries: Entries,
+    /// The first snapshots that have each.
+    runs: Pieces<Run>,
+    /// The others.
+    more: Vec<Run>,
+}
+
+/// Neighbouring snapshots that have an entry.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    start: u32,
+    end: u32,
+    /// In the first run the number of the last further one, in that the number of the one before; [`NONE`] if there is
+    /// none.
+    link: u32,
+}
+
+impl Found {
+    pub(super) fn len(&self) -> u32 {
+        self.entries.len()
+    }
+
+    pub(super) fn path(&self, number: u32) -> &[u8] {
+        self.entries.path(number)
+    }
+
+    /// Adds an entry that a snapshot has.
+    pub(super) fn add(&mut self, path: &[u8], info: &EntryInfo, snapshot: u32) -> u32 {
+        self.runs.push(Run { start: snapshot, end: snapshot + 1, link: NONE });
+        self.entries.push(path, info)
     }
 
     /// A snapshot has an entry. Snapshots come in the order of their numbers.
     pub(super) fn mark(&mut self, number: u32, snapshot: u32) {
-        let Some(found) = self.all.get_mut(number as usize) else { return };
-        match found.snapshots.last_mut() {
-            Some(run) if run.end > snapshot => {}
-            Some(run) if run.end == snapshot => run.end += 1,
-            _ => found.snapshots.push(snapshot..snapshot + 1),
+        let Some(first) = self.runs.get_mut(number) else { return };
+        let last = self.more.get_mut(first.link as usize);
+        let end = last.map_or(&mut first.end, |last| &mut last.end);
+        if *end == snapshot {
+            *end += 1;
+        } else if *end < snapshot {
+            self.more.push(Run { start: snapshot, end: snapshot + 1, link: first.link });
+            first.link = self.more.len() as u32 - 1;
         }
     }
 
-    pub(super) fn sorted(self) -> Vec<Match> {
-        let mut all = self.all;
-        all.retain(|found| !found.snapshots.is_empty());
-        all.sort_by(|a, b| a.newest().cmp(&b.newest()).then_with(|| path_order(&a.path, &b.path)));
-        all
+    fn get(&self, number: u32) -> Option<Match> {
+        let first = self.runs.get(number)?;
+        let mut runs = Vec::new();
+        let mut at = first.link;
+        while let Some(run) = self.more.get(at as usize) {
+            runs.push(run.start..run.end);
+            at = run.link;
+        }
+        runs.push(first.start..first.end);
+        runs.reverse();
+        Some(Match { path: self.path(number).to_vec(), info: self.entries.info(number)?, snapshots: runs })
+    }
+
+    pub(super) fn sorted(self) -> Matches {
+        let newest = |number: &u32| self.runs.get(*number).map(|run| run.start);
+        let mut order: Vec<u32> = (0..self.len()).collect();
+        order.sort_unstable_by(|a, b| {
+            newest(a).cmp(&newest(b)).then_with(|| path_order(self.path(*a), self.path(*b))).then(a.cmp(b))
+        });
+        Matches { found: self, order }
     }
 }

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+mod memory;
+
 use super::*;
 use crate::object::{EntryType, FileMeta};
 use crate::progress::Silent;
@@ -23,7 +25,7 @@ fn glob(pattern: &str) -> Criteria {
 
 /// `path size runs`
 fn lines(report: &FindReport) -> Vec<String> {
-    let line = |it: &Match| format!("{} {} {:?}", String::from_utf8_lossy(&it.path), it.info.size, it.snapshots);
+    let line = |it: Match| format!("{} {} {:?}", String::from_utf8_lossy(&it.path), it.info.size, it.snapshots);
     report.matches.iter().map(line).collect()
 }
 
@@ -49,7 +51,7 @@ fn each_entry_is_given_once_with_the_snapshots_that_have_it() {
     let third = many(&mut memory, &[("a.log", "1"), ("d3/b.log", "1")]);
     let report = run(&memory, &[&third, &second, &first], &glob("*.log"));
     assert_eq!(lines(&report), ["a.log 1 [0..1, 2..3]", "d3/b.log 1 [0..2]", "a.log 2 [1..2]", "gone.log 1 [2..3]"]);
-    let found = &report.matches[0];
+    let found = report.matches.get(0).unwrap();
     assert_eq!((found.count(), found.newest(), found.oldest()), (2, 0, 2));
     assert_eq!(report.warning_count, 0);
 }
@@ -115,4 +117,57 @@ fn where_ids_are_no_paths_the_tree_is_asked_for_them() {
     let report = run(&memory, &[&shot, &shot], &glob("docs/*.log"));
     assert_eq!(lines(&report), ["docs/a.log 2 [0..2]"]);
     assert!(lines(&run(&memory, &[&shot], &Criteria { larger: Some(2), ..glob("*.log") })).is_empty());
+}
+
+/// Cancels when it is asked for the filemeta with this number, and counts on.
+struct Cancels {
+    memory: Memory,
+    left: std::sync::atomic::AtomicUsize,
+    cancel: CancellationToken,
+}
+
+impl ReadObjects for Cancels {
+    fn read(&self, object: &ObjectRef) -> Result<bytes::Bytes, crate::repository::ReadError> {
+        if self.left.fetch_sub(1, std::sync::atomic::Ordering::SeqCst) == 1 {
+            self.cancel.cancel();
+        }
+        self.memory.read(object)
+    }
+
+    fn locality(&self, object: &ObjectRef) -> (u32, u64) {
+        self.memory.locality(object)
+    }
+
+    fn catalog(&self) -> Arc<crate::pack::Catalog> {
+        self.memory.catalog()
+    }
+
+    fn name_contents(&self) -> Arc<dyn crate::tree::NameContents> {
+        self.memory.name_contents()
+    }
+}
+
+#[test]
+fn a_search_that_is_cancelled_stops_soon() {
+    for source in ["local", "gdrive"] {
+        let mut memory = Memory::default();
+        let (reference, mut shot) = many(&mut memory, &[]);
+        source.clone_into(&mut shot.source.source_type);
+        let cancel = never();
+        let objects = Cancels { memory, left: 500.into(), cancel: cancel.clone() };
+        let filter = Filter::new(&Criteria::default()).unwrap();
+        let snapshots = vec![entry(&(reference, shot))];
+        let found = search(&objects, snapshots, &filter, Warnings::default(), &Silent, &cancel);
+        assert!(matches!(found, Err(QueryError::Cancelled)));
+        let read: u32 = reads(&objects.memory).values().sum();
+        assert!((500..700).contains(&read), "{source}: {read} of some 3,200 objects were read");
+    }
+    // One that has nothing to read, neither.
+    let mut memory = Memory::default();
+    let shot = local(&mut memory);
+    let cancel = never();
+    cancel.cancel();
+    let filter = Filter::new(&Criteria::default()).unwrap();
+    let found = search(&memory, vec![entry(&shot)], &filter, Warnings::default(), &Silent, &cancel);
+    assert!(matches!(found, Err(QueryError::Cancelled)));
 }

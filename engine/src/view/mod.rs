@@ -4,12 +4,14 @@
 //! The one invariant: what is found the quick way is what the whole tree would have said. An entry is taken only if its
 //! filemeta agrees with where it was found; in doubt the tree decides.
 
+mod compact;
 mod entry;
 mod error;
 mod folder;
 mod lookup;
 mod many;
 mod paths;
+mod told;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,11 +22,13 @@ use crate::repository::{Repository, RepositoryError};
 use crate::source::Warning;
 use crate::tree::{Cancelled, ReadObjects, Tree, read_json};
 
+pub(crate) use compact::{Entries, Pieces, Text, Texts};
 pub use entry::EntryInfo;
 pub use error::QueryError;
 pub use folder::Listed;
 pub(crate) use many::read_many;
 pub(crate) use paths::{by_path, is_within, path_of, path_order};
+pub(crate) use told::Told;
 
 /// An open snapshot. Blocking but for [`SnapshotView::open`]: for worker threads only.
 pub struct SnapshotView {

@@ -32,7 +32,12 @@ pub(crate) fn path_of(meta: &FileMeta) -> Option<Vec<u8>> {
 
 /// Paths in the order of a listing: bytewise by component, so that a folder stands right before what is in it.
 pub(crate) fn path_order(a: &[u8], b: &[u8]) -> Ordering {
-    a.split(|&byte| byte == b'/').cmp(b.split(|&byte| byte == b'/'))
+    // As if the slash were before all other bytes.
+    let rank = |byte: u8| if byte == b'/' { 0 } else { u16::from(byte) + 1 };
+    match a.iter().zip(b).find(|(a, b)| a != b) {
+        Some((&a, &b)) => rank(a).cmp(&rank(b)),
+        None => a.len().cmp(&b.len()),
+    }
 }
 
 /// Whether a path is a folder's or below it; the root is empty.
@@ -43,8 +48,23 @@ pub(crate) fn is_within(path: &[u8], folder: &[u8]) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::tree::memory::meta;
+
+    proptest! {
+        #[test]
+        fn paths_are_in_the_order_of_their_components(
+            a in proptest::collection::vec(0u8..4, 0..8),
+            b in proptest::collection::vec(0u8..4, 0..8),
+        ) {
+            let path = |bytes: Vec<u8>| bytes.into_iter().map(|byte| [b'/', 0, b'.', b'a'][usize::from(byte)]).collect();
+            let (a, b): (Vec<u8>, Vec<u8>) = (path(a), path(b));
+            let by_component = a.split(|&byte| byte == b'/').cmp(b.split(|&byte| byte == b'/'));
+            prop_assert_eq!(path_order(&a, &b), by_component);
+        }
+    }
 
     #[test]
     fn a_path_becomes_a_file_id_and_comes_back() {

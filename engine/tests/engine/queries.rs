@@ -121,7 +121,7 @@ async fn a_file_that_the_cli_shows_as_two_changes_was_renamed() {
     let request = DiffRequest { before: snapshots[0].clone(), after: snapshots[1].clone(), ..DiffRequest::default() };
     let report = diff(repository, request, Arc::new(Silent), CancellationToken::new()).await.unwrap();
     let moved: Vec<_> = report.changes.iter().filter(|change| change.kind == ChangeKind::Moved).collect();
-    let [moved] = moved[..] else { panic!("{moved:?}") };
+    let [moved] = &moved[..] else { panic!("{moved:?}") };
     assert_eq!(moved.from.as_deref(), Some(&b"name with spaces.txt"[..]));
     assert_eq!(moved.path, b"renamed with spaces.txt");
 }
@@ -185,12 +185,13 @@ async fn files_are_found_in_all_snapshots_that_have_them() {
             find(Arc::clone(&repository), request, Arc::new(Silent), CancellationToken::new())
         };
         let report = find(Criteria { larger: Some(9 << 20), ..Criteria::default() }).await.unwrap();
-        let found: Vec<_> = report.matches.iter().map(|it| (it.path.as_slice(), it.newest(), it.oldest())).collect();
+        let found: Vec<_> = report.matches.iter().map(|it| (it.newest(), it.oldest(), it.path)).collect();
         // Numbers count from the newest snapshot.
-        assert_eq!(found, [(&b"random9m.bin"[..], 0, 1)], "exactly 9 MiB are not more than that");
+        assert_eq!(found, [(0, 1, b"random9m.bin".to_vec())], "exactly 9 MiB are not more than that");
         let patterns = vec!["one.bin".to_owned()];
         let report = find(Criteria { patterns, ..Criteria::default() }).await.unwrap();
         assert_eq!(report.matches.len(), 1);
-        assert_eq!((report.matches[0].newest(), report.matches[0].count()), (2, 1));
+        let found = report.matches.get(0).unwrap();
+        assert_eq!((found.newest(), found.count()), (2, 1));
     }
 }

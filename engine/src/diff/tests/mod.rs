@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::object::{EntryType, Extra, FileMeta, Kind, Node, ObjectKind, Posix, json};
+use crate::progress::Silent;
 use crate::tree::memory::{Memory, meta};
 use crate::view::testing::{local, never, reads, snapshot, view};
 
@@ -26,12 +27,12 @@ fn run_with(
     request: &DiffRequest,
 ) -> Result<DiffReport, QueryError> {
     let objects: Arc<dyn ReadObjects> = Arc::<Memory>::clone(memory);
-    compare(&objects, before.clone(), after.clone(), request, &never())
+    compare(&objects, before.clone(), after.clone(), request, &Silent, &never())
 }
 
 /// `M a/b [mode,mtime]`, `R a -> b (3 below)`
 fn lines(report: &DiffReport) -> Vec<String> {
-    let line = |change: &Change| {
+    let line = |change: Change| {
         let letter = match change.kind {
             ChangeKind::Removed => 'D',
             ChangeKind::Added => 'A',
@@ -137,7 +138,8 @@ fn what_of_an_entry_differs_is_told() {
     }
     let after = local(&mut memory);
     let report = run(&Arc::new(memory), &before, &after);
-    let found: BTreeMap<_, _> = report.changes.iter().map(|c| (String::from_utf8_lossy(&c.path), c)).collect();
+    let found: BTreeMap<_, _> =
+        report.changes.iter().map(|c| (String::from_utf8_lossy(&c.path).into_owned(), c)).collect();
     assert_eq!(found.len(), changes.len());
     for (path, _, field) in changes {
         assert_eq!(found[path].fields, [field], "{path}");

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::view::path_order;
 
 type Listing = BTreeMap<Vec<u8>, crate::object::Hash>;
 
@@ -15,11 +16,11 @@ fn listing(memory: &Arc<Memory>, snapshot: &(ObjectRef, Snapshot)) -> Listing {
 /// Applies a diff to a listing.
 fn apply(mut listing: Listing, report: &DiffReport) -> Listing {
     let after = |change: &Change| change.after.as_ref().unwrap().reference.hash;
-    for change in &report.changes {
+    for change in report.changes.iter() {
         match change.kind {
             ChangeKind::Removed => _ = listing.remove(&change.path).unwrap(),
-            ChangeKind::Added => assert_eq!(listing.insert(change.path.clone(), after(change)), None),
-            _ => assert_ne!(listing.insert(change.path.clone(), after(change)), Some(after(change))),
+            ChangeKind::Added => assert_eq!(listing.insert(change.path.clone(), after(&change)), None),
+            _ => assert_ne!(listing.insert(change.path.clone(), after(&change)), Some(after(&change))),
         }
     }
     listing
@@ -65,7 +66,7 @@ proptest! {
         prop_assert_eq!(flat.warning_count, 0, "{:?}", flat.warnings);
         let (first, second) = (listing(&memory, &before), listing(&memory, &after));
         prop_assert_eq!(apply(first.clone(), &flat), second.clone());
-        prop_assert!(flat.changes.is_sorted_by(|a, b| path_order(&a.path, &b.path).is_lt()));
+        prop_assert!(flat.changes.iter().is_sorted_by(|a, b| path_order(&a.path, &b.path).is_lt()));
 
         // With renames the same entries are accounted for.
         let report = run(&memory, &before, &after);
