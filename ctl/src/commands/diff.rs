@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use cloudstic_proto::v1::{Change, ChangeKind, DiffRequest, DiffTotals, EntryCount};
+use cloudstic_proto::v1::{Change, ChangeKind, DiffPart, DiffRequest, DiffTotals, EntryCount};
 
-use super::path;
+use super::{answer, path};
 use crate::cli::{self, Global};
 use crate::connect::Daemon;
 use crate::error::Error;
@@ -22,19 +22,12 @@ pub(crate) async fn run(global: &Global, out: &mut Output, args: cli::Diff) -> R
         no_renames: args.no_renames,
     };
     let daemon = Daemon::connect(&global.socket).await?;
-    let mut parts = daemon.repositories().diff(request).await?.into_inner();
+    let mut repositories = daemon.repositories();
     let mut warnings = 0;
-    loop {
-        // What came before an error is shown before the error is.
-        let part = match parts.message().await {
-            Ok(Some(part)) => part,
-            Ok(None) => break,
-            Err(status) => {
-                out.flush()?;
-                return Err(status.into());
-            }
-        };
+    let mut is_whole = false;
+    let taken = answer::take(global, repositories.diff(request), |part: DiffPart| {
         warnings = warnings.max(part.warning_count);
+        is_whole |= part.totals.is_some();
         if out.json {
             json_lines(out, &part, args.stat)?;
         } else {
@@ -47,6 +40,11 @@ pub(crate) async fn run(global: &Global, out: &mut Output, args: cli::Diff) -> R
         }
         out.flush()?;
         out.warnings(&part.warnings);
+        Ok(())
+    });
+    taken.await?;
+    if !is_whole {
+        return Err(Error::Incomplete("the list of changes"));
     }
     if warnings == 0 {
         return Ok(Exit::Success);
@@ -55,7 +53,7 @@ pub(crate) async fn run(global: &Global, out: &mut Output, args: cli::Diff) -> R
     Ok(Exit::Partial)
 }
 
-fn json_lines(out: &mut Output, part: &cloudstic_proto::v1::DiffPart, stat: bool) -> Result<(), Error> {
+fn json_lines(out: &mut Output, part: &DiffPart, stat: bool) -> Result<(), Error> {
     if let (Some(before), Some(after)) = (&part.before, &part.after) {
         out.document(&DiffLine::snapshots(before, after))?;
     }

@@ -1,7 +1,8 @@
 //! `find`: entries in some or all snapshots.
 
-use cloudstic_proto::v1::{FindRequest, Found, Snapshot};
+use cloudstic_proto::v1::{FindPart, FindRequest, Found, Snapshot};
 
+use super::answer;
 use super::filter::snapshot_filter;
 use crate::cli::{self, Global};
 use crate::connect::Daemon;
@@ -27,17 +28,9 @@ pub(crate) async fn run(global: &Global, out: &mut Output, args: cli::Find) -> R
         types: args.types.into_iter().map(|kind| kind.word().to_owned()).collect(),
     };
     let daemon = Daemon::connect(&global.socket).await?;
-    let mut parts = daemon.repositories().find(request).await?.into_inner();
+    let mut repositories = daemon.repositories();
     let (mut snapshots, mut warnings, mut found) = (Vec::new(), 0, 0_u64);
-    loop {
-        let part = match parts.message().await {
-            Ok(Some(part)) => part,
-            Ok(None) => break,
-            Err(status) => {
-                out.flush()?;
-                return Err(status.into());
-            }
-        };
+    let taken = answer::take(global, repositories.find(request), |part: FindPart| {
         snapshots.extend(part.snapshots);
         warnings = warnings.max(part.warning_count);
         for entry in &part.found {
@@ -58,7 +51,9 @@ pub(crate) async fn run(global: &Global, out: &mut Output, args: cli::Find) -> R
         }
         out.flush()?;
         out.warnings(&part.warnings);
-    }
+        Ok(())
+    });
+    taken.await?;
     if !out.json && !out.quiet {
         let entries = human::count(found, "entry", "entries");
         out.text(format_args!("{entries} in {}\n", human::count(snapshots.len() as u64, "snapshot", "snapshots")))?;

@@ -1,5 +1,6 @@
 //! One file a command: it asks the daemon, and hands the answer to `output`.
 
+mod answer;
 mod archive;
 mod backup;
 mod break_lock;

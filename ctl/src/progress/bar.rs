@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloudstic_proto::v1::{Job, JobState, Progress};
+use cloudstic_proto::v1::{Job, JobState, Progress, QueryProgress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output::escape;
@@ -56,6 +56,12 @@ impl Bar {
         }
     }
 
+    /// Draws how far the answer to a question is.
+    pub(crate) fn answering(&mut self, progress: &QueryProgress) {
+        self.bar.set_prefix(question(progress));
+        self.bar.set_position(progress.bytes_done);
+    }
+
     /// A line above the bar.
     pub(crate) fn say(&self, line: &str) {
         self.bar.println(format!("cloudsticctl: {}", escape::text(line)));
@@ -90,6 +96,21 @@ fn prefix(state: JobState, progress: Option<&Progress>) -> String {
     text
 }
 
+/// What is done for a question: `listing · snapshot 3/12 · 4567 objects`.
+fn question(progress: &QueryProgress) -> String {
+    let mut text = escape::text(&progress.phase).into_owned();
+    if progress.snapshots > 0 {
+        text += &format!(" · snapshot {}/{}", progress.snapshot, progress.snapshots);
+    }
+    match (progress.objects_done, progress.objects_total) {
+        (0, 0) => {}
+        // Some are read again to tell what moved.
+        (done, total) if done > total => text += &format!(" · {done} objects"),
+        (done, total) => text += &format!(" · {done}/{total} objects"),
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -100,6 +121,16 @@ mod tests {
     fn templates_are_valid() {
         ProgressStyle::with_template(SPINNER).unwrap();
         ProgressStyle::with_template(BAR).unwrap();
+    }
+
+    #[test]
+    fn a_question_shows_what_is_known_of_it() {
+        let mut progress = QueryProgress { phase: "opening".to_owned(), ..QueryProgress::default() };
+        assert_eq!(question(&progress), "opening");
+        (progress.objects_done, progress.snapshot, progress.snapshots) = (7, 1, 3);
+        assert_eq!(question(&progress), "opening · snapshot 1/3 · 7 objects");
+        (progress.objects_total, progress.snapshots) = (9, 0);
+        assert_eq!(question(&progress), "opening · 7/9 objects");
     }
 
     #[test]

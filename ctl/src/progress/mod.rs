@@ -5,7 +5,7 @@ mod lines;
 
 use std::io::{self, IsTerminal};
 
-use cloudstic_proto::v1::Job;
+use cloudstic_proto::v1::{Job, QueryProgress};
 
 use self::bar::Bar;
 use self::lines::Lines;
@@ -30,6 +30,21 @@ impl Display {
             Self::Bar(Bar::new())
         } else {
             Self::Lines(Lines::default())
+        }
+    }
+
+    /// The same for a question: there are no states to tell, so without a terminal nobody is told.
+    pub(crate) fn of_question(global: &Global) -> Self {
+        match Self::new(global) {
+            Self::Lines(_) => Self::None,
+            display => display,
+        }
+    }
+
+    /// Shows how far the answer to a question is.
+    pub(crate) fn answering(&mut self, progress: &QueryProgress) {
+        if let Self::Bar(bar) = self {
+            bar.answering(progress);
         }
     }
 

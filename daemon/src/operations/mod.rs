@@ -3,6 +3,7 @@
 //!
 //! This is the only room that calls the engine's operations. The one invariant: what blocks runs on threads for that.
 
+mod answering;
 pub(crate) mod convert;
 #[cfg(test)]
 pub(crate) mod fake;
@@ -89,7 +90,7 @@ impl<T> Answer<T> {
 #[derive(Debug)]
 pub struct Engine {
     config: Arc<Config>,
-    open: OpenRepositories,
+    open: Arc<OpenRepositories>,
     views: Views,
     held: Arc<Held>,
     cache_path: PathBuf,
@@ -103,7 +104,7 @@ impl Engine {
     /// Opens nothing yet. Queries end when `stop` is cancelled.
     pub fn new(config: Arc<Config>, metrics: Arc<Metrics>, tasks: Tasks, stop: CancellationToken) -> Self {
         Self {
-            open: OpenRepositories::new(config.clone(), metrics.clone()),
+            open: Arc::new(OpenRepositories::new(config.clone(), metrics.clone())),
             views: Views::new(tasks.clone(), stop.clone()),
             held: Arc::default(),
             cache_path: config.daemon.state_dir.join("cache.redb"),

@@ -5,27 +5,25 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cloudstic_engine::cat::{CatRequest, Shown, cat};
-use cloudstic_engine::diff::{Change, ChangeKind, Count, DiffReport, DiffRequest, Totals, diff};
+use cloudstic_engine::diff::{self, Change, ChangeKind, Count, DiffReport, DiffRequest, Totals};
 use cloudstic_engine::dump::{self, DumpRequest};
-use cloudstic_engine::find::{Criteria, FindReport, FindRequest, Match, Syntax, find};
-use cloudstic_engine::progress::Silent;
+use cloudstic_engine::find::{self, Criteria, FindReport, FindRequest, Match, Syntax};
+use cloudstic_engine::progress::Progress;
 use cloudstic_engine::repository::Repository;
-use cloudstic_engine::source::Warning;
 use cloudstic_engine::view::{QueryError, SnapshotView};
 use cloudstic_proto::{Reason, v1};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::answering::{PARTS_AHEAD, Part, QueryProgress, answer, batches, in_parts};
 use super::queries::unpanicked;
 use super::views::Views;
 use super::{Answer, Engine, convert, paths};
 use crate::failure::Failure;
 use crate::supervisor::TaskKind;
 
-/// How many entries or warnings go into one message.
-const BATCH: usize = 500;
-/// How many messages wait for a slow reader at most.
-const PARTS_AHEAD: usize = 4;
+/// How many warnings are told of a file.
+const WARNINGS_TOLD: usize = 500;
 /// How many bytes of an object go into one message.
 const PIECE: usize = 256 << 10;
 
@@ -55,17 +53,15 @@ impl Reading for Engine {
         let v1::DiffRequest { repository, before, after, paths, no_renames } = request;
         let paths = paths.iter().map(|path| paths::inside(path).to_vec()).collect();
         let request = DiffRequest { before, after, paths, no_renames };
-        let work = |open, cancel| diff(open, request, Arc::new(Silent), cancel);
-        let (report, cancel) = self.asked(&repository, work).await?;
-        Ok(self.in_parts(diff_parts(report), cancel))
+        let work = |open, progress, cancel| diff::diff(open, request, progress, cancel);
+        self.answer(repository, work, diff_parts).await
     }
 
     async fn find(&self, request: v1::FindRequest) -> Result<Answer<v1::FindPart>, Failure> {
         let repository = request.repository.clone();
         let request = find_request(request)?;
-        let work = |open, cancel| find(open, request, Arc::new(Silent), cancel);
-        let (report, cancel) = self.asked(&repository, work).await?;
-        Ok(self.in_parts(find_parts(report), cancel))
+        let work = |open, progress, cancel| find::find(open, request, progress, cancel);
+        self.answer(repository, work, find_parts).await
     }
 
     async fn read_file(&self, request: v1::ReadFileRequest) -> Result<Answer<v1::FilePart>, Failure> {
@@ -98,42 +94,53 @@ impl Reading for Engine {
     ) -> Result<Answer<v1::ObjectPart>, Failure> {
         let v1::ReadObjectRequest { repository, key, stored } = request;
         let request = CatRequest { key, stored, show_secrets };
-        let (shown, cancel) = self.asked(&repository, |open, cancel| cat(open, request, cancel)).await?;
-        Ok(self.in_parts(object_parts(shown), cancel))
+        let open = self.open.get(&repository).await?;
+        let cancel = self.stop.child_token();
+        let shown = cat(Arc::clone(&open), request, cancel.clone()).await;
+        let shown = shown.map_err(|error| self.noted(&repository, &open, error))?;
+        Ok(in_parts(&self.tasks, cancel, object_parts(shown)))
     }
 }
 
 impl Engine {
-    /// Asks one question. If nobody waits for the answer any more, nobody works on it either.
-    async fn asked<T, E: Into<Failure>, F: Future<Output = Result<T, E>>>(
+    /// Asks a question that may take long. What keeps the repository from being opened is an error of the call, all else
+    /// one of the answer.
+    async fn answer<P, T, E, Asked, Parts>(
         &self,
-        name: &str,
-        question: impl FnOnce(Arc<Repository>, CancellationToken) -> F,
-    ) -> Result<(T, CancellationToken), Failure> {
-        let repository = self.open.get(name).await?;
-        let cancel = self.stop.child_token();
-        let answer = question(Arc::clone(&repository), cancel.clone()).await;
-        Ok((answer.map_err(|error| self.noted(name, &repository, error))?, cancel))
+        name: String,
+        question: impl FnOnce(Arc<Repository>, Arc<dyn Progress>, CancellationToken) -> Asked,
+        parts: impl FnOnce(T) -> Parts + Send + 'static,
+    ) -> Result<Answer<P>, Failure>
+    where
+        P: Part,
+        E: Into<Failure>,
+        Asked: Future<Output = Result<T, E>> + Send + 'static,
+        Parts: Iterator<Item = P> + Send,
+    {
+        let repository = self.open.get(&name).await?;
+        let (cancel, progress) = (self.stop.child_token(), Arc::<QueryProgress>::default());
+        let asked = question(Arc::clone(&repository), progress.clone(), cancel.clone());
+        let open = Arc::clone(&self.open);
+        let question = async move {
+            asked.await.map_err(|error| {
+                let failure = error.into();
+                open.failed(&name, &repository, &failure);
+                failure
+            })
+        };
+        Ok(answer(&self.tasks, cancel, progress, question, parts))
     }
+}
 
-    /// Sends an answer that is there, part by part.
-    fn in_parts<T: Send + 'static>(
-        &self,
-        parts: impl Iterator<Item = T> + Send + 'static,
-        cancel: CancellationToken,
-    ) -> Answer<T> {
-        let (sender, receiver) = mpsc::channel(PARTS_AHEAD);
-        let cancelled = cancel.clone();
-        self.tasks.spawn(TaskKind::Query, async move {
-            for part in parts {
-                tokio::select! {
-                    () = cancelled.cancelled() => break,
-                    sent = sender.send(Ok(part)) => if sent.is_err() { break },
-                }
-            }
-            Ok(())
-        });
-        Answer::new(receiver, cancel)
+impl Part for v1::DiffPart {
+    fn progress(progress: v1::QueryProgress) -> Self {
+        Self { progress: Some(progress), ..Self::default() }
+    }
+}
+
+impl Part for v1::FindPart {
+    fn progress(progress: v1::QueryProgress) -> Self {
+        Self { progress: Some(progress), ..Self::default() }
     }
 }
 
@@ -157,21 +164,8 @@ fn read_parts(
     };
     send(Part::Head(v1::FileHead { snapshot: view.reference().to_string(), size: file.size() }))?;
     dump::dump(view, &file, wanted, &mut |piece| send(Part::Data(piece)), cancel)?;
-    let warnings = view.detours().iter().take(BATCH).map(convert::warning).collect();
+    let warnings = view.detours().iter().take(WARNINGS_TOLD).map(convert::warning).collect();
     Ok(send(Part::End(v1::FileEnd { warnings }))?)
-}
-
-/// Things in batches.
-fn batches<T, U>(all: Vec<T>, convert: impl Fn(T) -> U) -> impl Iterator<Item = Vec<U>> {
-    let mut all = all.into_iter();
-    std::iter::from_fn(move || {
-        let batch: Vec<U> = all.by_ref().take(BATCH).map(&convert).collect();
-        (!batch.is_empty()).then_some(batch)
-    })
-}
-
-fn warning(warning: Warning) -> v1::Warning {
-    convert::warning(&warning)
 }
 
 fn diff_parts(report: DiffReport) -> impl Iterator<Item = v1::DiffPart> {
@@ -182,8 +176,10 @@ fn diff_parts(report: DiffReport) -> impl Iterator<Item = v1::DiffPart> {
         ..v1::DiffPart::default()
     };
     let last = v1::DiffPart { totals: Some(diff_totals(totals)), warning_count, ..v1::DiffPart::default() };
-    let warnings = batches(warnings, warning).map(|warnings| v1::DiffPart { warnings, ..v1::DiffPart::default() });
-    let changes = batches(changes, change).map(|changes| v1::DiffPart { changes, ..v1::DiffPart::default() });
+    let warnings = batches(warnings.into_iter().map(|warning| convert::warning(&warning)));
+    let warnings = warnings.map(|warnings| v1::DiffPart { warnings, ..v1::DiffPart::default() });
+    let changes = batches((0..changes.len()).filter_map(move |at| changes.get(at)).map(change));
+    let changes = changes.map(|changes| v1::DiffPart { changes, ..v1::DiffPart::default() });
     std::iter::once(first).chain(warnings).chain(changes).chain(std::iter::once(last))
 }
 
@@ -244,10 +240,12 @@ fn find_request(request: v1::FindRequest) -> Result<FindRequest, Failure> {
 
 fn find_parts(report: FindReport) -> impl Iterator<Item = v1::FindPart> {
     let FindReport { snapshots, matches, warnings, warning_count } = report;
-    let snapshots = batches(snapshots, convert::snapshot_entry);
+    let snapshots = batches(snapshots.into_iter().map(convert::snapshot_entry));
     let snapshots = snapshots.map(|snapshots| v1::FindPart { snapshots, ..v1::FindPart::default() });
-    let warnings = batches(warnings, warning).map(|warnings| v1::FindPart { warnings, ..v1::FindPart::default() });
-    let found = batches(matches, found).map(|found| v1::FindPart { found, ..v1::FindPart::default() });
+    let warnings = batches(warnings.into_iter().map(|warning| convert::warning(&warning)));
+    let warnings = warnings.map(|warnings| v1::FindPart { warnings, ..v1::FindPart::default() });
+    let found = batches((0..matches.len()).filter_map(move |at| matches.get(at)).map(found));
+    let found = found.map(|found| v1::FindPart { found, ..v1::FindPart::default() });
     let last = v1::FindPart { warning_count, ..v1::FindPart::default() };
     snapshots.chain(warnings).chain(found).chain(std::iter::once(last))
 }
