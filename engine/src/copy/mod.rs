@@ -19,6 +19,7 @@ mod report;
 mod run;
 mod table;
 mod target;
+mod visits;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

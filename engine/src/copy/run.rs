@@ -5,21 +5,20 @@ use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::content::{self, Outcome, Wanted};
-use super::nodes::{self, Visit};
+use super::nodes;
 use super::table::Table;
 use super::target::Target;
+use super::visits::{Build, Gather, Tell};
 use super::{CopyError, rename};
 use crate::hamt::TreeBuilder;
 use crate::numbers::{Number, Numbers, Set};
-use crate::object::{Hash, LeafEntry, ObjectKind, ObjectRef};
+use crate::object::{Hash, ObjectKind, ObjectRef};
 use crate::progress::{Phase, Progress};
 use crate::repository::{ObjectReader, ReadError, Repository, RepositoryError, Written};
 use crate::source::Warning;
-use crate::tree::show_path;
 use crate::{parallel, workers};
 
 /// Problems of one snapshot that are told.
@@ -317,106 +316,11 @@ impl Lost {
 }
 
 impl Done {
-    fn lacks(&mut self, problem: Warning) {
+    /// Something is not there.
+    pub(super) fn lacks(&mut self, problem: Warning) {
         self.lacks += 1;
         if self.problems.len() < TOLD {
             self.problems.push(problem);
         }
-    }
-}
-
-struct Gather<'a> {
-    filemetas: &'a mut Numbers,
-    table: &'a Table,
-    seen: Set,
-    new: Vec<Number>,
-    done: &'a mut Done,
-}
-
-impl Visit for Gather<'_> {
-    fn entry(&mut self, entry: LeafEntry) -> Result<(), CopyError> {
-        if entry.filemeta.kind != ObjectKind::Filemeta {
-            let problem = format!("{} is in the place of a filemeta", entry.filemeta);
-            self.done.lacks(Warning { path: show_path(entry.key.as_bytes()), problem });
-            return Ok(());
-        }
-        let number = self.filemetas.of(&entry.filemeta);
-        if !self.table.contains(number) && self.seen.insert(number) {
-            self.new.push(number);
-        }
-        Ok(())
-    }
-
-    fn problem(&mut self, problem: Warning) -> Result<(), CopyError> {
-        self.done.lacks(problem);
-        Ok(())
-    }
-}
-
-struct Tell<'a> {
-    filemetas: &'a mut Numbers,
-    lost: &'a HashMap<Number, String>,
-    found: HashSet<String>,
-    done: &'a mut Done,
-}
-
-impl Visit for Tell<'_> {
-    fn entry(&mut self, entry: LeafEntry) -> Result<(), CopyError> {
-        if let Some(problem) = self.lost.get(&self.filemetas.of(&entry.filemeta)) {
-            let (path, problem) = (show_path(entry.key.as_bytes()), problem.clone());
-            self.done.lacks(Warning { path, problem });
-            self.found.insert(entry.key);
-        }
-        Ok(())
-    }
-
-    /// Told before.
-    fn problem(&mut self, _: Warning) -> Result<(), CopyError> {
-        Ok(())
-    }
-}
-
-struct Build<'a> {
-    filemetas: &'a mut Numbers,
-    table: &'a Table,
-    target: &'a Target,
-    /// `None` where every node keeps its name.
-    tree: Option<TreeBuilder>,
-    /// The fileIds of entries that are lost. Of a local source, these are the beginnings of those below them.
-    left_out: &'a HashSet<String>,
-    lacks: u64,
-}
-
-impl Build<'_> {
-    fn is_below_what_is_lost(&self, file_id: &str) -> bool {
-        !self.left_out.is_empty() && file_id.match_indices('/').any(|(at, _)| self.left_out.contains(&file_id[..at]))
-    }
-}
-
-impl Visit for Build<'_> {
-    fn node(&mut self, node: &ObjectRef, bytes: &Bytes) -> Result<(), CopyError> {
-        if self.tree.is_none() {
-            self.target.write(*node, bytes)?;
-        }
-        Ok(())
-    }
-
-    fn entry(&mut self, entry: LeafEntry) -> Result<(), CopyError> {
-        let LeafEntry { key, path_key, filemeta } = entry;
-        let renamed = self.table.get(self.filemetas.of(&filemeta))?;
-        // What is not in the table was told before.
-        let (Some(renamed), true) = (renamed, self.tree.is_some()) else { return Ok(()) };
-        if self.is_below_what_is_lost(&key) {
-            self.lacks += 1;
-        } else if let Some(tree) = &mut self.tree {
-            // One that says nothing of its way is found by its fileId, here as there.
-            tree.add(&key, path_key.unwrap_or_else(|| Hash::of(key.as_bytes())), renamed)?;
-        }
-        Ok(())
-    }
-
-    /// Told before.
-    fn problem(&mut self, _: Warning) -> Result<(), CopyError> {
-        Ok(())
     }
 }
