@@ -2,11 +2,15 @@
 
 mod memory;
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::*;
+use crate::finding::Finding;
 use crate::object::{EntryType, FileMeta};
 use crate::progress::Silent;
 use crate::tree::memory::{Memory, meta};
-use crate::view::testing::{local, never, reads, snapshot};
+use crate::view::testing::{Cancelling, local, never, reads, snapshot};
 
 fn entry((reference, snapshot): &(ObjectRef, Snapshot)) -> SnapshotEntry {
     SnapshotEntry::new(*reference, snapshot)
@@ -119,34 +123,6 @@ fn where_ids_are_no_paths_the_tree_is_asked_for_them() {
     assert!(lines(&run(&memory, &[&shot], &Criteria { larger: Some(2), ..glob("*.log") })).is_empty());
 }
 
-/// Cancels when it is asked for the filemeta with this number, and counts on.
-struct Cancels {
-    memory: Memory,
-    left: std::sync::atomic::AtomicUsize,
-    cancel: CancellationToken,
-}
-
-impl ReadObjects for Cancels {
-    fn read(&self, object: &ObjectRef) -> Result<bytes::Bytes, crate::repository::ReadError> {
-        if self.left.fetch_sub(1, std::sync::atomic::Ordering::SeqCst) == 1 {
-            self.cancel.cancel();
-        }
-        self.memory.read(object)
-    }
-
-    fn locality(&self, object: &ObjectRef) -> (u32, u64) {
-        self.memory.locality(object)
-    }
-
-    fn catalog(&self) -> Arc<crate::pack::Catalog> {
-        self.memory.catalog()
-    }
-
-    fn name_contents(&self) -> Arc<dyn crate::tree::NameContents> {
-        self.memory.name_contents()
-    }
-}
-
 #[test]
 fn a_search_that_is_cancelled_stops_soon() {
     for source in ["local", "gdrive"] {
@@ -154,7 +130,7 @@ fn a_search_that_is_cancelled_stops_soon() {
         let (reference, mut shot) = many(&mut memory, &[]);
         source.clone_into(&mut shot.source.source_type);
         let cancel = never();
-        let objects = Cancels { memory, left: 500.into(), cancel: cancel.clone() };
+        let objects = Cancelling::new(memory, 500, &cancel);
         let filter = Filter::new(&Criteria::default()).unwrap();
         let snapshots = vec![entry(&(reference, shot))];
         let found = search(&objects, snapshots, &filter, Warnings::default(), &Silent, &cancel);
@@ -170,4 +146,43 @@ fn a_search_that_is_cancelled_stops_soon() {
     let filter = Filter::new(&Criteria::default()).unwrap();
     let found = search(&memory, vec![entry(&shot)], &filter, Warnings::default(), &Silent, &cancel);
     assert!(matches!(found, Err(QueryError::Cancelled)));
+}
+
+/// What was told: the snapshots, and how many objects.
+#[derive(Default)]
+struct Listener {
+    snapshots: Mutex<Vec<(u64, u64)>>,
+    objects: AtomicU64,
+}
+
+impl Progress for Listener {
+    fn phase(&self, _: Phase) {}
+    fn expect(&self, _: u64, _: u64) {}
+    fn path(&self, _: &str) {}
+    fn warning(&self, _: &Warning) {}
+    fn finding(&self, _: &Finding<'_>) {}
+
+    fn advance(&self, objects: u64, bytes: u64) {
+        assert!(bytes > 0);
+        self.objects.fetch_add(objects, Ordering::SeqCst);
+    }
+
+    fn snapshot(&self, number: u64, of: u64) {
+        self.snapshots.lock().unwrap().push((number, of));
+    }
+}
+
+#[test]
+fn every_object_and_every_snapshot_is_told() {
+    let mut memory = Memory::default();
+    let first = many(&mut memory, &[("a.log", "1")]);
+    let second = many(&mut memory, &[("a.log", "22")]);
+    let listener = Arc::<Listener>::default();
+    let objects = Told::new(memory, listener.clone());
+    let filter = Filter::new(&Criteria::default()).unwrap();
+    let snapshots = vec![entry(&second), entry(&first)];
+    search(&objects, snapshots, &filter, Warnings::default(), &*listener, &never()).unwrap();
+    assert_eq!(*listener.snapshots.lock().unwrap(), [(1, 2), (2, 2)]);
+    let read: u32 = reads(objects.inner()).values().sum();
+    assert_eq!(listener.objects.load(Ordering::SeqCst), u64::from(read));
 }

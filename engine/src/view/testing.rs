@@ -2,15 +2,19 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::SnapshotView;
 use crate::hamt::TreeBuilder;
 use crate::object::{LeafEntry, ObjectKind, ObjectRef, Snapshot, SourceInfo, json, path_key};
-use crate::tree::ReadObjects;
+use crate::pack::Catalog;
+use crate::repository::ReadError;
 use crate::tree::memory::Memory;
+use crate::tree::{NameContents, ReadObjects};
 
 /// A snapshot with this root, as a source of this type makes it.
 pub(crate) fn snapshot(memory: &mut Memory, root: Option<ObjectRef>, source: &str) -> (ObjectRef, Snapshot) {
@@ -71,4 +75,38 @@ pub(crate) fn reads(memory: &Memory) -> BTreeMap<&'static str, u32> {
         *by_kind.entry(object.kind.as_str()).or_default() += count;
     }
     by_kind
+}
+
+/// Cancels when so many objects were read, and gives more to whoever goes on all the same.
+pub(crate) struct Cancelling {
+    pub(crate) memory: Memory,
+    left: AtomicUsize,
+    cancel: CancellationToken,
+}
+
+impl Cancelling {
+    pub(crate) fn new(memory: Memory, left: usize, cancel: &CancellationToken) -> Self {
+        Self { memory, left: left.into(), cancel: cancel.clone() }
+    }
+}
+
+impl ReadObjects for Cancelling {
+    fn read(&self, object: &ObjectRef) -> Result<Bytes, ReadError> {
+        if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.cancel.cancel();
+        }
+        self.memory.read(object)
+    }
+
+    fn locality(&self, object: &ObjectRef) -> (u32, u64) {
+        self.memory.locality(object)
+    }
+
+    fn catalog(&self) -> Arc<Catalog> {
+        self.memory.catalog()
+    }
+
+    fn name_contents(&self) -> Arc<dyn NameContents> {
+        self.memory.name_contents()
+    }
 }

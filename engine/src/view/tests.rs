@@ -117,3 +117,21 @@ fn what_of_a_folder_is_lost_is_told() {
     assert_eq!((found.entries.len(), found.warnings.len()), (99, 1));
     assert_eq!(found.warnings[0].path, "d7/12");
 }
+
+#[tokio::test]
+async fn work_that_nobody_waits_for_any_more_is_cancelled() {
+    let (begins, begun) = tokio::sync::oneshot::channel();
+    let (ends, ended) = tokio::sync::oneshot::channel();
+    let mut work = Box::pin(super::blocking(never(), move |cancel| {
+        begins.send(()).unwrap();
+        futures::executor::block_on(cancel.cancelled());
+        ends.send(()).unwrap();
+        Err::<(), _>(crate::tree::Cancelled)
+    }));
+    tokio::select! {
+        _ = &mut work => unreachable!("it waits"),
+        begun = begun => begun.unwrap(),
+    }
+    drop(work);
+    ended.await.unwrap();
+}

@@ -21,6 +21,11 @@ impl<R> Told<R> {
     pub(crate) fn new(objects: R, progress: Arc<dyn Progress>) -> Self {
         Self { objects, progress }
     }
+
+    #[cfg(test)]
+    pub(crate) const fn inner(&self) -> &R {
+        &self.objects
+    }
 }
 
 impl<R: ReadObjects> ReadObjects for Told<R> {

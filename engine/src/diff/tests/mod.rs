@@ -10,7 +10,7 @@ use super::*;
 use crate::object::{EntryType, Extra, FileMeta, Kind, Node, ObjectKind, Posix, json};
 use crate::progress::Silent;
 use crate::tree::memory::{Memory, meta};
-use crate::view::testing::{local, never, reads, snapshot, view};
+use crate::view::testing::{Cancelling, local, never, reads, snapshot, view};
 
 fn request() -> DiffRequest {
     DiffRequest::default()
@@ -84,6 +84,25 @@ fn one_changed_file_of_twenty_thousand_reads_two_ways_down_and_two_filemetas() {
 
     assert!(run(&memory, &after, &after).changes.is_empty());
     assert!(reads(&memory).is_empty(), "the same root is not even read");
+}
+
+#[test]
+fn a_comparison_that_is_cancelled_stops_soon() {
+    let mut memory = Memory::default();
+    let after = many(&mut memory, b"same");
+    let before = snapshot(&mut memory, None, "local");
+    // While nodes are read, and while filemetas are.
+    for left in [100, 3000] {
+        let cancel = never();
+        let objects = Arc::new(Cancelling::new(std::mem::take(&mut memory), left, &cancel));
+        let shared: Arc<dyn ReadObjects> = Arc::<Cancelling>::clone(&objects);
+        let compared = compare(&shared, before.clone(), after.clone(), &request(), &Silent, &cancel);
+        assert!(matches!(compared, Err(QueryError::Cancelled)));
+        drop(shared);
+        memory = Arc::into_inner(objects).unwrap().memory;
+        let read: u32 = reads(&memory).values().sum();
+        assert!((left as u32..left as u32 + 200).contains(&read), "{read} of more than 20,000 objects were read");
+    }
 }
 
 #[test]
