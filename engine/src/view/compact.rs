@@ -54,7 +54,10 @@ impl Entries {
                 let text = Text { len: other.path_len, ..other.text };
                 self.add(text, other.path_len as usize, info)
             }
-            _ => self.push(&self.path(other).to_vec(), info),
+            _ => {
+                let path = self.path(other).to_vec();
+                self.push(&path, info)
+            }
         }
     }
 

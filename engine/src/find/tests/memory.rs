@@ -1,6 +1,8 @@
 //! What a million matches and a million changes cost. It takes minutes, so it is run by hand, with
 //! `CLOUDSTIC_MEASURE=FOLDER`: the first run makes the repository there.
 
+#![allow(clippy::print_stdout)]
+
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -114,5 +116,5 @@ async fn of_a_million_files() {
         assert_eq!((report.changes.len() as u64, report.warning_count), (FILES, 0));
         costs.push(peak.of(what));
     }
-    assert!(found <= 230 && costs[0] <= 350 && costs[1] <= 650, "{found} {costs:?}");
+    assert!(found <= 260 && costs[0] <= 350 && costs[1] <= 650, "{found} {costs:?}");
 }
