@@ -33,18 +33,12 @@ pub(crate) async fn take<P: Part>(
     mut take: impl FnMut(P) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut interrupts = Interrupts::listen()?;
-    // Nobody sees what is over at once.
-    let mut display = Display::None;
+    let mut display = Display::of_question(global);
     let taking = async {
         let mut parts = asked.await?.into_inner();
         while let Some(part) = parts.message().await? {
             match part.progress() {
-                Some(progress) => {
-                    if matches!(display, Display::None) {
-                        display = Display::of_question(global);
-                    }
-                    display.answering(progress);
-                }
+                Some(progress) => display.answering(progress),
                 None => {
                     // What is printed now would be drawn over.
                     display.finish();

@@ -24,10 +24,20 @@ pub(crate) struct Bar {
 impl Bar {
     /// A spinner, until there is news.
     pub(crate) fn new() -> Self {
+        let bar = Self::unseen();
+        bar.spin();
+        bar
+    }
+
+    /// Nothing, until there is news: nobody sees what is over at once.
+    pub(crate) fn unseen() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         bar.set_style(style(SPINNER));
-        bar.enable_steady_tick(Duration::from_millis(200));
         Self { bar, phase: String::new(), total: false }
+    }
+
+    fn spin(&self) {
+        self.bar.enable_steady_tick(Duration::from_millis(200));
     }
 
     /// Draws the job as it is now. Its end is not drawn: the summary is printed.
@@ -60,6 +70,10 @@ impl Bar {
     pub(crate) fn answering(&mut self, progress: &QueryProgress) {
         self.bar.set_prefix(question(progress));
         self.bar.set_position(progress.bytes_done);
+        if self.phase.is_empty() {
+            self.spin();
+        }
+        self.phase.clone_from(&progress.phase);
     }
 
     /// A line above the bar.

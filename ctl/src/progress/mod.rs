@@ -35,9 +35,10 @@ impl Display {
 
     /// The same for a question: there are no states to tell, so without a terminal nobody is told.
     pub(crate) fn of_question(global: &Global) -> Self {
-        match Self::new(global) {
-            Self::Lines(_) => Self::None,
-            display => display,
+        if global.json || global.quiet || global.no_progress || !io::stderr().is_terminal() {
+            Self::None
+        } else {
+            Self::Bar(Bar::unseen())
         }
     }
 

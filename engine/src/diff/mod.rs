@@ -4,7 +4,8 @@
 //! differs, not with the trees. What cannot be read is a warning, is in no change, and the rest is still compared.
 //!
 //! Which entries moved is known only when all that is new and all that is gone is, so no change is given before; they
-//! are kept compactly (see [`Changes`]) until then.
+//! are kept compactly (see [`Changes`]) until then. A million changed entries with paths of 50 bytes raise the peak of a
+//! process by some 600 MB, a million new ones by some 350 MB.
 
 mod change;
 mod changes;

@@ -2,7 +2,8 @@
 //!
 //! The one invariant: a subtree that several snapshots share is read once, and an entry that several have is found once,
 //! with all of them. They are all known only at the end, so nothing is given before. Memory holds the matches, each with
-//! some 140 bytes and its path, and of the trees 4 bytes a filemeta that there is, and some 60 a node that was read.
+//! some 140 bytes and its path, and of the trees 4 bytes a filemeta that there is, and some 60 a node that was read. A
+//! million matches with paths of 50 bytes raise the peak of a process by less than 300 MB, some 30 of them packs.
 
 mod by_path;
 mod by_tree;
