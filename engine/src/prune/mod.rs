@@ -182,8 +182,7 @@ pub async fn prune(
     doomed.announce_packs(&repository, &going, &request.lease).await?;
     write_catalog(&repository, survey, named, &plan, written.moved, &request.lease).await?;
     progress.phase(Phase::Deleting);
-    report.deleted_bytes = doomed.sweep(&repository, going, &request.lease, &*progress, &cancel).await?;
-    report.freed_bytes = report.deleted_bytes.saturating_sub(report.written_bytes);
+    doomed.sweep(&repository, going, &request.lease, &*progress, &cancel).await?.correct(&mut report, &plan);
     Ok(report)
 }
 

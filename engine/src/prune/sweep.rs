@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
-use super::PruneError;
 use super::plan::Plan;
+use super::{PruneError, PruneReport};
 use super::superfluous::Superfluous;
 use super::survey::Survey;
 use crate::lock::LeaseWatch;
@@ -43,13 +43,15 @@ type Listed = (Stage, Target, u64);
 enum Target {
     Pack(Hash),
     Object(ObjectRef),
+    /// An object that lies in a pack, too.
+    Copy(ObjectRef),
 }
 
 impl Target {
     fn key(&self) -> String {
         match self {
             Self::Pack(pack) => format!("packs/{pack}"),
-            Self::Object(object) => object.key(),
+            Self::Object(object) | Self::Copy(object) => object.key(),
         }
     }
 }
@@ -89,9 +91,10 @@ impl Going {
         alone: &Alone,
         named: &NeededInPacks,
     ) -> Self {
-        let objects = superfluous.iter().filter_map(|Superfluous { kind, number, .. }| {
+        let objects = superfluous.iter().filter_map(|Superfluous { kind, number, is_copy }| {
             let (object, size) = alone.get(*kind, *number)?;
-            Some((Stage::of_object(&object), Target::Object(object), size))
+            let target = if *is_copy { Target::Copy(object) } else { Target::Object(object) };
+            Some((Stage::of_object(&object), target, size))
         });
         let catalog = &survey.whole.catalog;
         let with = |kind| -> BTreeSet<Hash> {
@@ -116,6 +119,42 @@ impl Going {
     /// Bytes of all of it.
     pub(super) fn bytes(&self) -> u64 {
         self.replaced + self.targets.iter().map(|(_, _, size)| size).sum::<u64>()
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(super) struct Swept {
+    /// Bytes of all that was deleted.
+    bytes: u64,
+    /// What somebody wrote again meanwhile and is still there, with its size.
+    stayed: Vec<(Target, u64)>,
+}
+
+impl Swept {
+    /// Puts what was really done in the place of what was planned.
+    pub(super) fn correct(&self, report: &mut PruneReport, plan: &Plan) {
+        report.deleted_bytes = self.bytes;
+        report.freed_bytes = self.bytes.saturating_sub(report.written_bytes);
+        for (target, size) in &self.stayed {
+            match target {
+                Target::Pack(pack) => {
+                    let is_dead = plan.dead.binary_search(pack).is_ok();
+                    let gone = if is_dead { &mut report.packs_deleted } else { &mut report.packs_rewritten };
+                    *gone = gone.saturating_sub(1);
+                    report.packs_after += 1;
+                    report.unused_bytes += size;
+                }
+                Target::Object(_) => report.removed_objects = report.removed_objects.saturating_sub(1),
+                Target::Copy(_) => {}
+            }
+        }
+    }
+
+    fn and(mut self, other: Self) -> Self {
+        self.bytes += other.bytes;
+        self.stayed.extend(other.stayed);
+        self
     }
 }
 
@@ -168,7 +207,7 @@ impl Doom {
     ) -> Result<(), PruneError> {
         let packs = going.targets.iter().filter_map(|(_, target, _)| match target {
             Target::Pack(pack) => Some(*pack),
-            Target::Object(_) => None,
+            Target::Object(_) | Target::Copy(_) => None,
         });
         self.packs = Doomed::needless(packs.take(MOST_PACKS).collect(), Vec::new());
         if going.targets.is_empty() {
@@ -177,7 +216,7 @@ impl Doom {
         self.write(repository, lease).await
     }
 
-    /// Deletes, and tells how many bytes that were. Each list has what the one before had, too, and what an earlier prune
+    /// Deletes, and tells what came of it. Each list has what the one before had, too, and what an earlier prune
     /// had listed: whoever reads it may have to do with a delete of either. The last one stays, for the next prune.
     pub(super) async fn sweep(
         mut self,
@@ -186,23 +225,24 @@ impl Doom {
         lease: &LeaseWatch,
         progress: &dyn Progress,
         cancel: &CancellationToken,
-    ) -> Result<u64, PruneError> {
+    ) -> Result<Swept, PruneError> {
         progress.expect(going.targets.len() as u64, going.bytes());
-        let mut bytes = going.replaced;
+        let mut swept = Swept { bytes: going.replaced, stayed: Vec::new() };
         for round in going.targets.chunks(ROUND) {
-            let seen = look(repository, round).await?;
+            let (seen, others) = look(repository, round).await?;
+            swept.stayed.extend(others);
             let before = std::mem::replace(&mut self.round, listed(round));
             self.round = self.round.and(&before);
             self.write(repository, lease).await?;
             self.round = listed(round);
             for stage in seen.chunk_by(|a, b| a.stage == b.stage) {
-                bytes += delete(repository, stage, lease, progress, cancel).await?;
+                swept = swept.and(delete(repository, stage, lease, progress, cancel).await?);
             }
         }
         if going.targets.is_empty() {
             self.write(repository, lease).await?;
         }
-        Ok(bytes)
+        Ok(swept)
     }
 
     /// Makes the stored list say what this one does.
@@ -240,7 +280,7 @@ fn listed(round: &[Listed]) -> Doomed {
     for (_, target, _) in round {
         match target {
             Target::Pack(pack) => packs.push(*pack),
-            Target::Object(object) => objects.push(*object),
+            Target::Object(object) | Target::Copy(object) => objects.push(*object),
         }
     }
     Doomed::needless(packs, objects)
@@ -255,20 +295,20 @@ struct Seen {
     version: Option<Version>,
 }
 
-/// Looks at what goes, where that is of use. What is gone, or has another size than in the list, is left out: it is not
-/// what was found needless.
-async fn look(repository: &Repository, round: &[Listed]) -> StoreResult<Vec<Seen>> {
+/// Looks at what goes, where that is of use. What is gone is left out, and so is what has another size than in the list,
+/// for it is not what was found needless; this comes beside it.
+async fn look(repository: &Repository, round: &[Listed]) -> StoreResult<(Vec<Seen>, Vec<(Target, u64)>)> {
     let store = &**repository.store();
     let capabilities = store.capabilities();
     if !capabilities.conditional_delete {
         let seen = |(stage, target, size): &Listed| Seen { stage: *stage, target: *target, size: *size, version: None };
-        return Ok(round.iter().map(seen).collect());
+        return Ok((round.iter().map(seen).collect(), Vec::new()));
     }
-    let seen: Vec<Option<Seen>> = stream::iter(round.iter().copied())
+    let looked: Vec<Option<(bool, Seen)>> = stream::iter(round.iter().copied())
         .map(|(stage, target, listed)| async move {
             match store.stat_versioned(&target.key()).await {
                 Ok((ObjectStat { size, .. }, version)) => {
-                    Ok((size == listed).then_some(Seen { stage, target, size, version: Some(version) }))
+                    Ok(Some((size == listed, Seen { stage, target, size, version: Some(version) })))
                 }
                 Err(error) if error.is_not_found() => Ok(None),
                 Err(error) => Err(error),
@@ -277,7 +317,9 @@ async fn look(repository: &Repository, round: &[Listed]) -> StoreResult<Vec<Seen
         .buffered(capabilities.concurrency)
         .try_collect()
         .await?;
-    Ok(seen.into_iter().flatten().collect())
+    let (seen, others): (Vec<_>, Vec<_>) = looked.into_iter().flatten().partition(|(is_same, _)| *is_same);
+    let others = others.into_iter().map(|(_, Seen { target, size, .. })| (target, size)).collect();
+    Ok((seen.into_iter().map(|(_, seen)| seen).collect(), others))
 }
 
 async fn delete(
@@ -286,7 +328,7 @@ async fn delete(
     lease: &LeaseWatch,
     progress: &dyn Progress,
     cancel: &CancellationToken,
-) -> Result<u64, PruneError> {
+) -> Result<Swept, PruneError> {
     let store = &**repository.store();
     stream::iter(0..seen.len())
         .map(|at| async move {
@@ -301,9 +343,12 @@ async fn delete(
                 None => store.delete(&key).await.map(|()| true)?,
             };
             progress.advance(1, *size);
-            Ok(if is_gone { *size } else { 0 })
+            Ok(match is_gone {
+                true => Swept { bytes: *size, stayed: Vec::new() },
+                false => Swept { bytes: 0, stayed: vec![(*target, *size)] },
+            })
         })
         .buffer_unordered(store.capabilities().concurrency)
-        .try_fold(0, |all, size| async move { Ok(all + size) })
+        .try_fold(Swept::default(), |all, one| async move { Ok(all.and(one)) })
         .await
 }

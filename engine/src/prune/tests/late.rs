@@ -70,17 +70,31 @@ async fn whoever_finds_it_gone_already_does_not_write_it_under_its_key_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_store_can_what_was_written_again_is_not_deleted() {
     let (bench, _) = Bench::ours(MemoryStore::default(), true).await;
+    let told = bench.prune(PruneRequest { dry_run: true, ..request() }).await.unwrap();
+    let before = bench.store.objects().clone();
     let store = Arc::new(Stopping::new(bench.client()));
     let mut deletes = store.deletes.subscribe();
     let pruning = tokio::spawn(prune_as(Arc::clone(&store) as Arc<dyn ObjectStore>, request()));
     deletes.wait_for(|deletes| !deletes.is_empty()).await.unwrap();
-    let first = deletes.borrow()[0].clone();
+    let going = store.deletes.borrow().clone();
+    let copy = Bench::from(&bench.store.objects(), MemoryStore::default());
+    copy.prune(request()).await.unwrap();
+    let is_going = |key: &&String| copy.object(key).is_none();
+    let of = |kind: &str| before.keys().filter(is_going).find(|key| key.starts_with(kind)).unwrap().clone();
+    let again = [of("packs/"), of("chunk/")];
     // Another program knows nothing of lists. Encrypted anew, its bytes are others.
-    bench.store.objects().insert(first.clone(), "others".into());
+    again.iter().for_each(|key| _ = bench.store.objects().insert(key.clone(), "others".into()));
     store.gate.send_replace(true);
-    pruning.await.unwrap().unwrap();
-    assert!(bench.object(&first).is_some());
-    assert!(deletes.borrow().iter().all(|key| *key == first || bench.object(key).is_none()));
+    let done = pruning.await.unwrap().unwrap();
+    let is_left = |key: &String| bench.object(key).is_some();
+    assert!(again.iter().all(is_left));
+    assert!(going.iter().chain(&*deletes.borrow()).all(|key| again.contains(key) || !is_left(key)));
+
+    let kept: u64 = again.iter().map(|key| before[key].len() as u64).sum();
+    assert_eq!((done.deleted_bytes, done.freed_bytes), (told.deleted_bytes - kept, told.freed_bytes - kept));
+    assert_eq!(done.packs_deleted + done.packs_rewritten + 1, told.packs_deleted + told.packs_rewritten);
+    assert_eq!(done.packs_after, bench.keys("packs/").len() as u64);
+    assert_eq!(done.removed_objects + 1, told.removed_objects);
 }
 
 #[tokio::test(flavor = "multi_thread")]
