@@ -87,8 +87,8 @@ impl Daemon {
             tracing::warn!(job = job.id, repository = job.repository, "the daemon ended before this job did");
         }
         for (name, repository) in &config.repositories {
-            if let Some(at) = state.last_whole(&repository.store.to_string()).await? {
-                metrics.checked_whole(name, at);
+            if let Some((fingerprint, at)) = state.last_whole(&repository.store.to_string()).await? {
+                metrics.checked_whole(name, &fingerprint, at);
             }
         }
         // Before the supervisor: if the address is taken, nothing has begun.

@@ -3,9 +3,10 @@
 //! The one invariant: a scrape touches no store. Every value is kept here when it changes, and every family is there from
 //! the start, with a zero for each configured repository.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use cloudstic_engine::lock::Kind;
@@ -56,6 +57,8 @@ pub struct Metrics {
     check_errors: Family<Of, Gauge>,
     check_verified: Family<Of, Counter>,
     check_full_success: Family<Of, Seconds>,
+    /// By name, the fingerprint of the repository that was found whole last, and when that was.
+    whole: Mutex<HashMap<String, (String, Duration)>>,
     heals: Vec<(Of, Arc<AtomicU64>)>,
 }
 
@@ -78,6 +81,7 @@ impl Metrics {
             check_errors: Family::default(),
             check_verified: Family::default(),
             check_full_success: Family::default(),
+            whole: Mutex::default(),
             heals: Vec::new(),
             registry,
         };
@@ -188,9 +192,21 @@ impl Metrics {
     }
 
     /// A check has read all data of all snapshots and found no fault, now or before the daemon was started.
-    pub fn checked_whole(&self, repository: &str, at: SystemTime) {
+    pub fn checked_whole(&self, repository: &str, fingerprint: &str, at: SystemTime) {
         let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.whole().insert(repository.to_owned(), (fingerprint.to_owned(), since));
         self.check_full_success.get_or_create(&of(repository)).set(since.as_secs_f64());
+    }
+
+    /// What has this name is this repository: what is known of another one says nothing of it.
+    pub fn opened(&self, repository: &str, fingerprint: &str) {
+        let whole = self.whole();
+        let since = whole.get(repository).filter(|(of, _)| of == fingerprint).map_or(0.0, |(_, at)| at.as_secs_f64());
+        self.check_full_success.get_or_create(&of(repository)).set(since);
+    }
+
+    fn whole(&self) -> MutexGuard<'_, HashMap<String, (String, Duration)>> {
+        self.whole.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What counts how often the catalog of a repository is healed.
@@ -267,7 +283,12 @@ mod tests {
         metrics.pruned("main", 4096, 7);
         metrics.checked("main", 0, 7);
         metrics.checked("main", 3, 5);
-        metrics.checked_whole("main", SystemTime::UNIX_EPOCH + Duration::from_secs(77));
+        metrics.checked_whole("main", "this", SystemTime::UNIX_EPOCH + Duration::from_secs(77));
+        metrics.opened("main", "other");
+        let full_success =
+            |at| format!("cloudstic_check_last_full_success_timestamp_seconds{{repository=\"main\"}} {at}\n");
+        assert!(metrics.text().unwrap().contains(&full_success("0.0")));
+        metrics.opened("main", "this");
         let text = metrics.text().unwrap();
         for moved in [
             "cloudstic_lock_held{repository=\"main\",mode=\"shared\"} 1",

@@ -47,6 +47,7 @@ impl OpenRepositories {
         let opening = async {
             let credentials = credentials(name, repository).await?;
             let opened = Repository::open(self.store(name, repository), credentials).await?;
+            self.metrics.opened(name, &opened.fingerprint());
             Ok::<_, Failure>(opened.counting_heals(self.metrics.heals(name)))
         };
         self.open.get(name, opening).await
@@ -145,12 +146,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let text = format!("[repositories.main]\nstore = \"local:{}\"", folder.path().display());
         let config = Arc::new(Config::parse("test.toml".as_ref(), &text, &Accounts::default()).unwrap());
-        let open = OpenRepositories::new(config, Arc::new(Metrics::new([].into_iter())));
+        let metrics = Arc::new(Metrics::new([].into_iter()));
+        let open = OpenRepositories::new(config, Arc::clone(&metrics));
         let store = open.store("main", open.configured("main").unwrap());
         Repository::init(store, InitOptions::default()).await.unwrap();
         let before = open.meter("main").unwrap().requests();
         assert!(before > 0);
+        metrics.checked_whole(
+            "main",
+            "what lay here before",
+            std::time::UNIX_EPOCH + std::time::Duration::from_secs(77),
+        );
+        assert!(metrics.text().unwrap().contains(" 77.0"));
         let first = open.get("main").await.unwrap();
+        assert!(!metrics.text().unwrap().contains(" 77.0"));
         assert_eq!(open.meter("main").unwrap().requests(), before + 1, "the marker");
         assert!(Arc::ptr_eq(&first, &open.get("main").await.unwrap()));
         assert_eq!(open.meter("main").unwrap().requests(), before + 2, "the marker; there is no key slot");

@@ -225,17 +225,18 @@ impl State {
         self.read(move |read| reads::next(&read, &repository)).await
     }
 
-    /// Remembers that all of what lies in a store was found whole, to the second.
-    pub async fn checked_whole(&self, store: &str, now: SystemTime) -> Result<(), StateError> {
+    /// Remembers that all of a repository was found whole, to the second; it is told by its fingerprint.
+    pub async fn checked_whole(&self, repository: &str, now: SystemTime) -> Result<(), StateError> {
         let second = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        self.writer.remember(Mark::Whole(store.to_owned(), second)).await
+        self.writer.remember(Mark::Whole(repository.to_owned(), second)).await
     }
 
-    /// When that was last; `None` if it never was.
-    pub async fn last_whole(&self, store: &str) -> Result<Option<SystemTime>, StateError> {
+    /// When that was last of one that lies in this store or did once, and which one it was; `None` if it never was.
+    pub async fn last_whole(&self, store: &str) -> Result<Option<(String, SystemTime)>, StateError> {
         let store = store.to_owned();
-        let second = self.read(move |read| reads::whole(&read, &store)).await?;
-        Ok(second.and_then(|second| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(second))))
+        let last = self.read(move |read| reads::whole(&read, &store)).await?;
+        let at = |second| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(second));
+        Ok(last.and_then(|(repository, second)| Some((repository, at(second)?))))
     }
 
     /// Waits until everything is written, and lets no more be written.

@@ -8,7 +8,7 @@ use super::StateError;
 /// By the repository's fingerprint.
 const READS: TableDefinition<'_, &str, u64> = TableDefinition::new("reads");
 
-/// Seconds since 1970, by the store.
+/// Seconds since 1970, by the repository's fingerprint, which begins with its store.
 const WHOLE: TableDefinition<'_, &str, u64> = TableDefinition::new("whole");
 
 /// Something to remember.
@@ -16,7 +16,7 @@ const WHOLE: TableDefinition<'_, &str, u64> = TableDefinition::new("whole");
 pub(super) enum Mark {
     /// Of this repository the next check goes on here.
     Next(String, u64),
-    /// What lies in this store was found whole at this second.
+    /// This repository was found whole at this second.
     Whole(String, u64),
 }
 
@@ -30,15 +30,25 @@ pub(super) fn prepare(write: &WriteTransaction) -> Result<(), StateError> {
 pub(super) fn put(write: &WriteTransaction, mark: &Mark) -> Result<(), StateError> {
     let (table, key, value) = match mark {
         Mark::Next(repository, next) => (READS, repository, next),
-        Mark::Whole(store, second) => (WHOLE, store, second),
+        Mark::Whole(repository, second) => (WHOLE, repository, second),
     };
     write.open_table(table)?.insert(key.as_str(), value)?;
     Ok(())
 }
 
-/// `None` for a store in which nothing was found whole yet.
-pub(super) fn whole(read: &ReadTransaction, store: &str) -> Result<Option<u64>, StateError> {
-    Ok(read.open_table(WHOLE)?.get(store)?.map(|second| second.value()))
+/// Which of the repositories that ever lay in a store was found whole last, and when; `None` if none was yet.
+pub(super) fn whole(read: &ReadTransaction, store: &str) -> Result<Option<(String, u64)>, StateError> {
+    let prefix = format!("{store} ");
+    let mut last: Option<(String, u64)> = None;
+    for entry in read.open_table(WHOLE)?.range(prefix.as_str()..)? {
+        let (repository, second) = entry?;
+        let Some(hash) = repository.value().strip_prefix(&prefix) else { break };
+        // A store's name may begin with that of another one.
+        if !hash.contains(' ') && last.as_ref().is_none_or(|(_, latest)| *latest < second.value()) {
+            last = Some((repository.value().to_owned(), second.value()));
+        }
+    }
+    Ok(last)
 }
 
 /// 0 for a repository of which nothing was read yet.

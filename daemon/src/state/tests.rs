@@ -165,11 +165,13 @@ async fn where_a_check_goes_on_and_when_all_was_whole_is_remembered() {
         state.read_up_to("main", u64::MAX).await.unwrap();
         state.read_up_to("other", 7).await.unwrap();
         assert_eq!(state.last_whole("local:/a").await.unwrap(), None);
-        state.checked_whole("local:/a", at(77)).await.unwrap();
+        for (repository, second) in [("local:/a 2", 76), ("local:/a 1", 77), ("local:/a 3", 75), ("local:/a b 1", 99)] {
+            state.checked_whole(repository, at(second)).await.unwrap();
+        }
         state.close().await;
     }
     let (state, _) = State::open(folder.path(), 2, at(0)).unwrap();
     let whole = [state.last_whole("local:/a").await.unwrap(), state.last_whole("local:/b").await.unwrap()];
-    assert_eq!(whole, [Some(at(77)), None]);
+    assert_eq!(whole, [Some(("local:/a 1".to_owned(), at(77))), None]);
     assert_eq!((state.next_read("main").await.unwrap(), state.next_read("other").await.unwrap()), (u64::MAX, 7));
 }

@@ -45,9 +45,9 @@ impl Engine {
         let verified = report.data.map_or(0, |data| data.bytes);
         self.metrics.checked(name, report.fault_count, verified);
         if full {
-            let (now, store) = (cloudstic_engine::clock::system().now(), &self.open.configured(name)?.store);
-            self.metrics.checked_whole(name, now);
-            context.state.checked_whole(&store.to_string(), now).await.map_err(Failure::from)?;
+            let now = cloudstic_engine::clock::system().now();
+            self.metrics.checked_whole(name, &fingerprint, now);
+            context.state.checked_whole(&fingerprint, now).await.map_err(Failure::from)?;
         }
         Ok(Report::Check(message(report)))
     }
