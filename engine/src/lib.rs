@@ -20,6 +20,7 @@ pub mod forget;
 pub mod hamt;
 pub mod keys;
 pub mod lock;
+pub mod midway;
 mod numbers;
 pub mod object;
 pub mod pack;

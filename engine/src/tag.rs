@@ -7,7 +7,8 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::lock::{LeaseWatch, LockLost};
-use crate::object::{Hash, ObjectRef, Snapshot, json};
+use crate::midway::{self, Midway};
+use crate::object::{Hash, ObjectKind, ObjectRef, Snapshot, json};
 use crate::progress::{Phase, Progress};
 use crate::repository::{Replacement, Repository, RepositoryError, SnapshotSelection};
 use crate::source::Warning;
@@ -86,6 +87,18 @@ pub enum TagError {
     /// Cancelled.
     #[error("tag was cancelled; nothing was changed")]
     Cancelled,
+    /// The repository failed while snapshots were replaced, and does not say which ones are there.
+    #[error("{0}; it is not known which snapshots have their new tags: see `cloudsticctl list`, and change them again")]
+    Unsure(#[source] RepositoryError),
+    /// It failed after some snapshots got their new tags.
+    #[error("{error}")]
+    Midway {
+        /// What was done. A snapshot that is also there with its old tags is a warning.
+        done: Box<TagReport>,
+        /// Why no more was.
+        #[source]
+        error: RepositoryError,
+    },
 }
 
 impl TagChange {
@@ -130,7 +143,7 @@ fn is_tag(text: &str) -> bool {
 /// # Errors
 /// Before anything is changed, if the request makes no sense or a snapshot that was named cannot be read. If the
 /// repository fails or the lock is lost in the middle, some snapshots may be there twice, with the old tags and with the
-/// new ones: changing those that still have the old ones again removes them.
+/// new ones, and the error says which: changing those that still have the old ones again removes them.
 pub async fn tag(
     repository: Arc<Repository>,
     request: TagRequest,
@@ -183,13 +196,52 @@ pub async fn tag(
     }
     if !request.dry_run {
         progress.phase(Phase::Finishing);
-        let names = repository.replace_snapshots(replacements, &request.lease).await?;
-        for (changed, name) in report.changed.iter_mut().zip(names) {
-            changed.new = Some(name);
+        for (changed, Replacement { new, .. }) in report.changed.iter_mut().zip(&replacements) {
+            changed.new = Some(ObjectRef::new(ObjectKind::Snapshot, Hash::of(&json::encode(new))));
+        }
+        if let Err(error) = repository.replace_snapshots(replacements, &request.lease).await {
+            return Err(stopped(&repository, report, warnings, error, &*progress).await);
         }
     }
     (report.warnings, report.warning_count) = warnings.into_parts();
     Ok(report)
+}
+
+/// What it ends with when replacing fails.
+async fn stopped(
+    repository: &Arc<Repository>,
+    mut done: TagReport,
+    mut warnings: Warnings,
+    error: RepositoryError,
+    progress: &dyn Progress,
+) -> TagError {
+    if midway::is_before_all(&error) {
+        return error.into();
+    }
+    let Some(left) = midway::left(repository).await else { return TagError::Unsure(error) };
+    done.changed.retain(|changed| changed.new.is_some_and(|new| left.contains(&new)));
+    for twice in done.changed.iter().filter(|changed| left.contains(&changed.old)) {
+        let problem = "it is there twice, with its old tags and with the new ones: change its tags again to remove it";
+        let warning = Warning { path: twice.old.key(), problem: problem.to_owned() };
+        progress.warning(&warning);
+        warnings.push(warning);
+    }
+    if done.changed.is_empty() {
+        return error.into();
+    }
+    (done.warnings, done.warning_count) = warnings.into_parts();
+    TagError::Midway { done: done.into(), error }
+}
+
+impl Midway for TagError {
+    type Report = TagReport;
+
+    fn into_done(self) -> (Self, Option<TagReport>) {
+        match self {
+            Self::Midway { done, error } => (error.into(), Some(*done)),
+            error => (error, None),
+        }
+    }
 }
 
 #[cfg(test)]

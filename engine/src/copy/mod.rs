@@ -27,6 +27,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::lock::{LeaseWatch, LockLost};
+use crate::midway::Midway;
 use crate::object::{Hash, ObjectRef, Snapshot};
 use crate::pack::PackMembers;
 use crate::progress::{Phase, Progress};
@@ -93,6 +94,15 @@ pub enum CopyError {
     /// Cancelled.
     #[error("the copy was cancelled; snapshots that were copied before that are there, and the next copy goes on")]
     Cancelled,
+    /// One of these, after some snapshots were copied.
+    #[error("{error}")]
+    Midway {
+        /// What was done. The snapshot at which it ended is not in it, nor are those after that.
+        done: Box<CopyReport>,
+        /// Why no more was.
+        #[source]
+        error: Box<CopyError>,
+    },
 }
 
 /// Copies snapshots, oldest first. Those that the target has already are left alone; those with damage are warnings of
@@ -127,7 +137,9 @@ pub async fn copy(
     };
     unreadable.into_iter().for_each(|warning| copying.warn(warning));
     for snapshot in chosen {
-        copying.one(snapshot).await?;
+        if let Err(error) = copying.one(snapshot).await {
+            return Err(copying.stopped(error));
+        }
     }
     copying.finish()
 }
@@ -227,10 +239,23 @@ impl Copying {
         self.warnings.push(warning);
     }
 
+    /// What it ends with when it ends before its time.
+    fn stopped(self, error: CopyError) -> CopyError {
+        let done = self.into_report();
+        let is_new = |copy: &SnapshotCopy| copy.copy.is_some() && copy.state != CopyState::Present;
+        match done.snapshots.iter().any(is_new) {
+            true => CopyError::Midway { done: done.into(), error: error.into() },
+            false => error,
+        }
+    }
+
+    fn into_report(self) -> CopyReport {
+        let (warnings, warning_count) = self.warnings.into_parts();
+        CopyReport { dry_run: self.request.dry_run, warnings, warning_count, ..self.report }
+    }
+
     fn finish(self) -> Result<CopyReport, CopyError> {
-        let Self { mut report, warnings, request, .. } = self;
-        report.dry_run = request.dry_run;
-        (report.warnings, report.warning_count) = warnings.into_parts();
+        let report = self.into_report();
         let damaged = report.snapshots.iter().filter(|copy| copy.state == CopyState::Damaged).count();
         match report.warnings.first() {
             Some(first) if damaged > 0 && damaged == report.snapshots.len() => {
@@ -257,5 +282,16 @@ fn meta(reference: &ObjectRef, snapshot: &Snapshot, lacks: u64) -> BTreeMap<Stri
 impl From<Cancelled> for CopyError {
     fn from(_: Cancelled) -> Self {
         Self::Cancelled
+    }
+}
+
+impl Midway for CopyError {
+    type Report = CopyReport;
+
+    fn into_done(self) -> (Self, Option<CopyReport>) {
+        match self {
+            Self::Midway { done, error } => (*error, Some(*done)),
+            error => (error, None),
+        }
     }
 }

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::lock::{LeaseWatch, LockLost};
+use crate::midway::{self, Midway};
 use crate::object::ObjectRef;
 use crate::progress::{Phase, Progress};
 use crate::repository::{Repository, RepositoryError, SnapshotFilter};
@@ -115,6 +116,18 @@ pub enum ForgetError {
     /// Cancelled.
     #[error("forget was cancelled; nothing was removed")]
     Cancelled,
+    /// The repository failed while snapshots were removed, and does not say which ones are left.
+    #[error("{0}; it is not known which snapshots were removed before that: see `cloudsticctl list`")]
+    Unsure(#[source] RepositoryError),
+    /// It failed after some snapshots were removed.
+    #[error("{error}")]
+    Midway {
+        /// What was done: of those that were to go, the ones that are still there stay, for [`Reason::NotRemoved`].
+        done: Box<ForgetReport>,
+        /// Why no more was.
+        #[source]
+        error: RepositoryError,
+    },
 }
 
 /// Removes snapshots, or on a dry run says which ones. Snapshots that cannot be read, and were not named, stay and are
@@ -122,7 +135,7 @@ pub enum ForgetError {
 ///
 /// # Errors
 /// Before anything is removed, if names or policy make no sense. If the repository fails or the lock is lost in the
-/// middle, some may be gone already; all that are left are whole.
+/// middle, some may be gone already, and the error says which; all that are left are whole.
 pub async fn forget(
     repository: Arc<Repository>,
     request: ForgetRequest,
@@ -154,8 +167,40 @@ pub async fn forget(
     }
     if !request.dry_run {
         progress.phase(Phase::Finishing);
-        repository.remove_snapshots(&plan.removed, &request.lease).await?;
+        if let Err(error) = repository.remove_snapshots(&plan.removed, &request.lease).await {
+            return Err(stopped(&repository, plan, warnings, error).await);
+        }
     }
     let (warnings, warning_count) = warnings.into_parts();
     Ok(ForgetReport { warnings, warning_count, ..plan.into_report() })
+}
+
+/// What it ends with when removing fails.
+async fn stopped(
+    repository: &Arc<Repository>,
+    mut plan: Plan,
+    warnings: Warnings,
+    error: RepositoryError,
+) -> ForgetError {
+    if midway::is_before_all(&error) {
+        return error.into();
+    }
+    let Some(left) = midway::left(repository).await else { return ForgetError::Unsure(error) };
+    plan.keep(&left);
+    if plan.removed.is_empty() {
+        return error.into();
+    }
+    let (warnings, warning_count) = warnings.into_parts();
+    ForgetError::Midway { done: ForgetReport { warnings, warning_count, ..plan.into_report() }.into(), error }
+}
+
+impl Midway for ForgetError {
+    type Report = ForgetReport;
+
+    fn into_done(self) -> (Self, Option<ForgetReport>) {
+        match self {
+            Self::Midway { done, error } => (error.into(), Some(*done)),
+            error => (error, None),
+        }
+    }
 }

@@ -82,6 +82,17 @@ impl Plan {
         Ok(Self { removed, groups: touched, unreadable })
     }
 
+    /// Whatever of it is among those that are `left` stays after all.
+    pub(super) fn keep(&mut self, left: &BTreeSet<ObjectRef>) {
+        self.removed.retain(|reference| !left.contains(reference));
+        self.unreadable.retain(|reference| !left.contains(reference));
+        for verdict in self.groups.iter_mut().flat_map(|group| &mut group.verdicts) {
+            if !verdict.stays() && left.contains(&verdict.snapshot.reference) {
+                verdict.fate = Fate::Stays(vec![Reason::NotRemoved]);
+            }
+        }
+    }
+
     pub(super) fn into_report(self) -> ForgetReport {
         let Self { removed, groups, unreadable } = self;
         let kept = groups.iter().flat_map(|group| &group.verdicts).filter(|verdict| verdict.stays()).count() as u64;

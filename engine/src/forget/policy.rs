@@ -61,6 +61,8 @@ pub enum Reason {
     NoTime,
     /// No rule keeps any snapshot of its group, and this is the newest.
     LastOfGroup,
+    /// It was to go, and removing it failed.
+    NotRemoved,
 }
 
 /// Why a snapshot goes.
@@ -105,6 +107,7 @@ impl Reason {
             Self::Future => "future",
             Self::NoTime => "undated",
             Self::LastOfGroup => "last-of-group",
+            Self::NotRemoved => "not-removed",
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A store that breaks off after so many changes, as a crash of the machine or of the network would.
+//! A store that breaks off after so many changes, as a crash of the machine or of the network would, or that can only be read
+//! from then on.
 
 use std::fs::File;
 use std::ops::Range;
@@ -20,11 +21,18 @@ pub(crate) struct Breaking {
     left: AtomicUsize,
     /// Whether the change that breaks it is made, and only its answer is lost.
     answer_lost: bool,
+    /// Whether it can still be read then.
+    is_readable: bool,
 }
 
 impl Breaking {
     pub(crate) fn new(inner: Arc<dyn ObjectStore>, left: usize, answer_lost: bool) -> Arc<Self> {
-        Arc::new(Self { inner, left: AtomicUsize::new(left), answer_lost })
+        Arc::new(Self { inner, left: AtomicUsize::new(left), answer_lost, is_readable: false })
+    }
+
+    /// One that can be read after it has let `left` changes through.
+    pub(crate) fn readable(inner: Arc<dyn ObjectStore>, left: usize) -> Arc<Self> {
+        Arc::new(Self { inner, left: AtomicUsize::new(left), answer_lost: false, is_readable: true })
     }
 
     /// Whether it has broken off.
@@ -38,11 +46,13 @@ impl Breaking {
     }
 
     fn read(&self, key: &str) -> StoreResult<()> {
-        if self.is_broken() { Err(self.error(key)) } else { Ok(()) }
+        if self.is_broken() && !self.is_readable { Err(self.error(key)) } else { Ok(()) }
     }
 
     async fn change<T>(&self, key: &str, change: impl Future<Output = StoreResult<T>>) -> StoreResult<T> {
-        self.read(key)?;
+        if self.is_broken() {
+            return Err(self.error(key));
+        }
         let is_last = self.left.fetch_sub(1, Ordering::SeqCst) == 1;
         if is_last && self.answer_lost {
             change.await?;

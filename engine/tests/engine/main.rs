@@ -17,6 +17,7 @@ mod indexes;
 mod keys;
 mod locks;
 mod memory;
+mod midway;
 mod properties;
 mod queries;
 mod requests;

@@ -6,6 +6,7 @@ use cloudstic_engine::repository::SnapshotSelection;
 use cloudstic_proto::v1;
 use v1::job::Report;
 
+use super::midway::Kept;
 use crate::operations::leases::Wanted;
 use crate::operations::{Engine, convert};
 use crate::supervisor::{JobContext, JobError};
@@ -21,10 +22,11 @@ impl Engine {
         };
         let request = |from, to| CopyRequest { selection, partial: spec.partial, dry_run: spec.dry_run, from, to };
         let progress = context.progress.clone();
-        let report = if spec.dry_run {
+        let kept = Kept::new();
+        let done = if spec.dry_run {
             let request = request(LeaseWatch::not_needed(), LeaseWatch::not_needed());
             let done = copy::copy(from.clone(), to.clone(), request, progress, context.cancel.clone()).await;
-            self.judged(&spec.from, &from, done)?
+            self.judged(&spec.from, &from, done)
         } else {
             let lock = |name, repository, only_reads| Wanted {
                 name,
@@ -36,11 +38,12 @@ impl Engine {
             };
             let locks = [lock(&spec.from, &from, true), lock(&spec.to, &to, false)];
             let work = |[of_from, of_to]: [LeaseWatch; 2], cancel| {
-                copy::copy(from.clone(), to.clone(), request(of_from, of_to), progress, cancel)
+                kept.keep(copy::copy(from.clone(), to.clone(), request(of_from, of_to), progress, cancel))
             };
-            self.under_two_locks(locks, &context, work).await?
+            self.under_two_locks(locks, &context, work).await
         };
-        Ok(Report::Copy(message(report)))
+        let told = |report| Report::Copy(message(report));
+        done.map(told).map_err(|error| kept.with(error, told))
     }
 }
 

@@ -10,6 +10,7 @@ use cloudstic_engine::object::ObjectRef;
 use cloudstic_proto::v1;
 use v1::job::Report;
 
+use super::midway::Kept;
 use super::prune::Prune;
 use crate::failure::Failure;
 use crate::operations::leases::Wanted;
@@ -33,7 +34,10 @@ impl Engine {
             zone: Zone::system(),
             lease,
         };
-        let work = |lease, cancel| forget::forget(repository.clone(), request(lease), context.progress.clone(), cancel);
+        let kept = Kept::new();
+        let work = |lease, cancel| {
+            kept.keep(forget::forget(repository.clone(), request(lease), context.progress.clone(), cancel))
+        };
         let wanted = Wanted {
             name: &name,
             repository: &repository,
@@ -42,7 +46,15 @@ impl Engine {
             wait: spec.lock_wait,
             only_reads: false,
         };
-        let report = self.under_lock_unless(dry_run, wanted, &context, work).await?;
+        let report = match self.under_lock_unless(dry_run, wanted, &context, work).await {
+            Ok(report) => report,
+            Err(error) => {
+                return Err(kept.with(error, |report| {
+                    self.metrics.forgotten(&name, report.removed);
+                    Report::Forget(message(report, dry_run))
+                }));
+            }
+        };
         if !dry_run {
             self.metrics.forgotten(&name, report.removed);
         }

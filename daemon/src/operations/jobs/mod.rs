@@ -5,6 +5,7 @@ mod backup;
 mod check;
 mod copy;
 mod forget;
+mod midway;
 mod prune;
 mod repair;
 mod restore;

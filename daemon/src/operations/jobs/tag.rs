@@ -6,6 +6,7 @@ use cloudstic_engine::tag::{self, Retagged, TagChange, TagReport, TagRequest};
 use cloudstic_proto::v1;
 use v1::job::Report;
 
+use super::midway::Kept;
 use crate::failure::Failure;
 use crate::operations::leases::Wanted;
 use crate::operations::{Engine, convert};
@@ -24,7 +25,10 @@ impl Engine {
             None => SnapshotSelection::Named(spec.snapshots),
         };
         let request = |lease| TagRequest { selection, change, dry_run, lease };
-        let work = |lease, cancel| tag::tag(repository.clone(), request(lease), context.progress.clone(), cancel);
+        let kept = Kept::new();
+        let work = |lease, cancel| {
+            kept.keep(tag::tag(repository.clone(), request(lease), context.progress.clone(), cancel))
+        };
         let wanted = Wanted {
             name: &name,
             repository: &repository,
@@ -33,8 +37,9 @@ impl Engine {
             wait: spec.lock_wait,
             only_reads: false,
         };
-        let report = self.under_lock_unless(dry_run, wanted, &context, work).await?;
-        Ok(Report::Tag(message(report, dry_run)))
+        let done = self.under_lock_unless(dry_run, wanted, &context, work).await;
+        let told = |report| Report::Tag(message(report, dry_run));
+        done.map(told).map_err(|error| kept.with(error, told))
     }
 }
 
