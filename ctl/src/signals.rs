@@ -27,3 +27,25 @@ impl Interrupts {
         }
     }
 }
+
+/// Whatever says that the user leaves: these, and a terminal that is gone.
+pub(crate) struct Leaving {
+    interrupts: Interrupts,
+    hangup: Signal,
+}
+
+impl Leaving {
+    /// Starts to listen.
+    pub(crate) fn listen() -> Result<Self, Error> {
+        let listen = |source| Error::System { action: "listen for signals", source };
+        Ok(Self { interrupts: Interrupts::listen()?, hangup: signal(SignalKind::hangup()).map_err(listen)? })
+    }
+
+    /// Waits for that.
+    pub(crate) async fn next(&mut self) {
+        tokio::select! {
+            () = self.interrupts.next() => {}
+            _ = self.hangup.recv() => {}
+        }
+    }
+}

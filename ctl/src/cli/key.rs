@@ -55,7 +55,8 @@ pub(crate) struct KeyPasswd {
 /// Make recovery words and show them, this once
 ///
 /// The words are shown once, on the terminal, wherever standard output goes, and stored nowhere; without a terminal nothing
-/// is made. With --json standard output has the slot, and not the words.
+/// is made. With --json standard output has the slot, and not the words. If the words cannot be shown, or this is
+/// interrupted before that, the slot is removed again.
 #[derive(Debug, Args)]
 pub(crate) struct KeyAddRecovery {
     /// The repository

@@ -24,6 +24,7 @@ mod man;
 mod mount;
 mod path;
 mod prune;
+mod recovery;
 mod repair;
 mod restore;
 mod sink;

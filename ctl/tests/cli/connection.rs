@@ -100,12 +100,12 @@ fn recovery_words_never_go_where_nobody_sees_them() {
     let world = World::new();
     world.fake.script().init =
         InitResponse { encrypted: true, slots: Vec::new(), recovery_words: "one two".to_owned() };
-    let run = world.run(&["init", "home", "--recovery"]);
-    assert_eq!(run.code, 1, "{run:?}");
-    assert!(world.fake.script().asked_init.is_none(), "nothing may be made before that is clear");
-    let run = world.run(&["init", "home", "--recovery", "--json"]);
-    assert_eq!(run.json()["recovery_words"], "one two");
-    assert_eq!((run.code, run.err.as_str()), (0, ""));
+    for json in [&[][..], &["--json"]] {
+        let run = world.run_without_terminal(&[&["init", "home", "--recovery"], json].concat());
+        assert_eq!((run.code, run.out.as_str()), (1, ""), "{run:?}");
+        assert!(run.err.contains("on a terminal, and here is none") && !run.err.contains("one two"), "{run:?}");
+        assert!(world.fake.script().asked_init.is_none(), "nothing may be made before that is clear");
+    }
 }
 
 #[test]

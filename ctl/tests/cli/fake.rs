@@ -6,12 +6,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use cloudstic_proto::v1::{
-    ArchivePart, ArchiveSpec, BreakLocksRequest, BreakLocksResponse, CancelJobRequest, DiffPart, DiffRequest, Entries,
-    FilePart, FindPart, FindRequest, Findings, GetJobRequest, InitRequest, InitResponse, Job, JobEvent,
-    JobFindingsRequest, JobLogsRequest, JobSpec, JobState, ListEntriesRequest, ListJobsRequest, ListJobsResponse,
-    ListLocksRequest, ListLocksResponse, ListRepositoriesRequest, ListRepositoriesResponse, ListSnapshotsRequest,
-    ListSnapshotsResponse, LogLine, ObjectPart, ReadFileRequest, ReadObjectRequest, StatusRequest, StatusResponse,
-    SubmitRequest, VersionRequest, VersionResponse, WatchJobRequest, daemon_server, jobs_server, locks_server,
+    ArchivePart, ArchiveSpec, BreakLocksRequest, BreakLocksResponse, CancelJobRequest, ChangeKeysRequest,
+    ChangeKeysResponse, DiffPart, DiffRequest, Entries, FilePart, FindPart, FindRequest, Findings, GetJobRequest,
+    InitRequest, InitResponse, Job, JobEvent, JobFindingsRequest, JobLogsRequest, JobSpec, JobState,
+    ListEntriesRequest, ListJobsRequest, ListJobsResponse, ListKeysRequest, ListKeysResponse, ListLocksRequest,
+    ListLocksResponse, ListRepositoriesRequest, ListRepositoriesResponse, ListSnapshotsRequest, ListSnapshotsResponse,
+    LogLine, ObjectPart, ReadFileRequest, ReadObjectRequest, StatusRequest, StatusResponse, SubmitRequest,
+    VersionRequest, VersionResponse, WatchJobRequest, daemon_server, jobs_server, keys_server, locks_server,
     repositories_server,
 };
 use cloudstic_proto::{REASON_KEY, Reason};
@@ -59,6 +60,10 @@ pub(crate) struct Script {
     pub(crate) asked_archive: Option<ArchiveSpec>,
     pub(crate) asked_init: Option<InitRequest>,
     pub(crate) asked_break: Option<BreakLocksRequest>,
+    pub(crate) keys: ChangeKeysResponse,
+    /// Rings that it was asked, and answers when it is told to.
+    pub(crate) keys_wait: bool,
+    pub(crate) asked_keys: Vec<ChangeKeysRequest>,
 }
 
 /// The fake daemon; clones are the same one.
@@ -68,6 +73,8 @@ pub(crate) struct Fake {
     cancelled: Arc<Notify>,
     /// Rung when all that is scripted of a watch or an archive was sent.
     pub(crate) sent: Arc<Notify>,
+    /// Lets a change of keys be answered.
+    pub(crate) answers: Arc<Notify>,
 }
 
 impl Fake {
@@ -77,6 +84,7 @@ impl Fake {
         let server = Server::builder()
             .add_service(daemon_server::DaemonServer::new(fake.clone()))
             .add_service(jobs_server::JobsServer::new(fake.clone()))
+            .add_service(keys_server::KeysServer::new(fake.clone()))
             .add_service(locks_server::LocksServer::new(fake.clone()))
             .add_service(repositories_server::RepositoriesServer::new(fake.clone()))
             .serve_with_incoming(UnixListenerStream::new(listener));
@@ -174,6 +182,26 @@ impl jobs_server::Jobs for Fake {
     async fn findings(&self, _: Request<JobFindingsRequest>) -> Answer<Self::FindingsStream> {
         let findings = self.script().findings.clone();
         Ok(Response::new(stream(findings.into_iter().map(Ok).collect(), false)))
+    }
+}
+
+#[tonic::async_trait]
+impl keys_server::Keys for Fake {
+    async fn list(&self, _: Request<ListKeysRequest>) -> Answer<ListKeysResponse> {
+        Ok(Response::new(ListKeysResponse::default()))
+    }
+
+    async fn change(&self, request: Request<ChangeKeysRequest>) -> Answer<ChangeKeysResponse> {
+        let waits = {
+            let mut script = self.script();
+            script.asked_keys.push(request.into_inner());
+            std::mem::take(&mut script.keys_wait)
+        };
+        if waits {
+            self.sent.notify_one();
+            self.answers.notified().await;
+        }
+        Ok(Response::new(self.script().keys.clone()))
     }
 }
 

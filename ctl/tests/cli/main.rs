@@ -6,6 +6,7 @@ mod archive;
 mod connection;
 mod fake;
 mod jobs;
+mod keys;
 mod locks;
 mod reading;
 mod snapshots;
@@ -53,6 +54,15 @@ impl World {
 
     fn run<S: AsRef<OsStr>>(&self, args: &[S]) -> Run {
         Run::from(self.command(args).output().unwrap())
+    }
+
+    /// The same in a session of its own, which has no terminal.
+    fn run_without_terminal<S: AsRef<OsStr>>(&self, args: &[S]) -> Run {
+        let program = self.command(args);
+        let mut command = Command::new("setsid");
+        command.arg("--wait").arg(program.get_program()).args(program.get_args()).current_dir(&self.dir);
+        command.env("CLOUDSTIC_SOCKET", self.path("socket")).stdin(Stdio::null());
+        Run::from(command.output().unwrap())
     }
 }
 

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use cloudstic_engine::keys::{self, DEFAULT_LABEL, KeyChange, KeyError, KeyReport, KeyRequest, SlotInfo};
 use cloudstic_engine::lock::{Kind, LeaseWatch};
+use cloudstic_engine::repository::Repository;
 use cloudstic_proto::v1::change_keys_request::Change;
 use cloudstic_proto::{Reason, v1};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::leases::Wanted;
@@ -48,13 +50,15 @@ impl Engine {
             };
             let (lease, holding) = self.lease_for_call(&wanted).await?;
             let (answer, answered) = oneshot::channel::<Result<KeyReport, KeyError>>();
-            let (stop, repository) = (self.stop.clone(), Arc::clone(&repository));
+            let (stop, repository, called) = (self.stop.clone(), Arc::clone(&repository), name.clone());
             // A caller that goes away in the middle must not leave a slot that is written and not proven.
             self.tasks.spawn(TaskKind::Change, async move {
-                let work = |lease, cancel| keys::change(repository, request(lease), cancel);
+                let work = |lease, cancel| change_for(|| answer.is_closed(), repository, request(lease), cancel);
                 let done = lease.during(&stop, work).await;
                 drop((hold, holding));
-                let _ = answer.send(done);
+                if let Err(Ok(KeyReport { slot, words: Some(_), .. })) = answer.send(done) {
+                    tracing::warn!(repository = called, slot, "nobody has seen the words of this key slot: remove it");
+                }
                 Ok(())
             });
             answered.await.map_err(|_| Failure::internal("the change of the keys panicked"))?
@@ -82,6 +86,24 @@ impl Engine {
             recovery_words: report.words.map(|words| words.expose_secret().into()),
         })
     }
+}
+
+/// Changes the slots. New words that nobody will see, because the caller is gone, open nothing for anybody: their slot is
+/// removed again.
+async fn change_for(
+    is_gone: impl Fn() -> bool,
+    repository: Arc<Repository>,
+    request: KeyRequest,
+    cancel: CancellationToken,
+) -> Result<KeyReport, KeyError> {
+    let (credentials, lease) = (request.credentials.clone(), request.lease.clone());
+    let report = keys::change(Arc::clone(&repository), request, cancel.clone()).await?;
+    if report.words.is_none() || !is_gone() {
+        return Ok(report);
+    }
+    let change = KeyChange::Remove { slot: report.slot, force: true };
+    keys::change(repository, KeyRequest { credentials, change, dry_run: false, lease }, cancel).await?;
+    Err(KeyError::Cancelled)
 }
 
 fn wanted(change: Change) -> Result<KeyChange, Failure> {
@@ -120,5 +142,36 @@ fn message(slot: SlotInfo, in_use: Option<&str>) -> v1::KeySlot {
         label: slot.label,
         kdf: slot.kdf.map(kdf),
         problem: slot.problem.unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use cloudstic_engine::repository::{Credential, InitOptions};
+    use cloudstic_engine::store::{LocalStore, ObjectStore};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn words_that_nobody_sees_leave_no_slot() {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn ObjectStore> = Arc::new(LocalStore::new(folder.path()));
+        let credentials = || vec![Credential::PlatformKey("00".repeat(32).into())];
+        let options = InitOptions { credentials: credentials(), ..InitOptions::default() };
+        Repository::init(Arc::clone(&store), options).await.unwrap();
+        let repository = Arc::new(Repository::open(store, credentials()).await.unwrap());
+        let add = |is_gone: bool| {
+            let change = KeyChange::AddRecovery { label: "paper".to_owned() };
+            let lease = LeaseWatch::not_needed();
+            let request = KeyRequest { credentials: credentials(), change, dry_run: false, lease };
+            change_for(move || is_gone, Arc::clone(&repository), request, CancellationToken::new())
+        };
+        let slots = async || keys::list(&repository).await.unwrap().slots.len();
+        assert!(matches!(add(true).await, Err(KeyError::Cancelled)));
+        assert_eq!(slots().await, 1);
+        assert!(add(false).await.unwrap().words.is_some());
+        assert_eq!(slots().await, 2);
     }
 }

@@ -4,18 +4,16 @@
 //! words go to a terminal only.
 
 mod secret;
-mod terminal;
 
 use cloudstic_proto::v1::change_keys_request::Change;
 use cloudstic_proto::v1::{
     AddPassword, AddPlatformKey, AddRecoveryKey, ChangeKeysRequest, ChangeKeysResponse, KeySlot, ListKeysRequest,
     RemoveKey, SetPassword,
 };
-use terminal::Terminal;
 use zeroize::Zeroizing;
 
-use super::init;
 use super::lock::or_nothing;
+use super::recovery::Reader;
 use crate::cli::{self, Changing, Global};
 use crate::connect::Daemon;
 use crate::error::Error;
@@ -88,22 +86,15 @@ async fn passwd(global: &Global, out: &mut Output, args: cli::KeyPasswd) -> Resu
 
 async fn add_recovery(global: &Global, out: &mut Output, args: cli::KeyAddRecovery) -> Result<Exit, Error> {
     let dry_run = args.change.dry_run;
-    // Before anything is made: words that nobody sees would be of no use.
-    let terminal = if dry_run { None } else { Some(Terminal::find(out.json)?) };
+    let reader = if dry_run { None } else { Some(Reader::find(out)?) };
     let change = Change::AddRecoveryKey(AddRecoveryKey { label: args.label.unwrap_or_default() });
-    let done = submit(global, &args.repository, change, args.change).await?;
+    let daemon = Daemon::connect(&global.socket).await?;
+    let making = submit_to(&daemon, &args.repository, change, args.change);
+    let Some(mut reader) = reader else { return tell(out, &args.repository, &making.await?, dry_run, None) };
+    let done = reader.wait(out, making).await?;
     let words = done.recovery_words.as_ref().map(|words| String::from_utf8_lossy(&words.bytes).into_owned());
     let words = Zeroizing::new(words.unwrap_or_default());
-    if let Some(terminal) = terminal {
-        terminal.show(&Zeroizing::new(init::words(&words))).map_err(|_| Error::Api {
-            reason: "WRITE_FAILED".to_owned(),
-            message: format!(
-                "key slot {0} was made, but its words could not be shown and are lost: remove it with `cloudsticctl key \
-                 remove {1} {0}`, and make another",
-                done.slot, args.repository
-            ),
-        })?;
-    }
+    reader.show(&daemon, &args.repository, &done.slot, &words).await?;
     tell(out, &args.repository, &done, dry_run, None)
 }
 
@@ -146,13 +137,16 @@ async fn remove(global: &Global, out: &mut Output, args: cli::KeyRemove) -> Resu
     Ok(exit)
 }
 
-async fn submit(
-    global: &Global,
+async fn submit(global: &Global, repository: &str, change: Change, how: Changing) -> Result<ChangeKeysResponse, Error> {
+    submit_to(&Daemon::connect(&global.socket).await?, repository, change, how).await
+}
+
+async fn submit_to(
+    daemon: &Daemon,
     repository: &str,
     change: Change,
     Changing { dry_run, lock_wait }: Changing,
 ) -> Result<ChangeKeysResponse, Error> {
-    let daemon = Daemon::connect(&global.socket).await?;
     let (repository, lock_wait) = (repository.to_owned(), lock_wait.wait());
     let request = ChangeKeysRequest { repository, change: Some(change), dry_run, lock_wait };
     Ok(daemon.keys().change(request).await?.into_inner())

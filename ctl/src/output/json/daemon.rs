@@ -3,7 +3,7 @@
 use cloudstic_proto::v1;
 use serde::Serialize;
 
-use super::{Job, Time, filled};
+use super::{Job, Time};
 
 /// `status`.
 #[derive(Serialize)]
@@ -50,13 +50,12 @@ pub(crate) struct Init<'a> {
     repository: &'a str,
     encrypted: bool,
     slots: &'a [String],
-    recovery_words: Option<&'a str>,
 }
 
 impl<'a> Init<'a> {
     /// What was made of a repository of this name.
     pub(crate) fn new(repository: &'a str, made: &'a v1::InitResponse) -> Self {
-        Self { repository, encrypted: made.encrypted, slots: &made.slots, recovery_words: filled(&made.recovery_words) }
+        Self { repository, encrypted: made.encrypted, slots: &made.slots }
     }
 }
 
@@ -90,17 +89,15 @@ mod tests {
     }
 
     #[test]
-    fn init_says_that_there_are_no_words_with_null() {
-        let mut made = v1::InitResponse {
+    fn init_names_the_slots_and_no_words() {
+        let made = v1::InitResponse {
             encrypted: true,
-            slots: vec!["password-default".to_owned()],
-            recovery_words: String::new(),
+            slots: vec!["password-default".to_owned(), "recovery-default".to_owned()],
+            recovery_words: "one two".to_owned(),
         };
         assert_eq!(
             text(&Init::new("home", &made)),
-            r#"{"repository":"home","encrypted":true,"slots":["password-default"],"recovery_words":null}"#
+            r#"{"repository":"home","encrypted":true,"slots":["password-default","recovery-default"]}"#
         );
-        made.recovery_words = "one two".to_owned();
-        assert!(text(&Init::new("home", &made)).ends_with(r#""recovery_words":"one two"}"#));
     }
 }
