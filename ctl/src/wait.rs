@@ -37,8 +37,9 @@ pub(crate) async fn submit(global: &Global, out: &mut Output, spec: JobSpec, wai
     display.update(&job);
     let ended = until_end(&daemon, &job.id, &mut display, &mut interrupts).await;
     display.finish();
-    let (job, interrupted) = ended?;
-    let exit = if interrupted { Exit::Interrupted } else { Exit::of_job(&job) };
+    let job = ended?;
+    // Also after an interrupt: a job may have come to its end before it was asked to stop.
+    let exit = Exit::of_job(&job);
     outcome(out, &job, exit)
 }
 
@@ -55,13 +56,13 @@ fn submitted(out: &mut Output, job: &Job) -> Result<Exit, Error> {
     })
 }
 
-/// Watches until the terminal state; also says whether it was asked to stop on the way.
+/// Watches until the terminal state.
 async fn until_end(
     daemon: &Daemon,
     id: &str,
     display: &mut Display,
     interrupts: &mut Interrupts,
-) -> Result<(Job, bool), Error> {
+) -> Result<Job, Error> {
     let mut watcher = daemon.jobs();
     let watch = watcher.watch(WatchJobRequest { id: id.to_owned() });
     tokio::pin!(watch);
@@ -78,7 +79,7 @@ async fn until_end(
                 let job = event?.and_then(|event| event.job).ok_or_else(|| unfinished(id))?;
                 display.update(&job);
                 if ended(job.state()) {
-                    return Ok((job, cancelling));
+                    return Ok(job);
                 }
             }
             () = interrupts.next() => {

@@ -136,6 +136,31 @@ fn an_interrupt_cancels_the_job_and_waits_for_its_end() {
 }
 
 #[test]
+fn a_job_that_ends_in_spite_of_an_interrupt_ends_as_it_ended() {
+    for (end, code) in [
+        (job(JobState::Succeeded), 0),
+        (backup(JobState::Partial, 1), 3),
+        (
+            Job {
+                failure: Some(Failure { reason: "LOCKED".to_owned(), message: "x".to_owned() }),
+                ..job(JobState::Failed)
+            },
+            11,
+        ),
+        (job(JobState::Interrupted), 130),
+    ] {
+        let world = world(&[job(JobState::Running)]);
+        world.fake.script().when_cancelled = Some(end);
+        let child = world.command(&["backup", "daily"]).spawn().unwrap();
+        world.wait_until_sent();
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        let run = Run::from(child.wait_with_output().unwrap());
+        assert_eq!(run.code, code, "{run:?}");
+        assert!(run.err.contains("cancelling job"), "{run:?}");
+    }
+}
+
+#[test]
 fn a_second_interrupt_leaves_a_job_that_does_not_stop() {
     let world = world(&[job(JobState::Running)]);
     world.fake.script().when_cancelled = Some(job(JobState::Running));
