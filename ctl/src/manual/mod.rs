@@ -2,6 +2,8 @@
 //!
 //! They come from the definitions of the command line; what is here is only what `--help` has no room for.
 
+mod examples;
+
 use std::io;
 
 use clap::{Command, CommandFactory};
@@ -9,6 +11,7 @@ use cloudstic_man::{Section, page, see_also, visible};
 
 use crate::cli::Cli;
 use crate::{completion, exit};
+use examples::EXAMPLES;
 
 /// A page as a file.
 pub(crate) struct Page {
@@ -79,43 +82,6 @@ fn examples(page: &str) -> Option<Section> {
     examples.fold(None, section)
 }
 
-/// The page, the purpose, and the command line, which a test holds against the definitions.
-const EXAMPLES: &[(&str, &str, &str)] = &[
-    ("cloudsticctl", "What is going on:", "cloudsticctl status"),
-    ("cloudsticctl", "Back up what the profile documents names:", "cloudsticctl backup documents"),
-    ("cloudsticctl", "The snapshots of the repository home:", "cloudsticctl list home"),
-    ("cloudsticctl", "All of the newest one into a folder:", "cloudsticctl restore home latest --to /tmp/restored"),
-    ("cloudsticctl-init", "A repository with a recovery key:", "cloudsticctl init home --recovery"),
-    ("cloudsticctl-backup", "A profile, by a timer:", "cloudsticctl backup documents --quiet --skip-if-busy"),
-    ("cloudsticctl-backup", "A path, with a tag:", "cloudsticctl backup --repository home /etc --tag manual"),
-    ("cloudsticctl-backup", "Only see what it would do:", "cloudsticctl backup documents --dry-run"),
-    ("cloudsticctl-restore", "One folder:", "cloudsticctl restore home latest letters --to /tmp/restored"),
-    (
-        "cloudsticctl-restore",
-        "To another host:",
-        "cloudsticctl restore home latest --zip - | ssh other 'cat >home.zip'",
-    ),
-    ("cloudsticctl-list", "For a script:", "cloudsticctl list home --tag nightly --json"),
-    ("cloudsticctl-ls", "A folder, with details:", "cloudsticctl ls home latest letters --shallow --long"),
-    ("cloudsticctl-diff", "What changed since a snapshot:", "cloudsticctl diff home 3fb7 latest"),
-    ("cloudsticctl-find", "Documents of the last month:", "cloudsticctl find home *.odt --newer 30d"),
-    ("cloudsticctl-dump", "Look into a file:", "cloudsticctl dump home latest letters/a.txt | less"),
-    (
-        "cloudsticctl-forget",
-        "See what a policy would remove:",
-        "cloudsticctl forget home --keep-daily 7 --keep-weekly 5 --dry-run",
-    ),
-    ("cloudsticctl-job-watch", "Follow a job:", "cloudsticctl job watch 0199f5d0a3c41b2e"),
-    #[cfg(feature = "mount")]
-    ("cloudsticctl-mount", "All snapshots, until Ctrl-C:", "cloudsticctl mount home /mnt/home"),
-    #[cfg(feature = "mount")]
-    (
-        "cloudsticctl-mount",
-        "One, as a service:",
-        "systemd-run --unit home-mount cloudsticctl mount home /mnt/home --snapshot latest",
-    ),
-];
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -178,9 +144,31 @@ mod tests {
         let pages = pages("").unwrap();
         for (page, _, line) in EXAMPLES {
             assert!(pages.iter().any(|known| known.file == format!("{page}.1")), "there is no page {page}");
-            let words = line.split(" | ").next().unwrap().split_whitespace().skip_while(|word| *word != "cloudsticctl");
+            // As the shell would take it.
+            let command = line.split([';', '|', '>']).next().unwrap();
+            let words = command.split_whitespace().map(|word| word.trim_matches('\''));
+            let words = words.skip_while(|word| *word != "cloudsticctl");
             let parsed = Cli::try_parse_from(words);
             assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
         }
+    }
+
+    #[test]
+    fn every_page_has_examples_of_its_own_command() {
+        for page in pages("").unwrap() {
+            let name = page.file.trim_end_matches(".1");
+            assert!(text(&page).contains(".SH EXAMPLES"), "{name} has no examples");
+            let own = EXAMPLES.iter().filter(|(of, _, _)| *of == name).collect::<Vec<_>>();
+            assert!((1..=4).contains(&own.len()), "{name} has {} examples", own.len());
+            for (_, purpose, line) in own {
+                assert!(line.contains(&name.replacen('-', " ", 1)) || line.contains(&spaced(name)), "{name}: {line}");
+                assert!(purpose.ends_with(':'), "{purpose}");
+            }
+        }
+    }
+
+    /// `cloudsticctl job list` of `cloudsticctl-job-list`.
+    fn spaced(page: &str) -> String {
+        page.replacen('-', " ", 2)
     }
 }
