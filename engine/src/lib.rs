@@ -31,6 +31,7 @@ pub mod reach;
 pub mod repair;
 pub mod repository;
 pub mod restore;
+mod shown;
 pub mod source;
 pub mod sparse;
 pub mod stats;
@@ -40,3 +41,5 @@ pub mod tree;
 pub mod view;
 pub mod warnings;
 mod workers;
+
+pub use shown::path as show_path;

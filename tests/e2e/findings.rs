@@ -1,7 +1,9 @@
 //! What a job found is all there to be read, however much it is and after the daemon was started again.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 
 use cloudstic_e2e::site::{Credential, Daemon, Site};
@@ -73,4 +75,41 @@ fn with_a_pack_every_lost_file_is_listed_by_check_and_repair() {
     let file = site.path("state").join("findings").join(id);
     assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
     daemon.ctl(&["job", "findings", "00000000000000ff"]).expect(1).says(&["there is no job"]);
+}
+
+#[test]
+fn names_that_are_no_text_are_told_byte_for_byte() {
+    let mut site = Site::new();
+    let (store, source) = (site.path("repository"), site.path("source"));
+    tree::write(&source, r"plain\xff", b"1");
+    fs::write(source.join(OsStr::from_bytes(b"odd\xff\\\n\x1b")), b"2").unwrap();
+    site.repository("main", &store, Credential::None).profile("p", "main", &source, "");
+    let daemon = site.start();
+    daemon.ctl(&["init", "main", "--unencrypted"]).ok();
+    backup(&daemon, &["p"], 0);
+    let catalog: Value = serde_json::from_slice(&fs::read(store.join("index/packs")).unwrap()).unwrap();
+    let packs = catalog.as_object().unwrap().iter().filter(|(key, _)| key.starts_with("content/"));
+    packs.for_each(|(_, place)| _ = fs::remove_file(store.join(place["p"].as_str().unwrap())));
+    daemon.stop();
+    let daemon = site.start();
+
+    let listed = daemon.ctl(&["--json", "ls", "main", "latest"]).ok();
+    let listed: Vec<Value> = Deserializer::from_slice(&listed.stdout).into_iter().collect::<Result<_, _>>().unwrap();
+    let names = |lines: &[Value], kind: &str| -> BTreeSet<(String, String)> {
+        let lines = lines.iter().filter(|line| line["kind"] == kind && line["path"] != "");
+        lines.map(|line| (line["path"].to_string(), line["path_b64"].to_string())).collect()
+    };
+    let wanted = names(&listed, "entry");
+    assert_eq!(wanted.len(), 2);
+    let checked = daemon.ctl(&["--json", "check", "main"]).expect(1).json();
+    assert_eq!(names(&findings(&daemon, checked["id"].as_str().unwrap()).0, "lost"), wanted);
+    let harm = &checked["report"]["faults"][0]["harm"][0];
+    assert_eq!(harm["paths_b64"].as_array().unwrap().len(), 2, "{harm}");
+    let target = site.path("restored");
+    let restored =
+        daemon.ctl(&["--json", "restore", "main", "latest", "--to", target.to_str().unwrap()]).expect(3).json();
+    assert_eq!(names(&findings(&daemon, restored["id"].as_str().unwrap()).0, "warning"), wanted);
+    let told: BTreeSet<_> =
+        restored["report"]["warnings"].as_array().unwrap().iter().map(|it| it["path_b64"].to_string()).collect();
+    assert_eq!(told, wanted.iter().map(|(_, bytes)| bytes.clone()).collect());
 }

@@ -50,9 +50,78 @@ fn escape(bytes: &[u8], backslashes: bool) -> String {
     out
 }
 
+/// The very bytes of what [`name`] or the daemon has escaped. What is no escape stays as it is.
+pub(crate) fn undone(text: &str) -> Cow<'_, [u8]> {
+    if !text.contains('\\') {
+        return Cow::Borrowed(text.as_bytes());
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((plain, escaped)) = rest.split_once('\\') {
+        bytes.extend_from_slice(plain.as_bytes());
+        rest = match unescape(escaped, &mut bytes) {
+            Some(behind) => behind,
+            None => {
+                bytes.push(b'\\');
+                escaped
+            }
+        };
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    Cow::Owned(bytes)
+}
+
+/// Adds what the beginning of a text behind a backslash stands for, and gives the rest of it.
+fn unescape<'a>(text: &'a str, bytes: &mut Vec<u8>) -> Option<&'a str> {
+    let kind = text.chars().next()?;
+    let behind = &text[kind.len_utf8()..];
+    match kind {
+        'n' => bytes.push(b'\n'),
+        't' => bytes.push(b'\t'),
+        'r' => bytes.push(b'\r'),
+        '\\' => bytes.push(b'\\'),
+        'x' => {
+            bytes.push(u8::from_str_radix(behind.get(..2)?, 16).ok()?);
+            return behind.get(2..);
+        }
+        'u' => {
+            let (digits, behind) = behind.strip_prefix('{')?.split_once('}')?;
+            let c = char::from_u32(u32::from_str_radix(digits, 16).ok()?)?;
+            bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            return Some(behind);
+        }
+        _ => return None,
+    }
+    Some(behind)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_escaped_comes_back_byte_for_byte() {
+        let alphabet = b"\\xu{}nf1\x1b\xff\xe2\x80\xae/";
+        let mut name_of = |number: usize| {
+            let digits = (0..5).scan(number, |rest, _| {
+                let digit = *rest % alphabet.len();
+                *rest /= alphabet.len();
+                Some(alphabet[digit])
+            });
+            digits.collect::<Vec<_>>()
+        };
+        for bytes in (0..alphabet.len().pow(5)).step_by(7).map(&mut name_of) {
+            assert_eq!(&*undone(&name(&bytes)), bytes.as_slice());
+        }
+        assert_eq!(&*undone("x\\u{202e}y"), "x\u{202e}y".as_bytes());
+    }
+
+    #[test]
+    fn what_is_no_escape_stays() {
+        for text in ["a\\", "\\q", "\\x1", "\\xzz", "\\x\u{e4}", "\\u{", "\\u{}", "\\u{110000}", "\\u{d800}"] {
+            assert_eq!(&*undone(text), text.as_bytes(), "{text}");
+        }
+    }
 
     #[test]
     fn ordinary_names_are_left_alone() {

@@ -137,7 +137,7 @@ fn described(tree: &Tree, reader: &dyn ReadObjects, entry: &TreeEntry<'_>) -> Re
     let mut described = convert::entry(entry, tree.path(entry.id));
     if entry.kind == Some(Kind::Symlink) {
         let filemeta = tree.read_filemeta(reader, entry.id).map_err(|error| v1::Warning {
-            path: String::from_utf8_lossy(&described.path).into_owned(),
+            path: cloudstic_engine::show_path(&described.path),
             problem: error.to_string(),
         })?;
         described.target = filemeta.posix().and_then(|posix| posix.target_bytes()).unwrap_or_default();

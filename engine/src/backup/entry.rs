@@ -5,7 +5,7 @@ use super::compare::Known;
 use super::file::{self, ChunkQueue, FileError, StoredContent};
 use super::run::Run;
 use crate::cache::Proves;
-use crate::object::{EntryType, Extra, FileMeta, FileName, Hash, ObjectKind, ObjectRef, Posix, json};
+use crate::object::{EntryType, Extra, FileMeta, FileName, Hash, ObjectKind, ObjectRef, Posix, file_id_bytes, json};
 use crate::source::{Described, Entry, SourceError, Warning};
 
 /// An entry that is stored.
@@ -88,7 +88,7 @@ fn store_file(
             Ok(described) => Some(described),
         };
         if let Some(Described { meta, warnings, mut reader }) = described {
-            run.progress.path(&entry.file_id);
+            run.progress.path(&shown(&entry));
             let stored = match file::store(run, queue, &mut *reader, window) {
                 Ok(stored) => stored,
                 Err(FileError::Fatal(failure)) => return Err(failure),
@@ -173,9 +173,13 @@ fn bare_folder(entry: &Entry) -> FileMeta {
     }
 }
 
+fn shown(entry: &Entry) -> String {
+    crate::shown::path(&file_id_bytes(&entry.file_id))
+}
+
 impl Run {
     /// A warning about an entry.
     pub(super) fn warn(&self, entry: &Entry, problem: String) {
-        self.warn_all(vec![Warning { path: entry.file_id.escape_debug().to_string(), problem }]);
+        self.warn_all(vec![Warning { path: shown(entry), problem }]);
     }
 }

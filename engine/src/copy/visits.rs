@@ -11,7 +11,7 @@ use super::table::Table;
 use super::target::Target;
 use crate::hamt::TreeBuilder;
 use crate::numbers::{Number, Numbers, Set};
-use crate::object::{Hash, LeafEntry, ObjectKind, ObjectRef};
+use crate::object::{Hash, LeafEntry, ObjectKind, ObjectRef, file_id_bytes};
 use crate::source::Warning;
 use crate::tree::show_path;
 
@@ -28,7 +28,7 @@ impl Visit for Gather<'_> {
     fn entry(&mut self, entry: LeafEntry) -> Result<(), CopyError> {
         if entry.filemeta.kind != ObjectKind::Filemeta {
             let problem = format!("{} is in the place of a filemeta", entry.filemeta);
-            self.done.lacks(Warning { path: show_path(entry.key.as_bytes()), problem });
+            self.done.lacks(Warning { path: show_path(&file_id_bytes(&entry.key)), problem });
             return Ok(());
         }
         let number = self.filemetas.of(&entry.filemeta);
@@ -55,7 +55,7 @@ pub(super) struct Tell<'a> {
 impl Visit for Tell<'_> {
     fn entry(&mut self, entry: LeafEntry) -> Result<(), CopyError> {
         if let Some(problem) = self.lost.get(&self.filemetas.of(&entry.filemeta)) {
-            let (path, problem) = (show_path(entry.key.as_bytes()), problem.clone());
+            let (path, problem) = (show_path(&file_id_bytes(&entry.key)), problem.clone());
             self.done.lacks(Warning { path, problem });
             self.found.insert(entry.key);
         }

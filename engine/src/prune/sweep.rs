@@ -9,9 +9,9 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
 use super::plan::Plan;
-use super::{PruneError, PruneReport};
 use super::superfluous::Superfluous;
 use super::survey::Survey;
+use super::{PruneError, PruneReport};
 use crate::lock::LeaseWatch;
 use crate::object::{Hash, ObjectKind, ObjectRef};
 use crate::pack::{DOOMED_KEY, Doomed};

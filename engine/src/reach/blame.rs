@@ -8,7 +8,7 @@ use super::error::Unreadable;
 use super::links::links;
 use super::marks::{Marks, Place};
 use super::walk::{Fault, Read, Stop, read_all};
-use crate::object::{Node, ObjectKind, ObjectRef, SnapshotEntry, json};
+use crate::object::{Node, ObjectKind, ObjectRef, SnapshotEntry, file_id_bytes, json};
 use crate::tree::{ReadObjects, show_path};
 
 /// Finds the snapshots that need the object, and one path. What cannot be read meanwhile is passed over.
@@ -74,7 +74,7 @@ impl Blame<'_> {
             match hit {
                 Hit::Entry(leaf, key) => {
                     nodes.insert(leaf);
-                    path.get_or_insert_with(|| show_path(key.as_bytes()));
+                    path.get_or_insert_with(|| show_path(&file_id_bytes(&key)));
                 }
                 Hit::Child(child, parent) => parents.push((child, parent)),
             }

@@ -152,7 +152,7 @@ pub enum FileType {
 /// Something that could not be read, or not wholly; the backup goes on and ends `partial`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// The path, in a form fit to show.
+    /// The path, as [`crate::show_path`] gives it, or the key of an object.
     pub path: String,
     /// What is wrong with it.
     pub problem: String,

@@ -7,9 +7,9 @@ use tokio_util::sync::CancellationToken;
 use super::contents::Contents;
 use super::load::Draft;
 use super::objects::ReadObjects;
-use super::problems::show_path;
 use super::record::{NONE, Record};
 use super::relate::{Index, resolve_hardlinks, resolve_parents};
+use super::show_path;
 use super::{Cancelled, Tree};
 use crate::object::ObjectRef;
 

@@ -28,10 +28,10 @@ use crate::object::{FileMeta, Hash, Kind, ObjectRef};
 use crate::repository::ReadError;
 use crate::source::Warning;
 
+pub(crate) use crate::shown::path as show_path;
 pub use contents::NameContents;
 pub use objects::ReadObjects;
 pub(crate) use objects::read_json;
-pub(crate) use problems::show_path;
 pub(crate) use record::name_problem;
 
 use contents::Contents;

@@ -29,12 +29,3 @@ impl Problems {
         self.count
     }
 }
-
-/// A path in a form fit to show: what is not UTF-8 replaced, control characters escaped.
-pub(crate) fn show_path(path: &[u8]) -> String {
-    let mut out = String::with_capacity(path.len());
-    for c in String::from_utf8_lossy(path).chars() {
-        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
-    }
-    out
-}

@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::paths::path_of;
 use super::{EntryInfo, read_many};
-use crate::object::{FileMeta, Hash, LeafEntry, Node, ObjectKind, ObjectRef, routing};
+use crate::object::{FileMeta, Hash, LeafEntry, Node, ObjectKind, ObjectRef, file_id_bytes, routing};
 use crate::source::Warning;
 use crate::tree::{Cancelled, ReadObjects, show_path};
 
@@ -108,7 +108,7 @@ fn read_entries(
                 None => format!("{reference}: it is not where its name says"),
             },
         };
-        let path = show_path(entry.key.as_bytes());
+        let path = show_path(&file_id_bytes(&entry.key));
         listed.warnings.push(Warning { path, problem: format!("{problem}; left out") });
     }
     Ok(())

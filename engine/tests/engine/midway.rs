@@ -135,7 +135,8 @@ async fn a_change_of_tags_that_breaks_off_says_which_snapshots_have_them() {
         };
         let changed: BTreeSet<_> = done.changed.iter().filter_map(|changed| changed.new).collect();
         assert_eq!(changed, there);
-        let old: BTreeSet<_> = done.changed.iter().map(|changed| changed.old).filter(|old| left.contains(old)).collect();
+        let old: BTreeSet<_> =
+            done.changed.iter().map(|changed| changed.old).filter(|old| left.contains(old)).collect();
         let warned: BTreeSet<_> = done.warnings.iter().map(|warning| warning.path.parse().unwrap()).collect();
         assert_eq!(warned, old);
         assert_eq!(done.warning_count, old.len() as u64);

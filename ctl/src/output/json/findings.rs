@@ -5,7 +5,7 @@ use cloudstic_proto::v1::{self, Snapshot};
 use serde::Serialize;
 
 use super::query::Having;
-use super::{Warning, filled};
+use super::{Path, Warning, filled};
 use crate::commands::lost_of;
 
 /// One line of `job findings`.
@@ -24,7 +24,8 @@ pub(crate) enum FindingLine<'a> {
         text: &'a str,
     },
     Lost {
-        path: Option<&'a str>,
+        #[serde(flatten)]
+        path: Path<'a>,
         object: &'a str,
         snapshots: Having<'a>,
     },
@@ -47,7 +48,7 @@ impl<'a> FindingLine<'a> {
             Finding::Lost(lost) => {
                 let all = lost_of(lost, snapshots).iter().map(|snapshot| snapshot.r#ref.as_str());
                 Self::Lost {
-                    path: filled(&lost.path),
+                    path: Path::new(filled(&lost.path)),
                     object: &lost.object,
                     snapshots: Having::new(all.collect(), each),
                 }
@@ -76,7 +77,10 @@ mod tests {
             line(Finding::Lost(lost.clone())),
             format!(r#"{{"kind":"lost","path":"a","object":"packs/1",{having}}}"#)
         );
-        assert!(line(Finding::Lost(v1::Lost { path: String::new(), ..lost })).contains(r#""path":null"#));
+        let named = |path: &str| line(Finding::Lost(v1::Lost { path: path.to_owned(), ..lost.clone() }));
+        assert!(named("").contains(r#""path":null,"object""#));
+        assert!(named(r"a\n\\").contains(r#""path":"a\n\\","object""#));
+        assert!(named(r"\xff").contains("\"path\":\"\u{fffd}\",\"path_b64\":\"/w==\",\"object\""));
         let fault = v1::FoundFault {
             object: "chunk/1".into(),
             kind: "missing".into(),
@@ -91,6 +95,9 @@ mod tests {
         assert_eq!(line(Finding::Remark(remark)), r#"{"kind":"remark","object":"index/packs","text":"…"}"#);
         let warning = v1::Warning { path: "a".into(), problem: "b".into() };
         assert_eq!(line(Finding::Warning(warning)), r#"{"kind":"warning","path":"a","problem":"b"}"#);
+        let odd = v1::Warning { path: r"d/\xff\\xff\u{202e}".into(), problem: "b".into() };
+        let expected = "{\"kind\":\"warning\",\"path\":\"d/\u{fffd}\\\\xff\u{202e}\",\"path_b64\":\"ZC//XHhmZuKArg==\",\"problem\":\"b\"}";
+        assert_eq!(line(Finding::Warning(odd)), expected);
         assert_eq!(text(&FindingLine::End { count: 4, missing: None }), r#"{"kind":"end","count":4,"missing":null}"#);
     }
 }

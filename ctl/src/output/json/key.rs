@@ -1,11 +1,12 @@
 //! Key slots.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use cloudstic_proto::v1;
 use serde::Serialize;
 
-use super::filled;
+use super::{filled, not_utf8};
 
 /// `key list`
 #[derive(Serialize)]
@@ -66,6 +67,8 @@ pub(crate) struct ChangedKey<'a> {
     replaced: bool,
     configured_opens: bool,
     key_file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_file_b64: Option<String>,
     dry_run: bool,
 }
 
@@ -83,6 +86,7 @@ impl<'a> ChangedKey<'a> {
             replaced: done.replaced,
             configured_opens: done.configured_opens,
             key_file: key_file.map(|path| path.to_string_lossy().into_owned()),
+            key_file_b64: key_file.and_then(|path| not_utf8(path.as_os_str().as_bytes())),
             dry_run,
         }
     }

@@ -13,6 +13,8 @@ mod mount;
 mod query;
 mod snapshot;
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::SecondsFormat;
@@ -28,7 +30,7 @@ pub(crate) use self::lock::{BrokenLocks, Locks};
 pub(crate) use self::mount::Mounted;
 pub(crate) use self::query::{DiffLine, Dump, FindLine, Object};
 pub(crate) use self::snapshot::{Entry, ListingLine, Snapshot, Snapshots, Warning};
-use super::human;
+use super::{escape, human};
 
 /// An error as one line.
 pub(crate) fn error(reason: &str, message: &str) -> String {
@@ -62,6 +64,52 @@ pub(crate) fn filled(text: &str) -> Option<&str> {
 /// The base64 of bytes that a JSON string cannot hold.
 fn not_utf8(bytes: &[u8]) -> Option<String> {
     std::str::from_utf8(bytes).is_err().then(|| STANDARD.encode(bytes))
+}
+
+/// A path that the API has as escaped text: as it is named, and its bytes where that cannot be.
+#[derive(Serialize)]
+pub(crate) struct Path<'a> {
+    path: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path_b64: Option<String>,
+}
+
+impl<'a> Path<'a> {
+    /// `null` where there is none.
+    fn new(escaped: Option<&'a str>) -> Self {
+        let bytes = escaped.map(escape::undone);
+        let path_b64 = bytes.as_deref().and_then(not_utf8);
+        Self { path: bytes.map(lossy), path_b64 }
+    }
+}
+
+/// Paths. If one of them is not UTF-8, the bytes of all are beside them, in the same order.
+#[derive(Serialize)]
+struct Paths<'a> {
+    paths: Vec<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paths_b64: Option<Vec<String>>,
+}
+
+impl<'a> Paths<'a> {
+    fn new(paths: Vec<Cow<'a, [u8]>>) -> Self {
+        let is_odd = paths.iter().any(|path| std::str::from_utf8(path).is_err());
+        let paths_b64 = is_odd.then(|| paths.iter().map(|path| STANDARD.encode(path)).collect());
+        Self { paths: paths.into_iter().map(lossy).collect(), paths_b64 }
+    }
+}
+
+impl<'a> From<&'a [Vec<u8>]> for Paths<'a> {
+    fn from(paths: &'a [Vec<u8>]) -> Self {
+        Self::new(paths.iter().map(|path| Cow::Borrowed(path.as_slice())).collect())
+    }
+}
+
+fn lossy(bytes: Cow<'_, [u8]>) -> Cow<'_, str> {
+    match bytes {
+        Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+        Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Documents about what is in snapshots: `diff`, `find`, `dump` and `cat`.
 
 use std::borrow::Cow;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use base64::Engine;
@@ -207,6 +208,8 @@ pub(crate) struct Dump<'a> {
     size: u64,
     bytes: u64,
     output: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_b64: Option<String>,
     warning_count: usize,
     warnings: Vec<Warning<'a>>,
 }
@@ -226,6 +229,7 @@ impl<'a> Dump<'a> {
             size: head.size,
             bytes,
             output: output.map(Path::to_string_lossy),
+            output_b64: output.and_then(|path| not_utf8(path.as_os_str().as_bytes())),
             warning_count: warnings.len(),
             warnings: warnings.iter().map(Warning::from).collect(),
         }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use cloudstic_proto::v1;
 use serde::Serialize;
 
-use super::{Time, filled, not_utf8};
+use super::{Path, Time, filled, not_utf8};
 
 /// `list`.
 #[derive(Serialize)]
@@ -125,13 +125,14 @@ impl<'a> From<&'a v1::Entry> for Entry<'a> {
 
 #[derive(Serialize)]
 pub(crate) struct Warning<'a> {
-    path: &'a str,
+    #[serde(flatten)]
+    path: Path<'a>,
     problem: &'a str,
 }
 
 impl<'a> From<&'a v1::Warning> for Warning<'a> {
     fn from(warning: &'a v1::Warning) -> Self {
-        Self { path: &warning.path, problem: &warning.problem }
+        Self { path: Path::new(Some(&warning.path)), problem: &warning.problem }
     }
 }
 

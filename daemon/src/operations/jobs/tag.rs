@@ -26,9 +26,8 @@ impl Engine {
         };
         let request = |lease| TagRequest { selection, change, dry_run, lease };
         let kept = Kept::new();
-        let work = |lease, cancel| {
-            kept.keep(tag::tag(repository.clone(), request(lease), context.progress.clone(), cancel))
-        };
+        let work =
+            |lease, cancel| kept.keep(tag::tag(repository.clone(), request(lease), context.progress.clone(), cancel));
         let wanted = Wanted {
             name: &name,
             repository: &repository,

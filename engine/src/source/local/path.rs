@@ -40,26 +40,7 @@ pub(super) fn printable(path: &[u8]) -> String {
     if path.is_empty() {
         return ".".to_owned();
     }
-    let mut text = String::with_capacity(path.len());
-    for part in path.utf8_chunks() {
-        for c in part.valid().chars() {
-            if acts_on_terminals(c) {
-                text.extend(c.escape_default());
-            } else {
-                text.push(c);
-            }
-        }
-        for byte in part.invalid() {
-            text.push_str(&format!("\\x{byte:02X}"));
-        }
-    }
-    text
-}
-
-/// Controls, line separators, and what turns the direction of writing.
-fn acts_on_terminals(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    crate::shown::path(path)
 }
 
 #[cfg(test)]
@@ -81,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_path_in_a_warning_cannot_break_the_line_or_colour_the_terminal() {
-        assert_eq!(printable(b"a\nb\x1b[31m\xff\xc3\xa4"), "a\\nb\\u{1b}[31m\\xFFä");
+        assert_eq!(printable(b"a\nb\x1b[31m\xff\xc3\xa4"), "a\\nb\\x1b[31m\\xffä");
         assert_eq!(printable("x\u{202e}gpj.exe".as_bytes()), "x\\u{202e}gpj.exe");
     }
 }

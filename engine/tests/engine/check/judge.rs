@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cloudstic_engine::check::CheckReport;
-use cloudstic_engine::object::ObjectRef;
+use cloudstic_engine::object::{ObjectRef, file_id_bytes};
 use cloudstic_engine::repair::RepairReport;
 
 use super::cells::{Cell, Harm};
@@ -68,7 +68,7 @@ pub(super) fn judge_check(
 }
 
 fn shown(path: &str) -> String {
-    path.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+    cloudstic_engine::show_path(&file_id_bytes(path))
 }
 
 /// Whether what was hit has no meaning: the label of a slot, the time of the marker, a bit of a frame.

@@ -4,7 +4,8 @@ use cloudstic_proto::v1;
 use serde::Serialize;
 
 use super::seconds;
-use crate::output::json::filled;
+use crate::output::escape::undone;
+use crate::output::json::{Paths, filled};
 
 /// What was asked for.
 #[derive(Serialize)]
@@ -106,13 +107,15 @@ impl<'a> From<&'a v1::Fault> for Fault<'a> {
 struct Harm<'a> {
     snapshot: &'a str,
     path_count: u64,
-    paths: &'a [String],
+    #[serde(flatten)]
+    paths: Paths<'a>,
     unknown: bool,
 }
 
 impl<'a> From<&'a v1::Harm> for Harm<'a> {
     fn from(harm: &'a v1::Harm) -> Self {
-        Self { snapshot: &harm.snapshot, path_count: harm.path_count, paths: &harm.paths, unknown: harm.unknown }
+        let paths = Paths::new(harm.paths.iter().map(|path| undone(path)).collect());
+        Self { snapshot: &harm.snapshot, path_count: harm.path_count, paths, unknown: harm.unknown }
     }
 }
 

@@ -14,7 +14,7 @@ use cloudstic_proto::v1::{self, JobState, job, job_spec};
 use serde::Serialize;
 
 pub(crate) use self::restore::Archive;
-use super::{Time, filled};
+use super::{Path, Time, filled};
 
 /// A job, wherever one is shown.
 #[derive(Serialize)]
@@ -152,7 +152,8 @@ struct Progress<'a> {
     files_total: Option<u64>,
     bytes_done: u64,
     bytes_total: Option<u64>,
-    path: Option<&'a str>,
+    #[serde(flatten)]
+    path: Path<'a>,
     warnings: u64,
 }
 
@@ -165,7 +166,7 @@ impl<'a> From<&'a v1::Progress> for Progress<'a> {
             files_total: known(progress.files_total),
             bytes_done: progress.bytes_done,
             bytes_total: known(progress.bytes_total),
-            path: filled(&progress.path),
+            path: Path::new(filled(&progress.path)),
             warnings: progress.warnings,
         }
     }

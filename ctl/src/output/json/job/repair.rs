@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::check::Fault;
 use super::seconds;
-use crate::output::json::filled;
+use crate::output::json::{Path, filled};
 
 /// What was asked for.
 #[derive(Serialize)]
@@ -93,7 +93,7 @@ impl<'a> From<&'a v1::SnapshotRepair> for Snapshot<'a> {
             new: filled(&snapshot.new),
             kept: snapshot.kept,
             lost_count: snapshot.lost_count,
-            lost: snapshot.lost.iter().map(|lost| Lost { path: &lost.path, object: &lost.object }).collect(),
+            lost: snapshot.lost.iter().map(Lost::from).collect(),
             unknown: snapshot.unknown,
             remade_folders: snapshot.remade_folders,
             removed: snapshot.removed,
@@ -104,6 +104,13 @@ impl<'a> From<&'a v1::SnapshotRepair> for Snapshot<'a> {
 
 #[derive(Serialize)]
 struct Lost<'a> {
-    path: &'a str,
+    #[serde(flatten)]
+    path: Path<'a>,
     object: &'a str,
+}
+
+impl<'a> From<&'a v1::LostPath> for Lost<'a> {
+    fn from(lost: &'a v1::LostPath) -> Self {
+        Self { path: Path::new(Some(&lost.path)), object: &lost.object }
+    }
 }

@@ -1,16 +1,15 @@
 //! Restores to a folder, and archives.
 
 use std::borrow::Cow;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use cloudstic_proto::v1::{self, Overwrite};
 use serde::Serialize;
 
 use super::seconds;
-use crate::output::json::not_utf8;
 use crate::output::json::snapshot::Warning;
+use crate::output::json::{Paths, not_utf8};
 
 /// What was asked for.
 #[derive(Serialize)]
@@ -69,24 +68,6 @@ impl<'a> From<&'a v1::ArchiveSpec> for ArchiveSpec<'a> {
     }
 }
 
-/// Paths inside a snapshot. If one of them is not UTF-8, the bytes of all are beside them, in the same order.
-#[derive(Serialize)]
-struct Paths<'a> {
-    paths: Vec<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    paths_b64: Option<Vec<String>>,
-}
-
-impl<'a> From<&'a [Vec<u8>]> for Paths<'a> {
-    fn from(paths: &'a [Vec<u8>]) -> Self {
-        let odd = paths.iter().any(|path| std::str::from_utf8(path).is_err());
-        Self {
-            paths: paths.iter().map(|path| String::from_utf8_lossy(path)).collect(),
-            paths_b64: odd.then(|| paths.iter().map(|path| STANDARD.encode(path)).collect()),
-        }
-    }
-}
-
 /// What it did.
 #[derive(Serialize)]
 pub(super) struct Report<'a> {
@@ -122,6 +103,8 @@ impl<'a> From<&'a v1::RestoreReport> for Report<'a> {
 pub(crate) struct Archive<'a> {
     job_id: &'a str,
     archive: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    archive_b64: Option<String>,
     archive_bytes: u64,
     report: Report<'a>,
 }
@@ -129,7 +112,8 @@ pub(crate) struct Archive<'a> {
 impl<'a> Archive<'a> {
     /// An archive that is complete: its job, where it was written (nowhere on a dry run), and its size in bytes.
     pub(crate) fn new(job_id: &'a str, archive: Option<&Path>, bytes: u64, report: &'a v1::RestoreReport) -> Self {
+        let archive_b64 = archive.and_then(|path| not_utf8(path.as_os_str().as_bytes()));
         let archive = archive.map(|path| path.to_string_lossy().into_owned());
-        Self { job_id, archive, archive_bytes: bytes, report: report.into() }
+        Self { job_id, archive, archive_b64, archive_bytes: bytes, report: report.into() }
     }
 }

@@ -154,7 +154,7 @@ fn an_attribute_whose_name_is_not_utf8_is_a_warning() {
     assert!(meta.xattrs.is_empty());
     assert_eq!(warnings.len(), 1);
     assert_eq!(warnings[0].path, "file");
-    assert!(warnings[0].problem.contains("user.\\xFF"), "{}", warnings[0].problem);
+    assert!(warnings[0].problem.contains("user.\\xff"), "{}", warnings[0].problem);
 }
 
 #[test]
