@@ -184,6 +184,7 @@ impl From<RepairError> for Failure {
             RepairError::Check(check) => check.into(),
             RepairError::Unsteady(_) => Self::new(Reason::StoreFailed, error.to_string()),
             RepairError::Cancelled => Self::new(Reason::Cancelled, error.to_string()),
+            RepairError::Midway { error, .. } => Self::from(*error),
         }
     }
 }

@@ -35,6 +35,7 @@ use crate::check::{
     CheckError, CheckRequest, Examined, Fault, Findings, Problem, ReadData, examine, examine_survey, pack_key,
 };
 use crate::lock::{LeaseWatch, LockLost};
+use crate::midway::Midway;
 use crate::object::{Hash, ObjectRef};
 use crate::pack::{CATALOG_KEY, Catalog, DOOMED_KEY, Doomed};
 use crate::progress::{Phase, Progress};
@@ -68,9 +69,29 @@ pub enum RepairError {
          nothing was removed; find out what is wrong there, and run this again"
     )]
     Unsteady(String),
+    /// It failed after some was repaired.
+    #[error("{error}")]
+    Midway {
+        /// What was done. Of the snapshots that it wrote, those that are not yet listed have no name here.
+        done: Box<RepairReport>,
+        /// Why no more was.
+        #[source]
+        error: Box<RepairError>,
+    },
     /// Cancelled.
     #[error("the repair was cancelled; nothing good was removed, and it can be run again")]
     Cancelled,
+}
+
+impl Midway for RepairError {
+    type Report = RepairReport;
+
+    fn into_done(self) -> (Self, Option<RepairReport>) {
+        match self {
+            Self::Midway { done, error } => (*error, Some(*done)),
+            error => (error, None),
+        }
+    }
 }
 
 impl From<CheckError> for RepairError {
@@ -127,8 +148,6 @@ pub async fn repair(
     }
     let rewrites_catalog = concerns(CATALOG_KEY);
     let (second, places, footers) = look_again(&repository, first, &checking, &progress).await?;
-    report.catalog.recovered = places.recovered;
-    report.catalog.dropped = places.dropped;
     report.beyond_repair.extend(left_alone(&places));
     let indexes = indexes || [LATEST_KEY, SNAPSHOTS_KEY].into_iter().any(|key| second.findings.concerns(key));
     let forget = request.forget_damaged;
@@ -141,19 +160,30 @@ pub async fn repair(
     let plans = snapshots::plan(Arc::clone(&examined), &damage, Arc::clone(&progress)).await?;
     report.snapshots = plans.iter().map(snapshots::Plan::report).collect();
     report.damaged_objects = damage.count();
-    report.indexes = indexes || list || plans.iter().any(|plan| plan.snapshot.is_some());
     let catalog = damage.catalog_without_bad(&examined);
-    report.catalog.rewritten = rewrites_catalog || damage.differs_from_stored(&examined, &catalog);
+    let all = CatalogRepair {
+        rewritten: rewrites_catalog || damage.differs_from_stored(&examined, &catalog),
+        dropped: places.dropped,
+        recovered: places.recovered,
+        salvaged: 0,
+    };
+    let indexes = indexes || list || plans.iter().any(|plan| plan.snapshot.is_some());
     if request.dry_run {
-        return Ok(report);
+        return Ok(RepairReport { catalog: all, indexes, ..report });
     }
     progress.phase(Phase::Writing);
     let (unclear, lease) = (&places.unclear, &request.lease);
     let work = Work { repository: &repository, examined: &examined, damage: &damage, unclear, lease };
-    work.write(catalog, plans, forget, &mut report).await?;
-    // Last: what is cut off before is looked into again.
-    repository.doom(&Doomed::needless(places.needless, Vec::new()), &request.lease).await?;
-    Ok(report)
+    let written = async {
+        work.write((catalog, all), plans, (forget, indexes), &mut report).await?;
+        // Last: what is cut off before is looked into again.
+        Ok(repository.doom(&Doomed::needless(places.needless, Vec::new()), &request.lease).await?)
+    };
+    match written.await {
+        Ok(()) => Ok(report),
+        Err(error) if !report.has_done_anything() => Err(error),
+        Err(error) => Err(RepairError::Midway { done: report.into(), error: error.into() }),
+    }
 }
 
 /// Finds the places of all objects, and looks again where they are others than it was thought. Packs that are listed as
@@ -235,29 +265,31 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// Notes in `report` what is done, when it is.
     async fn write(
         &self,
-        catalog: Catalog,
+        (mut catalog, mut all): (Catalog, CatalogRepair),
         plans: Vec<snapshots::Plan>,
-        forget: bool,
+        (forget, indexes): (bool, bool),
         report: &mut RepairReport,
     ) -> Result<(), RepairError> {
         let Self { repository, examined, damage, unclear, lease } = self;
-        let (mut catalog, mut judged) = (catalog, BTreeMap::new());
+        let mut judged = BTreeMap::new();
         if forget && !damage.packs.is_empty() {
             let salvaged = salvage::salvage(repository, examined, (damage, unclear), &catalog, lease).await?;
-            report.catalog.salvaged = salvaged.objects;
-            report.catalog.rewritten |= !salvaged.judged.is_empty();
+            all.salvaged = salvaged.objects;
+            all.rewritten |= !salvaged.judged.is_empty();
             (catalog, judged) = (salvaged.catalog, salvaged.judged);
         }
-        if report.catalog.rewritten {
+        if all.rewritten {
             repository.rebuild_catalog(catalog, examined.survey.version.as_ref(), lease).await?;
         }
+        report.catalog = all;
         let is_unreadable =
             |old: &&ObjectRef| !examined.snapshots.contains_key(old) || examined.remembered.contains(old);
         let unreadable: Vec<ObjectRef> = examined.chosen.iter().filter(is_unreadable).copied().collect();
         let removed: BTreeSet<ObjectRef> = plans.iter().filter(|plan| plan.is_to_go()).map(|plan| plan.old).collect();
-        if report.indexes || !plans.is_empty() {
+        if indexes || !plans.is_empty() {
             let (written, snapshots, places) = snapshots::write(repository, examined, (plans, damage), lease).await?;
             let names = repository.put_snapshots(written, snapshots, &unreadable, lease).await?;
             for (place, name) in places.into_iter().zip(names) {

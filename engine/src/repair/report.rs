@@ -27,6 +27,14 @@ pub struct RepairReport {
     pub beyond_repair: Vec<Fault>,
 }
 
+impl RepairReport {
+    /// Whether anything that a user would look for is other than it was.
+    pub(super) fn has_done_anything(&self) -> bool {
+        let snapshots = self.snapshots.iter().any(|snapshot| snapshot.new.is_some() || snapshot.removed);
+        self.catalog.rewritten || self.indexes || snapshots || self.removed_objects > 0
+    }
+}
+
 /// What became of the pack catalog.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CatalogRepair {

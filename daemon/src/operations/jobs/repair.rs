@@ -6,6 +6,7 @@ use cloudstic_proto::v1;
 use v1::job::Report;
 
 use super::check::fault;
+use super::midway::Kept;
 use crate::operations::leases::Wanted;
 use crate::operations::{Engine, convert};
 use crate::supervisor::{JobContext, JobError};
@@ -18,7 +19,10 @@ impl Engine {
         let repository = self.open_for(&spec.repository, &context).await?;
         let v1::RepairSpec { read_data, forget_damaged, dry_run, .. } = spec;
         let request = |lease| RepairRequest { read_data, forget_damaged, dry_run, lease };
-        let work = |lease, cancel| repair::repair(repository.clone(), request(lease), context.progress.clone(), cancel);
+        let kept = Kept::new();
+        let work = |lease, cancel| {
+            kept.keep(repair::repair(repository.clone(), request(lease), context.progress.clone(), cancel))
+        };
         let wanted = Wanted {
             name: &spec.repository,
             repository: &repository,
@@ -33,7 +37,8 @@ impl Engine {
             let cleared = tokio::task::spawn_blocking(move || cache.clear()).await;
             cleared.map_err(|panic| crate::failure::Failure::internal(panic.to_string()))?;
         }
-        Ok(Report::Repair(message(done?)))
+        let told = |report| Report::Repair(message(report));
+        done.map(told).map_err(|error| kept.with(error, told))
     }
 }
 

@@ -183,13 +183,13 @@ impl Bench {
     }
 
     /// The same by a process that dies after so many changes. Gives whether it came to its end.
-    pub(super) async fn repair_and_die(&self, changes: u64) -> bool {
+    pub(super) async fn repair_and_die(&self, changes: u64) -> Result<RepairReport, RepairError> {
         let store = self.client();
         store.line().break_after(changes);
         let request =
             RepairRequest { read_data: false, forget_damaged: false, dry_run: false, lease: LeaseWatch::not_needed() };
         let repository = open(Arc::new(store)).await;
-        repair(repository, request, Arc::new(Silent), CancellationToken::new()).await.is_ok()
+        repair(repository, request, Arc::new(Silent), CancellationToken::new()).await
     }
 
     /// Removes snapshots as a forget does.

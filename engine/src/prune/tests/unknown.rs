@@ -7,6 +7,7 @@ use super::bench::{self, Bench};
 use crate::object::{Hash, ObjectKind, ObjectRef};
 use crate::pack::{DOOMED_KEY, Doomed, Location, Member, PackMembers};
 use crate::prune::{PruneError, PruneRequest};
+use crate::repair::RepairError;
 use crate::repository::LATEST_KEY;
 use crate::store::MemoryStore;
 
@@ -170,15 +171,22 @@ async fn a_lost_snapshot_is_kept_and_a_repair_brings_it_back() {
 async fn a_repair_that_is_cut_off_anywhere_loses_nothing_of_it() {
     let (bench, last, _) = with_a_lost_snapshot("encrypted").await;
     let objects = bench.store.objects().clone();
+    let mut told = 0;
     for changes in 0.. {
         let bench = Bench::from(&objects, MemoryStore::default());
-        let is_done = bench.repair_and_die(changes).await;
+        let end = bench.repair_and_die(changes).await;
+        let is_done = end.is_ok();
+        if let Err(RepairError::Midway { done, .. }) = end {
+            // What it says is so.
+            assert!(done.catalog.rewritten && bench.catalog().contains(&last), "{done:?}");
+            told += 1;
+        }
         bench.prune(request()).await.unwrap();
         bench.repair(false).await;
         assert!(bench.snapshots().await.contains(&last), "after {changes} changes");
         bench.whole().await;
         if is_done {
-            assert!(changes > 0);
+            assert!(told > 0 && changes > told);
             return;
         }
     }
