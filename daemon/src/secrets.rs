@@ -11,6 +11,7 @@ use std::process::Stdio;
 use std::str::FromStr;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use secrecy::SecretString;
 use tokio::io::AsyncReadExt;
 use zeroize::Zeroizing;
@@ -173,9 +174,11 @@ impl SecretRef {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .map_err(SecretError::NotStarted)?;
+        let mut group = Group::led_by(&child);
         let output = child.stdout.take();
         let finished = tokio::time::timeout(timeout, async {
             let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_SECRET as usize + 1));
@@ -183,6 +186,7 @@ impl SecretRef {
                 output.take(MAX_SECRET + 1).read_to_end(&mut bytes).await.map_err(SecretError::NotStarted)?;
             }
             let status = child.wait().await.map_err(SecretError::NotStarted)?;
+            group.0 = None;
             if status.success() { Ok(bytes) } else { Err(SecretError::CommandFailed(status)) }
         });
         self.bounded(finished.await.map_err(|_| SecretError::CommandTimeout)??)
@@ -190,6 +194,22 @@ impl SecretRef {
 
     fn bounded(&self, bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, SecretError> {
         if bytes.len() as u64 > MAX_SECRET { Err(SecretError::NotText(self.clone())) } else { Ok(bytes) }
+    }
+}
+
+/// The processes of a command, which end with this.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn led_by(leader: &tokio::process::Child) -> Self {
+        Self(leader.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // The leader was not waited for, so this is no other group yet. That all have ended is no error.
+        self.0.take().map(|group| kill_process_group(group, Signal::KILL));
     }
 }
 
@@ -247,10 +267,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_command_that_hangs_is_given_up() {
-        let hangs = SecretRef::Command("sleep 1000".into());
-        let result = hangs.run_command("sleep 1000", Duration::from_millis(1)).await;
+    async fn a_command_that_hangs_is_given_up_with_all_that_it_has_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = folder.path().join("held");
+        // What holds it is not the shell itself.
+        let line = format!("(flock 9; sleep 1000) 9>{}; true", held.display());
+        let hangs = SecretRef::Command(line.clone());
+        let result = hangs.run_command(&line, Duration::from_millis(300)).await;
         assert!(matches!(result, Err(SecretError::CommandTimeout)));
+        let lock = tokio::task::spawn_blocking(move || std::fs::File::create(held).unwrap().lock());
+        tokio::time::timeout(Duration::from_secs(60), lock).await.expect("it ends with it").unwrap().unwrap();
     }
 
     #[tokio::test]
