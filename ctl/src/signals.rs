@@ -5,6 +5,7 @@
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::Error;
+use crate::exit::Exit;
 
 /// SIGINT and SIGTERM from the moment it is made.
 pub(crate) struct Interrupts {
@@ -26,6 +27,22 @@ impl Interrupts {
             _ = self.terminate.recv() => {}
         }
     }
+}
+
+/// From now on an interrupt ends the process, as it would if nobody had ever listened: also while this thread waits for
+/// somebody to read what it writes.
+pub(crate) fn exit_from_now_on() -> Result<(), Error> {
+    let failed = |source| Error::System { action: "listen for signals", source };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            if let Ok(mut interrupts) = Interrupts::listen() {
+                interrupts.next().await;
+                std::process::exit(Exit::Interrupted.code().into());
+            }
+        });
+    });
+    Ok(())
 }
 
 /// Whatever says that the user leaves: these, and a terminal that is gone.

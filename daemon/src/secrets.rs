@@ -276,7 +276,7 @@ mod tests {
         let result = hangs.run_command(&line, Duration::from_millis(300)).await;
         assert!(matches!(result, Err(SecretError::CommandTimeout)));
         let lock = tokio::task::spawn_blocking(move || std::fs::File::create(held).unwrap().lock());
-        tokio::time::timeout(Duration::from_secs(60), lock).await.expect("it ends with it").unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(60), lock).await.unwrap().unwrap().unwrap();
     }
 
     #[tokio::test]

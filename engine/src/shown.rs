@@ -5,6 +5,8 @@
 
 use std::fmt::Write;
 
+use crate::object::file_id_bytes;
+
 /// A path as text, for [`crate::source::Warning`] and the like.
 pub fn path(path: &[u8]) -> String {
     let mut text = String::with_capacity(path.len());
@@ -26,6 +28,11 @@ pub fn path(path: &[u8]) -> String {
         }
     }
     text
+}
+
+/// The fileId of an entry as text: where it is a path, that path.
+pub(crate) fn file_id(id: &[u8]) -> String {
+    path(&file_id_bytes(&String::from_utf8_lossy(id)))
 }
 
 /// Controls, line separators, and what turns the direction of writing.

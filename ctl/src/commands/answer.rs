@@ -6,7 +6,7 @@ use tonic::{Response, Status, Streaming};
 use crate::cli::Global;
 use crate::error::Error;
 use crate::progress::Display;
-use crate::signals::Interrupts;
+use crate::signals::{self, Interrupts};
 
 /// A message of such an answer.
 pub(crate) trait Part {
@@ -36,12 +36,16 @@ pub(crate) async fn take<P: Part>(
     let mut display = Display::of_question(global);
     let taking = async {
         let mut parts = asked.await?.into_inner();
+        let mut is_begun = false;
         while let Some(part) = parts.message().await? {
             match part.progress() {
                 Some(progress) => display.answering(progress),
                 None => {
                     // What is printed now would be drawn over.
                     display.finish();
+                    if !std::mem::replace(&mut is_begun, true) {
+                        signals::exit_from_now_on()?;
+                    }
                     take(part)?;
                 }
             }

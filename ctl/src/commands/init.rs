@@ -1,9 +1,8 @@
 //! `init`: makes a repository.
 
 use cloudstic_proto::v1::{InitRequest, InitResponse};
-use zeroize::Zeroizing;
 
-use super::recovery::Reader;
+use super::recovery::{self, Reader};
 use crate::cli::{self, Global};
 use crate::connect::Daemon;
 use crate::error::Error;
@@ -23,7 +22,7 @@ pub(crate) async fn run(global: &Global, out: &mut Output, args: cli::Init) -> R
     let making = async { Ok(repositories.init(request).await?.into_inner()) };
     let Some(mut reader) = reader else { return tell(out, &args.repository, &making.await?) };
     let mut made = reader.wait(out, making).await?;
-    let words = Zeroizing::new(std::mem::take(&mut made.recovery_words));
+    let words = recovery::text(made.recovery_words.take());
     let slot = made.slots.iter().find(|slot| slot.starts_with("recovery-")).map_or("recovery-default", String::as_str);
     reader.show(&daemon, &args.repository, slot, &words).await?;
     tell(out, &args.repository, &made)

@@ -30,7 +30,7 @@ fn world() -> World {
     };
     let slots = vec!["password-default".to_owned(), "recovery-default".to_owned()];
     let mut script = world.fake.script();
-    script.init = InitResponse { encrypted: true, slots, recovery_words: WORDS.to_owned() };
+    script.init = InitResponse { encrypted: true, slots, recovery_words: Some(WORDS.into()) };
     script.keys = keys;
     drop(script);
     world

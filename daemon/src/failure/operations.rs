@@ -82,6 +82,7 @@ impl From<RestoreError> for Failure {
             RestoreError::Repository(repository) => return repository.into(),
             RestoreError::LockLost(lost) => return lost.into(),
             RestoreError::NoSuchPath { .. } => Reason::NoSuchPath,
+            RestoreError::Lost { .. } => Reason::Damaged,
             RestoreError::Target { .. } => {
                 let message = format!("{error}; see to its rights and its room, or restore to another folder");
                 return Self::new(Reason::TargetUnwritable, message);

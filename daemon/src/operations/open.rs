@@ -80,7 +80,9 @@ impl OpenRepositories {
             failure.reason,
             Reason::NotInitialised | Reason::WrongCredential | Reason::Damaged | Reason::StoreFailed
         );
-        if doubtful {
+        // What only it knows of packs whose names somebody has overwritten would be lost with it.
+        let is_another = matches!(failure.reason, Reason::NotInitialised | Reason::WrongCredential);
+        if doubtful && (is_another || !repository.remembers_more_than_is_stored()) {
             self.open.forget(name, repository);
         }
     }
@@ -163,6 +165,24 @@ mod tests {
         assert_eq!(open.meter("main").unwrap().requests(), before + 1, "the marker");
         assert!(Arc::ptr_eq(&first, &open.get("main").await.unwrap()));
         assert_eq!(open.meter("main").unwrap().requests(), before + 2, "the marker; there is no key slot");
+    }
+
+    #[tokio::test]
+    async fn what_only_an_open_repository_knows_outlives_a_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        cloudstic_e2e::golden::copy("plain", folder.path());
+        let text = format!("[repositories.main]\nstore = \"local:{}\"", folder.path().display());
+        let config = Arc::new(Config::parse("test.toml".as_ref(), &text, &Accounts::default()).unwrap());
+        let open = OpenRepositories::new(config, Arc::new(Metrics::new([].into_iter())));
+        let first = open.get("main").await.unwrap();
+        assert_eq!(first.snapshots().await.unwrap().readable.len(), 3);
+        // As a program does that writes it blindly.
+        std::fs::write(folder.path().join("index/packs"), "{}").unwrap();
+        assert_eq!(first.snapshots().await.unwrap().readable.len(), 3);
+        open.failed("main", &first, &Failure::new(Reason::Damaged, "a chunk is missing"));
+        assert!(Arc::ptr_eq(&first, &open.get("main").await.unwrap()));
+        open.failed("main", &first, &Failure::new(Reason::NotInitialised, "it is another one"));
+        assert!(!Arc::ptr_eq(&first, &open.get("main").await.unwrap()));
     }
 
     #[tokio::test]

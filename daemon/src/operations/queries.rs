@@ -32,13 +32,14 @@ impl Queries for Engine {
             recovery: request.recovery,
             chunker: request.keyed_chunker.then_some(ChunkerKind::Keyed),
         };
-        let report = Repository::init(self.open.store(name, repository), options).await?;
+        // To its end, also if the caller goes: what is cut off in between is no repository, and refuses to become one.
+        let making = tokio::spawn(Repository::init(self.open.store(name, repository), options));
+        let report = making.await.map_err(|panic| Failure::internal(panic.to_string()))??;
         tracing::info!(repository = name, encrypted = report.encrypted, slots = ?report.slots, "repository made");
-        let words = report.recovery_words.as_ref().map(|words| words.expose_secret().to_owned());
         Ok(v1::InitResponse {
             encrypted: report.encrypted,
             slots: report.slots,
-            recovery_words: words.unwrap_or_default(),
+            recovery_words: report.recovery_words.map(|words| words.expose_secret().into()),
         })
     }
 
@@ -46,7 +47,8 @@ impl Queries for Engine {
         let v1::ListSnapshotsRequest { repository, filter } = request;
         let filter = convert::filter(filter);
         let open = self.open.get(&repository).await?;
-        let list = open.snapshots().await.map_err(|error| self.noted(&repository, &open, error))?;
+        let mut list = open.snapshots().await.map_err(|error| self.noted(&repository, &open, error))?;
+        list.unreadable.extend(open.missing_snapshots().await.map_err(|error| self.noted(&repository, &open, error))?);
         let matching = list.readable.into_iter().filter(|entry| filter.matches(entry));
         Ok(v1::ListSnapshotsResponse {
             snapshots: matching.map(convert::snapshot_entry).collect(),

@@ -309,7 +309,7 @@ impl Chains<'_> {
         let (mut names, mut at) = (Vec::new(), entry);
         while names.len() < DEEPEST {
             let meta: FileMeta = reader.read_json(&entries.numbers.object(at)).ok()?;
-            names.push(show_path(meta.name.as_bytes()));
+            names.push(show_path(&meta.name_bytes().unwrap_or_else(|_| meta.name.as_bytes().into())));
             match entries.facts(at).parent {
                 TOP => break,
                 parent => at = *by_key.get(&parent)?,

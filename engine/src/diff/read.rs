@@ -6,7 +6,7 @@ use super::fields::{Field, Fields};
 use super::walk::{Differing, Filemetas};
 use crate::object::{FileMeta, Hash, ObjectRef};
 use crate::source::Warning;
-use crate::tree::{Cancelled, ReadObjects, show_path};
+use crate::tree::{Cancelled, ReadObjects, show_file_id};
 use crate::view::{Entries, EntryInfo, SnapshotView, by_path, path_of, read_many};
 use crate::warnings::Warnings;
 
@@ -56,7 +56,8 @@ pub(super) fn read(
                     Ok(meta) => metas[side] = Some((reference, meta)),
                     Err(why) => {
                         is_whole = false;
-                        warnings.push(Warning { path: show_path(key), problem: format!("{why}; it is not compared") });
+                        warnings
+                            .push(Warning { path: show_file_id(key), problem: format!("{why}; it is not compared") });
                     }
                 }
             }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::object::{Hash, LeafEntry, Node, ObjectKind, ObjectRef};
 use crate::repository::ReadError;
 use crate::source::Warning;
-use crate::tree::{Cancelled, ReadObjects, show_path};
+use crate::tree::{Cancelled, ReadObjects, show_file_id};
 use crate::view::{Pieces, Text, Texts, read_many};
 use crate::warnings::Warnings;
 
@@ -137,7 +137,7 @@ impl Side {
             let is_taken = self.key(*second) == self.key(*first);
             if let Some(filemeta) = self.filemeta(*second).filter(|_| is_taken) {
                 let problem = format!("filemeta/{filemeta}: another entry has its fileId; left out");
-                warnings.push(Warning { path: show_path(self.key(*second)), problem });
+                warnings.push(Warning { path: show_file_id(self.key(*second)), problem });
             }
             is_taken
         });
@@ -270,7 +270,7 @@ impl Walk<'_> {
                 continue;
             }
             let problem = format!("{} is in the place of a filemeta; left out", entry.filemeta);
-            self.warnings.push(Warning { path: show_path(entry.key.as_bytes()), problem });
+            self.warnings.push(Warning { path: show_file_id(entry.key.as_bytes()), problem });
         }
     }
 

@@ -8,7 +8,7 @@ use super::known::{Filemetas, Known};
 use super::matches::Found;
 use crate::object::{FileMeta, Hash, Leaf, Node, ObjectKind, ObjectRef, SnapshotEntry, file_id_bytes};
 use crate::source::Warning;
-use crate::tree::{Cancelled, ReadObjects, show_path};
+use crate::tree::{Cancelled, ReadObjects, show_file_id};
 use crate::view::{EntryInfo, path_of, read_many};
 
 /// Levels 0 to 6.
@@ -162,9 +162,10 @@ impl Nodes {
                         let takes = filter.takes_path(&path) && filter.takes(&info);
                         Ok(takes.then(|| search.found.add(&path, &info, number)))
                     }
-                    None => {
-                        Err(format!("{reference}: {} is not where its name says", show_path(meta.file_id.as_bytes())))
-                    }
+                    None => Err(format!(
+                        "{reference}: {} is not where its name says",
+                        show_file_id(meta.file_id.as_bytes())
+                    )),
                 },
             };
             self.filemetas.set(

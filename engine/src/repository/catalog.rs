@@ -3,7 +3,7 @@
 //! The one invariant: what this process knows of a pack that is still there, it does not forget because somebody overwrites
 //! the stored catalog; and it overwrites only what it has read, where the store can tell.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::sync::Arc;
@@ -73,8 +73,8 @@ impl Repository {
     /// gone.
     pub(crate) async fn catalog_now(&self) -> Result<(Arc<Catalog>, bool), RepositoryError> {
         let mut slot = self.catalog.lock().await;
-        let loaded = match slot.take() {
-            Some(loaded) => loaded,
+        let loaded = match &*slot {
+            Some(loaded) => loaded.clone(),
             None => self.load_into(&mut slot).await?,
         };
         let Healed { catalog, recovered, dropped, .. } =
@@ -87,6 +87,11 @@ impl Repository {
         }
         *slot = Some(LoadedCatalog { catalog: Arc::clone(&catalog), differs, lost, ..loaded });
         Ok((catalog, lost))
+    }
+
+    /// Whether this process alone knows what is in some packs, until it writes the catalog.
+    pub fn remembers_more_than_is_stored(&self) -> bool {
+        self.remembers.load(Ordering::Relaxed)
     }
 
     /// Adds entries to the stored catalog, and takes those of some keys out of it, if `lease` holds. Somebody else may
@@ -178,10 +183,10 @@ impl Repository {
         let removed = remove.clone();
         let (catalog, file) = tokio::task::spawn_blocking(move || {
             let catalog = Arc::unwrap_or_clone(catalog).with(added).without(&removed);
-            write_out(&catalog).map(|file| (catalog, file))
+            let file = write_out(&catalog);
+            (catalog, file)
         })
-        .await?
-        .map_err(|cause| RepositoryError::System(format!("a temporary file cannot be written: {cause}")))?;
+        .await?;
         // What was added is known also if the write fails; whether what was removed is gone, the stored one says then.
         let known_as = version.clone().filter(|_| remove.is_empty());
         let next = LoadedCatalog {
@@ -192,9 +197,11 @@ impl Repository {
             lost_snapshots: Arc::default(),
         };
         let next = slot.insert(next);
+        let file = file.map_err(not_written)?;
         let expected = version.as_ref().map(|(_, version)| version);
         let is_written = self.store.put_file_if_unchanged(CATALOG_KEY, file, expected).await?;
         if is_written {
+            self.remembers.store(false, Ordering::Relaxed);
             self.forget_damage(CATALOG_KEY);
             next.version = self.catalog_version().await?;
             next.differs = false;
@@ -235,11 +242,14 @@ impl Repository {
             Some(known) => self.forgotten(known, &unknown).await?,
             None => Vec::new(),
         };
-        unknown.retain(|pack| forgotten.iter().all(|forgotten| forgotten.pack != *pack));
-        let is_undone = |pack: &&Hash| named.binary_search(pack).is_err() && catalog.packs().contains(pack);
+        // Both are sorted.
+        unknown.retain(|pack| forgotten.binary_search_by(|forgotten| forgotten.pack.cmp(pack)).is_err());
+        let there: HashSet<&Hash> = catalog.packs().iter().collect();
+        let is_undone = |pack: &&Hash| named.binary_search(pack).is_err() && there.contains(pack);
         let undone = known.map_or(0, |known| known.packs().iter().filter(is_undone).count()) + forgotten.len();
         let restored = forgotten.len();
         if restored > 0 {
+            self.remembers.store(true, Ordering::Relaxed);
             tracing::error!(
                 packs = restored,
                 store = self.store.describe(),
@@ -332,6 +342,10 @@ impl Repository {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+fn not_written(cause: io::Error) -> RepositoryError {
+    RepositoryError::System(format!("a temporary file cannot be written: {cause}"))
 }
 
 fn write_out(catalog: &Catalog) -> io::Result<File> {

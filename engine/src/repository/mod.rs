@@ -23,7 +23,7 @@ mod snapshots;
 mod writer;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 
 pub(crate) use catalog::{StoredCatalog, WholeCatalog};
@@ -66,6 +66,8 @@ pub struct Repository {
     proven: Mutex<HashMap<ObjectRef, SnapshotEntry>>,
     /// Indexes that were found damaged, and how.
     damage: Mutex<BTreeMap<String, String>>,
+    /// Whether only this process knows what is in some packs.
+    remembers: AtomicBool,
     /// How often the catalog was put right.
     heals: Arc<AtomicU64>,
 }

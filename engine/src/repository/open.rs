@@ -1,5 +1,6 @@
 //! Opening a repository.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -36,6 +37,7 @@ impl Repository {
             commits: tokio::sync::Mutex::default(),
             proven: Mutex::default(),
             damage: Mutex::default(),
+            remembers: AtomicBool::new(false),
             heals: Arc::default(),
         })
     }

@@ -47,6 +47,17 @@ impl Repository {
         self.entries(&refs, index).await
     }
 
+    /// Snapshots that `index/snapshots` names and that are nowhere, as far as this process sees: lost, or removed by a
+    /// program that was cut off.
+    pub async fn missing_snapshots(self: &Arc<Self>) -> Result<Vec<Warning>, RepositoryError> {
+        let named = self.read_index().await?;
+        let refs = self.snapshot_refs().await?;
+        let missing = named.into_iter().map(|entry| entry.reference).filter(|reference| !refs.contains(reference));
+        let problem = "index/snapshots names it, and it is nowhere: it was lost, or a program was cut off that removed it; \
+                       before the next backup, `cloudsticctl repair` can see what is left of it";
+        Ok(missing.map(|reference| Warning { path: reference.key(), problem: problem.to_owned() }).collect())
+    }
+
     /// All snapshots, each of them read: for what cannot be undone, the index is not good enough.
     pub async fn proven_snapshots(self: &Arc<Self>) -> Result<SnapshotList, RepositoryError> {
         self.refresh_catalog().await?;
@@ -90,9 +101,10 @@ impl Repository {
             (None, Some(first)) => {
                 Err(RepositoryError::NoneReadable { count: unreadable.len(), first: first.problem.clone() })
             }
-            (None, None) => {
-                Err(RepositoryError::NoSuchSnapshot("the repository has no snapshots yet: run a backup".to_owned()))
-            }
+            (None, None) => Err(match self.missing_snapshots().await?.as_slice() {
+                [] => RepositoryError::NoSuchSnapshot("the repository has no snapshots yet: run a backup".to_owned()),
+                [first, ..] => RepositoryError::NoSuchSnapshot(format!("{}: {}", first.path, first.problem)),
+            }),
         }
     }
 

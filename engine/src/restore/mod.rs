@@ -124,7 +124,7 @@ fn restore_tree(
     cancel: &CancellationToken,
 ) -> Result<RestoreReport, RestoreError> {
     let tree = load(objects, snapshot, progress, cancel)?;
-    let plan = Plan::new(&tree, &request.paths, reference)?;
+    let plan = Plan::new(&tree, &request.paths, (reference, snapshot))?;
     let tally = Tally::new(progress, cancel);
     plan.tell_problems(&tree, &tally);
     folder::restore(&folder::Job {
@@ -203,7 +203,7 @@ fn archive_tree(
     cancel: &CancellationToken,
 ) -> Result<RestoreReport, RestoreError> {
     let tree = load(objects, snapshot, progress, cancel)?;
-    let plan = Plan::new(&tree, &request.paths, reference)?;
+    let plan = Plan::new(&tree, &request.paths, (reference, snapshot))?;
     let tally = Tally::new(progress, cancel);
     plan.tell_problems(&tree, &tally);
     archive::archive(objects, &tree, &plan, &tally, &Gate::new(&request.lease), (!request.dry_run).then_some(output));
@@ -252,6 +252,16 @@ pub enum RestoreError {
         path: String,
         /// The snapshot.
         snapshot: String,
+    },
+    /// A path that is damaged, or below what is.
+    #[error("{path} of {snapshot} is lost: {problem}; `cloudsticctl check` names all that is")]
+    Lost {
+        /// The path.
+        path: String,
+        /// The snapshot.
+        snapshot: String,
+        /// What is wrong.
+        problem: String,
     },
     /// The target folder.
     #[error("{path} cannot be written: {cause}")]

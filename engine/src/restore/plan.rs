@@ -4,13 +4,16 @@ use std::collections::{HashMap, HashSet};
 
 use super::RestoreError;
 use super::tally::Tally;
-use crate::object::ObjectRef;
+use crate::object::{ObjectRef, Snapshot};
 use crate::source::Warning;
 use crate::tree::{EntryId, Tree, show_path};
+use crate::view::by_path;
 
 pub(super) struct Plan {
     selected: Vec<bool>,
     paths: Vec<String>,
+    /// Whether what is told of an entry names it by its path, also where its own metadata cannot be read.
+    ids_are_paths: bool,
     /// For a first name that is not selected, the second name that stands in for it.
     stand_ins: HashMap<EntryId, EntryId>,
     /// Entries that other selected ones are links to.
@@ -18,19 +21,22 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(tree: &Tree, paths: &[Vec<u8>], snapshot: ObjectRef) -> Result<Self, RestoreError> {
+    pub(super) fn new(
+        tree: &Tree,
+        paths: &[Vec<u8>],
+        (reference, snapshot): (ObjectRef, &Snapshot),
+    ) -> Result<Self, RestoreError> {
         let is_all = |path: &Vec<u8>| path.iter().all(|&byte| byte == b'/');
         let all = paths.iter().all(is_all) || paths.iter().any(is_all);
         let mut plan = Self {
             selected: vec![all; tree.len()],
             paths: if all { Vec::new() } else { paths.iter().map(|path| trimmed(path)).collect() },
+            ids_are_paths: by_path(&snapshot.source),
             stand_ins: HashMap::new(),
             leaders: HashSet::new(),
         };
         for path in paths.iter().filter(|_| !all) {
-            let id = tree
-                .find(path)
-                .ok_or_else(|| RestoreError::NoSuchPath { path: show_path(path), snapshot: snapshot.to_string() })?;
+            let id = tree.find(path).ok_or_else(|| not_there(tree, path, reference))?;
             let below = tree.subtree(id);
             plan.selected[below.start as usize..below.end as usize].fill(true);
             let mut above = tree.get(id).parent;
@@ -90,11 +96,24 @@ impl Plan {
     }
 
     fn concerns(&self, problem: &Warning) -> bool {
-        let below = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         // What is below a lost node is not known: it may be anything.
         self.paths.is_empty()
+            || !self.ids_are_paths
             || problem.path.starts_with("node/")
-            || self.paths.iter().any(|path| below(&problem.path, path) || below(path, &problem.path))
+            || self.paths.iter().any(|path| is_within(&problem.path, path) || is_within(path, &problem.path))
+    }
+}
+
+fn is_within(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Why a path is not in the tree: the snapshot never had it, or it is lost.
+fn not_there(tree: &Tree, path: &[u8], reference: ObjectRef) -> RestoreError {
+    let (wanted, snapshot) = (trimmed(path), reference.to_string());
+    match tree.problems().iter().find(|problem| is_within(&wanted, &problem.path)) {
+        Some(Warning { problem, .. }) => RestoreError::Lost { path: wanted, snapshot, problem: problem.clone() },
+        None => RestoreError::NoSuchPath { path: show_path(path), snapshot },
     }
 }
 

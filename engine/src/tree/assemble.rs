@@ -9,8 +9,8 @@ use super::load::Draft;
 use super::objects::ReadObjects;
 use super::record::{NONE, Record};
 use super::relate::{Index, resolve_hardlinks, resolve_parents};
-use super::show_path;
 use super::{Cancelled, Tree};
+use super::{show_file_id, show_path};
 use crate::object::ObjectRef;
 
 /// Deeper folders are left out: no file system has them, and every path would cost its length again and again.
@@ -226,14 +226,15 @@ fn tell(
     let ids = draft.file_ids(objects, root, &bad, cancel)?;
     for (at, reason) in std::mem::take(&mut draft.bad) {
         let object = draft.filemetas.object(at as usize).to_string();
-        let path = path_of(draft, at).unwrap_or_else(|| ids.get(&at).cloned().unwrap_or_default().into_bytes());
+        let id = || ids.get(&at).map(|id| show_file_id(id.as_bytes())).unwrap_or_default();
+        let path = path_of(draft, at).map_or_else(id, |path| show_path(&path));
         let mut problem = if reason.starts_with(&object) { reason } else { format!("{object}: {reason}") };
         match lost.get(&at) {
             None | Some(0) => problem.push_str("; left out"),
             Some(1) => problem.push_str("; left out, with 1 entry below it"),
             Some(more) => problem.push_str(&format!("; left out, with {more} entries below it")),
         }
-        draft.problems.push(show_path(&path), problem);
+        draft.problems.push(path, problem);
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ use crate::object::{FileMeta, Hash, Kind, ObjectRef};
 use crate::repository::ReadError;
 use crate::source::Warning;
 
-pub(crate) use crate::shown::path as show_path;
+pub(crate) use crate::shown::{file_id as show_file_id, path as show_path};
 pub use contents::NameContents;
 pub use objects::ReadObjects;
 pub(crate) use objects::read_json;

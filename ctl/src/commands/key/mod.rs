@@ -10,10 +10,9 @@ use cloudstic_proto::v1::{
     AddPassword, AddPlatformKey, AddRecoveryKey, ChangeKeysRequest, ChangeKeysResponse, KeySlot, ListKeysRequest,
     RemoveKey, SetPassword,
 };
-use zeroize::Zeroizing;
 
 use super::lock::or_nothing;
-use super::recovery::Reader;
+use super::recovery::{self, Reader};
 use crate::cli::{self, Changing, Global};
 use crate::connect::Daemon;
 use crate::error::Error;
@@ -91,9 +90,8 @@ async fn add_recovery(global: &Global, out: &mut Output, args: cli::KeyAddRecove
     let daemon = Daemon::connect(&global.socket).await?;
     let making = submit_to(&daemon, &args.repository, change, args.change);
     let Some(mut reader) = reader else { return tell(out, &args.repository, &making.await?, dry_run, None) };
-    let done = reader.wait(out, making).await?;
-    let words = done.recovery_words.as_ref().map(|words| String::from_utf8_lossy(&words.bytes).into_owned());
-    let words = Zeroizing::new(words.unwrap_or_default());
+    let mut done = reader.wait(out, making).await?;
+    let words = recovery::text(done.recovery_words.take());
     reader.show(&daemon, &args.repository, &done.slot, &words).await?;
     tell(out, &args.repository, &done, dry_run, None)
 }

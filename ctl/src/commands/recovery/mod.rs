@@ -8,7 +8,7 @@ use std::future::{pending, ready};
 use std::io;
 
 use cloudstic_proto::v1::change_keys_request::Change;
-use cloudstic_proto::v1::{ChangeKeysRequest, RemoveKey};
+use cloudstic_proto::v1::{ChangeKeysRequest, RemoveKey, Secret};
 use zeroize::Zeroizing;
 
 use crate::connect::Daemon;
@@ -16,6 +16,12 @@ use crate::error::Error;
 use crate::output::Output;
 use crate::signals::Leaving;
 use terminal::Terminal;
+
+/// The words in an answer.
+pub(super) fn text(words: Option<Secret>) -> Zeroizing<String> {
+    let bytes = words.map(|words| Zeroizing::new(words.bytes)).unwrap_or_default();
+    Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned())
+}
 
 /// Whoever is to see the words. Found before anything is made: words that nobody sees would be of no use.
 pub(super) struct Reader {
@@ -31,7 +37,8 @@ impl Reader {
     }
 
     /// Waits for what the daemon makes, also when the user leaves: the slot has a name then, and can be removed. Who leaves
-    /// once more does not wait, and what the daemon does then it takes back, as nobody takes its answer.
+    /// once more does not wait: a slot that is added then the daemon removes again, as nobody takes its answer; that of a
+    /// repository that is just being made stays, and opens nothing, as nobody knows its words.
     pub(super) async fn wait<T>(
         &mut self,
         out: &Output,

@@ -93,7 +93,7 @@ mod tests {
         let made = v1::InitResponse {
             encrypted: true,
             slots: vec!["password-default".to_owned(), "recovery-default".to_owned()],
-            recovery_words: "one two".to_owned(),
+            recovery_words: Some("one two".into()),
         };
         assert_eq!(
             text(&Init::new("home", &made)),

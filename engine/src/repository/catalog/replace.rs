@@ -1,8 +1,9 @@
 //! Putting another catalog in the place of the stored one, for a repair.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use super::{LoadedCatalog, Repository, RepositoryError, write_out};
+use super::{LoadedCatalog, Repository, RepositoryError, not_written, write_out};
 use crate::lock::LeaseWatch;
 use crate::pack::{CATALOG_KEY, Catalog};
 use crate::store::Version;
@@ -19,7 +20,7 @@ impl Repository {
         let mut slot = self.catalog.lock().await;
         let (catalog, file) = tokio::task::spawn_blocking(move || write_out(&catalog).map(|file| (catalog, file)))
             .await?
-            .map_err(|cause| RepositoryError::System(format!("a temporary file cannot be written: {cause}")))?;
+            .map_err(not_written)?;
         lease.prove().await?;
         self.prove_identity().await?;
         if !self.store.put_file_if_unchanged(CATALOG_KEY, file, seen).await? {
@@ -28,6 +29,7 @@ impl Repository {
                  this again"
             )));
         }
+        self.remembers.store(false, Ordering::Relaxed);
         self.forget_damage(CATALOG_KEY);
         let version = self.catalog_version().await?;
         *slot = Some(LoadedCatalog {

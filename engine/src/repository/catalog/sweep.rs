@@ -1,8 +1,9 @@
 //! The catalog for a prune: as it is with everything that is known, and replaced by what is left of it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use super::{LoadedCatalog, Stored, write_out};
+use super::{LoadedCatalog, Stored, not_written, write_out};
 use crate::lock::LeaseWatch;
 use crate::object::{Hash, Latest, ObjectKind, ObjectRef, SnapshotEntry};
 use crate::pack::{CATALOG_KEY, Catalog, Doomed, Healed, heal_for_prune};
@@ -54,11 +55,10 @@ impl Repository {
         *slot = None;
         let sweeping = tokio::task::spawn_blocking(move || {
             let catalog = sweep(Arc::unwrap_or_clone(catalog));
-            write_out(&catalog).map(|file| (catalog, file))
+            let file = write_out(&catalog);
+            (catalog, file)
         });
-        let (catalog, file) = sweeping
-            .await?
-            .map_err(|cause| RepositoryError::System(format!("a temporary file cannot be written: {cause}")))?;
+        let (catalog, file) = sweeping.await?;
         // Known also if the write fails: what is in packs without a footer must not be forgotten.
         let next = LoadedCatalog {
             version: version.clone(),
@@ -68,10 +68,12 @@ impl Repository {
             lost_snapshots: Arc::default(),
         };
         let next = slot.insert(next);
+        let file = file.map_err(not_written)?;
         lease.prove().await?;
         let expected = version.as_ref().map(|(_, version)| version);
         let is_written = self.store.put_file_if_unchanged(CATALOG_KEY, file, expected).await?;
         if is_written {
+            self.remembers.store(false, Ordering::Relaxed);
             self.forget_damage(CATALOG_KEY);
             next.version = self.catalog_version().await?;
             next.differs = false;

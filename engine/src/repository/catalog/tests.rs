@@ -109,8 +109,10 @@ async fn a_snapshot_comes_along_with_its_pack_unless_it_was_removed() {
         store.put(CATALOG_KEY, blind.into()).await.unwrap();
         let whole = ours.whole_catalog().await.unwrap();
         assert_eq!(whole.catalog.contains(&snapshot), !is_removed);
+        assert!(ours.remembers_more_than_is_stored());
         assert!(whole.catalog.contains(&second) && whole.catalog.contains(&pack.members[0].object));
         ours.extend_catalog(Vec::new(), NOTHING, &NO_LEASE()).await.unwrap();
+        assert!(!ours.remembers_more_than_is_stored());
         let stored = open(&store).await.catalog().await.unwrap();
         assert_eq!((stored.contains(&snapshot), stored.contains(&second)), (!is_removed, true));
     }

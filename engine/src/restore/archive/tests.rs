@@ -217,7 +217,7 @@ fn a_cancelled_archive_has_no_central_directory() {
         ArchiveRequest { snapshot: String::new(), paths: Vec::new(), dry_run: false, lease: LeaseWatch::not_needed() };
     let cancel = CancellationToken::new();
     let tree = super::super::load(&memory, &snapshot, &Silent, &cancel).unwrap();
-    let plan = super::super::plan::Plan::new(&tree, &request.paths, reference).unwrap();
+    let plan = super::super::plan::Plan::new(&tree, &request.paths, (reference, &snapshot)).unwrap();
     let tally = super::super::tally::Tally::new(&Silent, &cancel);
     cancel.cancel();
     super::archive(&memory, &tree, &plan, &tally, &Gate::new(&LeaseWatch::not_needed()), Some(sender));

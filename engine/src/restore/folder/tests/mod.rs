@@ -320,6 +320,24 @@ fn a_path_comes_with_the_folders_above_it_and_nothing_else() {
 }
 
 #[test]
+fn a_lost_entry_below_a_chosen_path_is_told_whatever_its_name_is() {
+    let (mut scratch, mut memory) = (Scratch::new(), Memory::default());
+    let mut folder = FileMeta { entry_type: EntryType::Folder, ..meta(b"d\xfe") };
+    own(&mut folder);
+    memory.add(folder);
+    memory.file_with(b"d\xfe/kept", b"x", own);
+    let lost = memory.file_with(b"d\xfe/in\xff", b"x", own);
+    memory.lose(ObjectRef::new(ObjectKind::Filemeta, Hash::of(&json::encode(&lost))));
+    scratch.request.paths = vec![b"d\xfe".to_vec()];
+    let report = scratch.restore(&mut memory);
+    assert_eq!((report.files, report.warning_count), (1, 1));
+    assert_eq!(report.warnings[0].path, r"d\xfe/in\xff");
+    scratch.request.paths = vec![b"d\xfe/in\xff".to_vec()];
+    let error = scratch.try_restore(&mut memory).unwrap_err();
+    assert!(matches!(&error, RestoreError::Lost { path, .. } if path == r"d\xfe/in\xff"), "{error}");
+}
+
+#[test]
 fn inode_flags_come_back_and_the_immutable_one_last() {
     use rustix::fs::{IFlags, Mode, OFlags, ioctl_getflags, ioctl_setflags, open};
     if !is_root("the immutable flag") {
