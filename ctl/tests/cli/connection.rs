@@ -99,7 +99,7 @@ fn status_shows_what_is_configured() {
 fn recovery_words_never_go_where_nobody_sees_them() {
     let world = World::new();
     world.fake.script().init =
-        InitResponse { encrypted: true, slots: Vec::new(), recovery_words: "one two".to_owned() };
+        InitResponse { encrypted: true, slots: Vec::new(), recovery_words: Some("one two".into()) };
     for json in [&[][..], &["--json"]] {
         let run = world.run_without_terminal(&[&["init", "home", "--recovery"], json].concat());
         assert_eq!((run.code, run.out.as_str()), (1, ""), "{run:?}");
