@@ -52,7 +52,7 @@ model: ## Check the lock protocol's larger state spaces, which take minutes
 	@scripts/needs.sh cc
 	$(CARGO) test --locked -p cloudstic-engine --lib lock::model -- --ignored --nocapture --test-threads 1
 
-stress: .venv/ready ## Torment 16 processes on one repository, a minute on each of two kinds of store, kill 200 prunes, prune a million files (STRESS=options)
+stress: .venv/ready ## Torment 16 processes on one repository, a minute on each of two kinds of store, kill 200 prunes, prune a million files and find and compare them (STRESS=options)
 	@scripts/needs.sh cc
 	$(CARGO) build --locked -p cloudstic-stress
 	$(or $(CARGO_TARGET_DIR),target)/debug/stress --store local $(STRESS)
@@ -60,6 +60,10 @@ stress: .venv/ready ## Torment 16 processes on one repository, a minute on each 
 	$(or $(CARGO_TARGET_DIR),target)/debug/stress --kill-prunes 100 --store local $(STRESS)
 	$(or $(CARGO_TARGET_DIR),target)/debug/stress --kill-prunes 100 --store plain $(STRESS)
 	@CARGO="$(CARGO)" scripts/measure-prune.sh
+	@# A process that has made the repository has memory to reuse: the second run counts.
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && for run in make measure; do \
+		CLOUDSTIC_MEASURE="$$folder/repository" $(CARGO) test --locked -p cloudstic-engine --lib find::tests::memory -- --ignored --nocapture || exit 1; \
+	done
 	@# Without locks its judge must find something: neither nothing nor a crash will do.
 	$(or $(CARGO_TARGET_DIR),target)/debug/stress --without-locks --seconds 10 >/dev/null; [ $$? = 1 ]
 

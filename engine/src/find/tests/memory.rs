@@ -1,4 +1,4 @@
-//! What a million matches and a million changes cost. It takes minutes, so it is run by hand, with
+//! What a million matches and a million changes cost. It takes minutes, so `make stress` runs it, twice with the same
 //! `CLOUDSTIC_MEASURE=FOLDER`: the first run makes the repository there.
 
 #![allow(clippy::print_stdout)]
@@ -84,7 +84,7 @@ impl Peak {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes: make stress"]
 async fn of_a_million_files() {
     let folder = PathBuf::from(std::env::var_os("CLOUDSTIC_MEASURE").unwrap());
     let store = Arc::new(LocalStore::new(folder.clone()));
