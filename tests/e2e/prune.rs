@@ -43,6 +43,8 @@ fn back_up_thrice(site: &Site, daemon: &Daemon<'_>) {
 /// Removes a snapshot as a program does that knows nothing of what we know; the next backup makes the indexes right.
 fn remove_oldest(daemon: &Daemon<'_>, name: &str, repository: &Path) {
     let oldest = snapshots(daemon, name).pop().unwrap().reference;
+    // It would still name it.
+    fs::remove_file(repository.join("index/snapshots")).unwrap();
     let plain = repository.join(&oldest);
     if plain.exists() {
         return fs::remove_file(plain).unwrap();
