@@ -44,7 +44,10 @@ fn back_up_thrice(site: &Site, daemon: &Daemon<'_>) {
 fn remove_oldest(daemon: &Daemon<'_>, name: &str, repository: &Path) {
     let oldest = snapshots(daemon, name).pop().unwrap().reference;
     // It would still name it.
-    fs::remove_file(repository.join("index/snapshots")).unwrap();
+    let index = repository.join("index/snapshots");
+    if index.exists() {
+        fs::remove_file(index).unwrap();
+    }
     let plain = repository.join(&oldest);
     if plain.exists() {
         return fs::remove_file(plain).unwrap();
