@@ -5,7 +5,7 @@
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::Error;
-use crate::exit::Exit;
+use crate::output;
 
 /// SIGINT and SIGTERM from the moment it is made.
 pub(crate) struct Interrupts {
@@ -29,16 +29,17 @@ impl Interrupts {
     }
 }
 
-/// From now on an interrupt ends the process, as it would if nobody had ever listened: also while this thread waits for
-/// somebody to read what it writes.
-pub(crate) fn exit_from_now_on() -> Result<(), Error> {
+/// From now on an interrupt ends the process with this error, also while this thread waits for somebody to read what it
+/// writes.
+pub(crate) fn exit_from_now_on(error: Error, as_json: bool) -> Result<(), Error> {
     let failed = |source| Error::System { action: "listen for signals", source };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
     std::thread::spawn(move || {
         runtime.block_on(async {
             if let Ok(mut interrupts) = Interrupts::listen() {
                 interrupts.next().await;
-                std::process::exit(Exit::Interrupted.code().into());
+                output::tell(&error, as_json);
+                std::process::exit(error.exit().code().into());
             }
         });
     });

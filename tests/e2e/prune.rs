@@ -110,6 +110,23 @@ fn a_prune_frees_what_its_dry_run_promises_and_keeps_what_is_needed() {
 }
 
 #[test]
+fn a_pack_that_nobody_knows_ends_it_unless_it_is_to_go_on_or_a_repair_has_looked() {
+    let site = site();
+    let daemon = site.start();
+    back_up_thrice(&site, &daemon);
+    let pack = site.path("repository/packs").join("77".repeat(32));
+    fs::write(&pack, random::bytes(77, 3000)).unwrap();
+    let before = size(&site.path("repository"));
+    daemon.ctl(&["prune", "main"]).expect(1).says(&["nothing was deleted", "cloudsticctl repair"]);
+    assert_eq!(size(&site.path("repository")), before);
+    daemon.ctl(&["prune", "main", "--despite-unknown-packs"]).ok().shows(&["1 pack (2.9 KiB) is kept"]);
+    assert!(pack.exists() && size(&site.path("repository")) < before);
+    daemon.ctl(&["repair", "main"]).ok();
+    daemon.ctl(&["prune", "main"]).ok();
+    assert!(!pack.exists());
+}
+
+#[test]
 fn repositories_of_the_cli_have_nothing_left_over_after_it() {
     let key = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
     for (name, credential, opened_with) in [

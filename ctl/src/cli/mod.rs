@@ -226,11 +226,11 @@ mod tests {
 
     #[test]
     fn limits_of_a_prune_go_with_a_prune() {
-        for limit in [["--max-waste", "5"], ["--max-repack-size", "1G"]] {
-            let forget = [&["forget", "r", "latest"], &limit[..]].concat();
+        for limit in [&["--max-waste", "5"][..], &["--max-repack-size", "1G"], &["--despite-unknown-packs"]] {
+            let forget = [&["forget", "r", "latest"], limit].concat();
             assert_eq!(refused(&forget), ErrorKind::MissingRequiredArgument);
             Cli::try_parse_from([&["cloudsticctl"], &forget[..], &["--prune"]].concat()).unwrap();
-            Cli::try_parse_from([&["cloudsticctl", "prune", "r"], &limit[..]].concat()).unwrap();
+            Cli::try_parse_from([&["cloudsticctl", "prune", "r"], limit].concat()).unwrap();
         }
         assert_eq!(refused(&["prune", "r", "--max-waste", "101"]), ErrorKind::ValueValidation);
     }

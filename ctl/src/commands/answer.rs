@@ -32,30 +32,36 @@ pub(crate) async fn take<P: Part>(
     asked: impl Future<Output = Result<Response<Streaming<P>>, Status>>,
     mut take: impl FnMut(P) -> Result<(), Error>,
 ) -> Result<(), Error> {
+    let interrupted = || Error::Interrupted("the answer is not complete".to_owned());
     let mut interrupts = Interrupts::listen()?;
     let mut display = Display::of_question(global);
-    let taking = async {
-        let mut parts = asked.await?.into_inner();
-        let mut is_begun = false;
-        while let Some(part) = parts.message().await? {
-            match part.progress() {
-                Some(progress) => display.answering(progress),
-                None => {
-                    // What is printed now would be drawn over.
-                    display.finish();
-                    if !std::mem::replace(&mut is_begun, true) {
-                        signals::exit_from_now_on()?;
-                    }
-                    take(part)?;
-                }
-            }
-        }
-        Ok(())
+    let first = tokio::select! {
+        first = first(asked, &mut display) => first,
+        () = interrupts.next() => Err(interrupted()),
     };
-    let taken = tokio::select! {
-        taken = taking => taken,
-        () = interrupts.next() => Err(Error::Interrupted("the answer is not complete".to_owned())),
-    };
+    // What is printed now would be drawn over.
     display.finish();
-    taken
+    let (mut next, mut parts) = first?;
+    // Printing waits for whoever reads it, and this thread looks at nothing else meanwhile.
+    signals::exit_from_now_on(interrupted(), global.json)?;
+    while let Some(part) = next {
+        take(part)?;
+        next = parts.message().await?;
+    }
+    Ok(())
+}
+
+/// Waits for the first part that is more than progress; gives it with those behind it.
+async fn first<P: Part>(
+    asked: impl Future<Output = Result<Response<Streaming<P>>, Status>>,
+    display: &mut Display,
+) -> Result<(Option<P>, Streaming<P>), Error> {
+    let mut parts = asked.await?.into_inner();
+    loop {
+        let part = parts.message().await?;
+        match part.as_ref().and_then(Part::progress) {
+            Some(progress) => display.answering(progress),
+            None => return Ok((part, parts)),
+        }
+    }
 }

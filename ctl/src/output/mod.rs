@@ -84,13 +84,18 @@ impl Output {
 
     /// The error that ends the command.
     pub(crate) fn error(&self, error: &Error) {
-        self.failure(error.reason(), &error.to_string());
+        tell(error, self.json);
     }
 
     /// The same for a failure that a job reports.
     pub(crate) fn failure(&self, reason: &str, message: &str) {
         stderr(&error::line(reason, message, self.json));
     }
+}
+
+/// Says why the command failed, for whoever has no output at hand.
+pub(crate) fn tell(error: &Error, as_json: bool) {
+    stderr(&error::line(error.reason(), &error.to_string(), as_json));
 }
 
 /// There is nobody left to tell if standard error cannot be written.

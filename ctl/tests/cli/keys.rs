@@ -1,7 +1,7 @@
 //! Recovery words: on the terminal or nowhere, and then their slot is not either.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
 use cloudstic_proto::v1::change_keys_request::Change;
 use cloudstic_proto::v1::{ChangeKeysResponse, InitResponse};
@@ -58,16 +58,23 @@ fn words_that_were_shown_keep_their_slot() {
     }
 }
 
-#[test]
-fn who_leaves_before_the_words_are_there_leaves_no_slot_behind() {
-    let world = world();
+/// Whoever leaves before the words are there: the client, the keyboard, and what is on the screen after the line that says
+/// so.
+fn leaving(world: &World) -> (Child, ChildStdin, impl Iterator<Item = String> + use<>) {
     world.fake.script().keys_wait = true;
-    let mut child = on_terminal(&world, &["key", "add-recovery", "home"]);
+    let mut child = on_terminal(world, &["key", "add-recovery", "home"]);
     world.wait_until_sent();
     let mut keyboard = child.stdin.take().unwrap();
     keyboard.write_all(b"\x03").unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    assert!(lines.any(|line| line.contains("taking it back")));
+    assert!(lines.any(|line| line.contains("taking it back") && line.contains("interrupt again")));
+    (child, keyboard, lines)
+}
+
+#[test]
+fn who_leaves_before_the_words_are_there_leaves_no_slot_behind() {
+    let world = world();
+    let (mut child, _keyboard, lines) = leaving(&world);
     world.fake.answers.notify_one();
     let seen: Vec<String> = lines.collect();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{seen:?}");
@@ -79,13 +86,7 @@ fn who_leaves_before_the_words_are_there_leaves_no_slot_behind() {
 #[test]
 fn who_does_not_want_to_wait_for_that_is_told_to_look() {
     let world = world();
-    world.fake.script().keys_wait = true;
-    let mut child = on_terminal(&world, &["key", "add-recovery", "home"]);
-    world.wait_until_sent();
-    let mut keyboard = child.stdin.take().unwrap();
-    keyboard.write_all(b"\x03").unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    assert!(lines.any(|line| line.contains("interrupt again")));
+    let (mut child, mut keyboard, lines) = leaving(&world);
     keyboard.write_all(b"\x03").unwrap();
     let seen: Vec<String> = lines.collect();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{seen:?}");

@@ -1,9 +1,9 @@
 //! Second copies of what is needed: by itself and in a pack, or in two packs. Only one is found, the one that the catalog
 //! names; before another one goes, that one is proven. If it is bad and the other one is good, the other one stays.
 //!
-//! What it costs: of each pack that goes and of which the catalog does not explain every byte, the end is read, and where
-//! that is more than a footer, what this lists. Only where there are second copies, objects are. Those in packs without a footer are not found:
-//! the CLI's, where two of its backups have stored the same at the same time.
+//! What it costs: of each pack that goes and of which the catalog does not explain every byte, the size of the footer is
+//! read, and where that is not all of the rest, what it lists. Only where there are second copies, objects are. Those in
+//! packs without a footer are not found: the CLI's, where two of its backups have stored the same at the same time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -12,8 +12,37 @@ use crate::object::{
     file_id_component, json,
 };
 use crate::pack::Catalog;
-use crate::repository::ReadError;
+use crate::repository::{ObjectWriter, ReadError, RepositoryError};
 use crate::store::{StoreError, StoreErrorKind};
+
+/// Writes a tree for tests that need a large one: these entries, 32 a leaf. Gives its root.
+pub(crate) fn write_tree(
+    writer: &ObjectWriter,
+    entries: impl Iterator<Item = Result<(String, FileMeta), RepositoryError>>,
+) -> Result<ObjectRef, RepositoryError> {
+    let put = |kind, bytes: Vec<u8>| {
+        let object = ObjectRef::new(kind, Hash::of(&bytes));
+        writer.write(object, &bytes).map(|_| object)
+    };
+    let (mut leaf, mut level) = (Vec::new(), Vec::new());
+    for entry in entries {
+        let (key, meta) = entry?;
+        let filemeta = put(ObjectKind::Filemeta, json::encode(&meta))?;
+        leaf.push(LeafEntry { path_key: Some(Hash::of(key.as_bytes())), key, filemeta });
+        if leaf.len() == 32 {
+            let leaf = Node::Leaf(Leaf { entries: std::mem::take(&mut leaf) });
+            level.push(put(ObjectKind::Node, json::encode(&leaf))?);
+        }
+    }
+    while level.len() > 1 {
+        let above = level.chunks(32).map(|children| {
+            let node = Node::Internal { bitmap: u32::MAX, children: children.to_vec() };
+            put(ObjectKind::Node, json::encode(&node))
+        });
+        level = above.collect::<Result<_, _>>()?;
+    }
+    Ok(level[0])
+}
 
 #[derive(Default)]
 pub(crate) struct Memory {

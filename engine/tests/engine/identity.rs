@@ -1,17 +1,14 @@
 //! A backup never succeeds into a place that does not hold the repository that was opened.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use cloudstic_engine::backup::{BackupError, backup};
-use cloudstic_engine::finding::Finding;
-use cloudstic_engine::progress::{Phase, Progress};
 use cloudstic_engine::repository::{InitOptions, Repository, RepositoryError};
-use cloudstic_engine::source::Warning;
 use cloudstic_engine::store::{LocalStore, ObjectStore, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Bench, open, platform_key};
+use crate::support::{BeforeCommit, Bench, open, platform_key};
 
 fn is_gone(error: &BackupError) -> bool {
     error.to_string().contains("is not there: mount its disk")
@@ -53,23 +50,6 @@ async fn a_repository_made_anew_gets_no_snapshot_that_is_sealed_with_the_old_key
     }
 }
 
-/// Renames folders when everything is read, and only the commit is left.
-#[derive(Debug)]
-struct Swap(Vec<(PathBuf, PathBuf)>);
-
-impl Progress for Swap {
-    fn phase(&self, phase: Phase) {
-        for (from, to) in self.0.iter().filter(|_| phase == Phase::Finishing) {
-            std::fs::rename(from, to).unwrap();
-        }
-    }
-    fn expect(&self, _: u64, _: u64) {}
-    fn advance(&self, _: u64, _: u64) {}
-    fn path(&self, _: &str) {}
-    fn warning(&self, _: &Warning) {}
-    fn finding(&self, _: &Finding<'_>) {}
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_committed_when_the_repository_goes_away_during_the_backup() {
     for is_replaced in [false, true] {
@@ -81,8 +61,9 @@ async fn nothing_is_committed_when_the_repository_goes_away_during_the_backup() 
             init(&other).await;
             renames.push((other, bench.repository_path()));
         }
-        let repository = Arc::clone(&bench.repository);
-        let done = backup(repository, bench.request(), Arc::new(Swap(renames)), CancellationToken::new()).await;
+        let rename = move || renames.iter().for_each(|(from, to)| std::fs::rename(from, to).unwrap());
+        let (repository, swap) = (Arc::clone(&bench.repository), Arc::new(BeforeCommit(rename)));
+        let done = backup(repository, bench.request(), swap, CancellationToken::new()).await;
         let error = done.unwrap_err();
         if is_replaced {
             assert!(matches!(error, BackupError::Repository(RepositoryError::NotTheSame { .. })), "{error}");

@@ -2,24 +2,23 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cloudstic_engine::clock::FixedClock;
-use cloudstic_engine::copy::{CopyError, CopyReport, CopyRequest, CopyState, copy};
-use cloudstic_engine::finding::Finding;
+use cloudstic_engine::copy::{CopyError, CopyReport, CopyState, copy};
 use cloudstic_engine::forget::{ForgetError, ForgetRequest, GroupBy, Reason, Selection, Zone, forget};
 use cloudstic_engine::lock::LeaseWatch;
 use cloudstic_engine::midway::Midway;
 use cloudstic_engine::object::ObjectRef;
-use cloudstic_engine::progress::{Phase, Progress, Silent};
-use cloudstic_engine::repository::{Repository, SnapshotFilter, SnapshotSelection};
-use cloudstic_engine::source::Warning;
+use cloudstic_engine::progress::Silent;
+use cloudstic_engine::repository::{Repository, SnapshotSelection};
 use cloudstic_engine::store::{LocalStore, ObjectStore};
 use cloudstic_engine::tag::{TagChange, TagError, TagRequest, tag};
 use tokio_util::sync::CancellationToken;
 
 use crate::breaking::Breaking;
 use crate::memory::{Memory, Objects, load};
-use crate::support::{Bench, open, platform_key};
+use crate::support::{BeforeCommit, Bench, copy_all, open, platform_key};
 
 /// A repository with so many snapshots, and their names, oldest first.
 async fn snapshots(count: u8) -> (Bench, Vec<ObjectRef>) {
@@ -146,16 +145,6 @@ async fn a_change_of_tags_that_breaks_off_says_which_snapshots_have_them() {
     assert!(twice >= 3 && once >= 1 && none >= 1, "{twice} {once} {none}");
 }
 
-fn all() -> CopyRequest {
-    CopyRequest {
-        selection: SnapshotSelection::Matching(SnapshotFilter::default()),
-        partial: false,
-        dry_run: false,
-        from: LeaseWatch::not_needed(),
-        to: LeaseWatch::not_needed(),
-    }
-}
-
 /// Holds a copy that ended early against what is in its target.
 async fn assert_copied(done: &CopyReport, target: &Broken, sources: &[ObjectRef]) {
     let left = target.left().await;
@@ -179,7 +168,7 @@ async fn a_copy_that_breaks_off_says_which_snapshots_are_there() {
         let target = Broken::after(changes, true, &objects).await;
         let from = open(&bench.repository_path(), vec![platform_key()]).await;
         let to = Arc::clone(&target.repository);
-        let Err(error) = copy(from, to, all(), Arc::new(Silent), CancellationToken::new()).await else { break };
+        let Err(error) = copy(from, to, copy_all(), Arc::new(Silent), CancellationToken::new()).await else { break };
         match error.into_done() {
             (CopyError::Repository(_), Some(done)) => {
                 assert_copied(&done, &target, &made).await;
@@ -192,27 +181,6 @@ async fn a_copy_that_breaks_off_says_which_snapshots_are_there() {
     assert_eq!(told, BTreeSet::from([1, 2]));
 }
 
-/// Cancels when the second snapshot is about to be committed.
-#[derive(Debug, Default)]
-struct CancelsSecond {
-    commits: std::sync::atomic::AtomicUsize,
-    cancel: CancellationToken,
-}
-
-impl Progress for CancelsSecond {
-    fn phase(&self, phase: Phase) {
-        if phase == Phase::Finishing && self.commits.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 1 {
-            self.cancel.cancel();
-        }
-    }
-
-    fn expect(&self, _: u64, _: u64) {}
-    fn advance(&self, _: u64, _: u64) {}
-    fn path(&self, _: &str) {}
-    fn warning(&self, _: &Warning) {}
-    fn finding(&self, _: &Finding<'_>) {}
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_is_cancelled_says_which_snapshots_are_there() {
     let (bench, made) = snapshots(3).await;
@@ -220,9 +188,15 @@ async fn a_copy_that_is_cancelled_says_which_snapshots_are_there() {
     let target = Broken::after(usize::MAX, true, &load(&empty.repository_path())).await;
     let from = Arc::new(LocalStore::new(bench.repository_path()));
     let from = Arc::new(Repository::open(from, vec![platform_key()]).await.unwrap());
-    let progress = Arc::new(CancelsSecond::default());
-    let cancel = progress.cancel.clone();
-    let error = copy(from, Arc::clone(&target.repository), all(), progress, cancel).await.unwrap_err();
+    let (commits, cancel) = (AtomicUsize::new(0), CancellationToken::new());
+    let canceller = cancel.clone();
+    // When the second snapshot is about to be committed.
+    let progress = Arc::new(BeforeCommit(move || {
+        if commits.fetch_add(1, Ordering::SeqCst) == 1 {
+            canceller.cancel();
+        }
+    }));
+    let error = copy(from, Arc::clone(&target.repository), copy_all(), progress, cancel).await.unwrap_err();
     assert!(error.to_string().starts_with("the copy was cancelled"), "{error}");
     let (error, done) = error.into_done();
     assert!(matches!(error, CopyError::Cancelled), "{error}");

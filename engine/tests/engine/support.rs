@@ -7,10 +7,13 @@ use std::time::{Duration, SystemTime};
 use cloudstic_engine::backup::{BackupError, BackupReport, BackupRequest, backup};
 use cloudstic_engine::cache::StatCache;
 use cloudstic_engine::clock::FixedClock;
+use cloudstic_engine::copy::CopyRequest;
+use cloudstic_engine::finding::Finding;
 use cloudstic_engine::lock::LeaseWatch;
-use cloudstic_engine::progress::Silent;
-use cloudstic_engine::repository::{Credential, InitOptions, Repository};
+use cloudstic_engine::progress::{Phase, Progress, Silent};
+use cloudstic_engine::repository::{Credential, InitOptions, Repository, SnapshotFilter, SnapshotSelection};
 use cloudstic_engine::restore::{Overwrite, RestoreError, RestoreReport, RestoreRequest};
+use cloudstic_engine::source::Warning;
 use cloudstic_engine::source::local::{LocalOptions, LocalSource};
 use cloudstic_engine::store::{LocalStore, Meter, MeteredStore, ObjectStore};
 use tempfile::TempDir;
@@ -87,6 +90,34 @@ impl Bench {
     pub(crate) fn verify(&self) {
         cloudstic_e2e::oracle::assert_sound(&self.repository_path(), &["--platform-key", PLATFORM_KEY]);
     }
+}
+
+/// A copy of all snapshots, without locks.
+pub(crate) fn copy_all() -> CopyRequest {
+    CopyRequest {
+        selection: SnapshotSelection::Matching(SnapshotFilter::default()),
+        partial: false,
+        dry_run: false,
+        from: LeaseWatch::not_needed(),
+        to: LeaseWatch::not_needed(),
+    }
+}
+
+/// Does something each time that everything is read, and only the commit is left.
+pub(crate) struct BeforeCommit<F>(pub(crate) F);
+
+impl<F: Fn() + Send + Sync> Progress for BeforeCommit<F> {
+    fn phase(&self, phase: Phase) {
+        if phase == Phase::Finishing {
+            self.0();
+        }
+    }
+
+    fn expect(&self, _: u64, _: u64) {}
+    fn advance(&self, _: u64, _: u64) {}
+    fn path(&self, _: &str) {}
+    fn warning(&self, _: &Warning) {}
+    fn finding(&self, _: &Finding<'_>) {}
 }
 
 pub(crate) async fn open(path: &Path, credentials: Vec<Credential>) -> Arc<Repository> {

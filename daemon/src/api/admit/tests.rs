@@ -143,6 +143,7 @@ fn what_to_forget_or_tag_must_be_said_in_one_way() {
         v1::ForgetSpec { snapshots: vec![String::new()], ..Default::default() },
         v1::ForgetSpec { snapshots: named.clone(), max_waste_percent: Some(5), ..Default::default() },
         v1::ForgetSpec { snapshots: named.clone(), max_repack_bytes: Some(5), ..Default::default() },
+        v1::ForgetSpec { snapshots: named.clone(), despite_unknown: true, ..Default::default() },
         v1::ForgetSpec { snapshots: named.clone(), prune: true, max_waste_percent: Some(101), ..Default::default() },
     ] {
         assert_eq!(reason(forget(wrong.clone())), Reason::BadRequest, "{wrong:?}");

@@ -9,45 +9,29 @@ use std::time::Instant;
 use super::*;
 use crate::diff::{DiffRequest, diff};
 use crate::lock::LeaseWatch;
-use crate::object::{Hash, Leaf, LeafEntry, Node, ObjectKind, SourceInfo, json};
+use crate::object::{Hash, SourceInfo};
 use crate::repository::{InitOptions, NewSnapshot, ObjectWriter, RepositoryError};
 use crate::store::LocalStore;
+use crate::tree::memory::write_tree;
 
 const FILES: u64 = 1_000_000;
 
 /// Files of this size, in folders of a thousand.
-fn write_tree(writer: &ObjectWriter, size: u64) -> Result<ObjectRef, RepositoryError> {
-    let put = |kind, bytes: Vec<u8>| {
-        let object = ObjectRef::new(kind, Hash::of(&bytes));
-        writer.write(object, &bytes).map(|_| object)
-    };
-    let (mut entries, mut level) = (Vec::new(), Vec::new());
-    for n in 0..FILES {
+fn write_files(writer: &ObjectWriter, size: u64) -> Result<ObjectRef, RepositoryError> {
+    let files = (0..FILES).map(|n| {
         let path = format!("home/somebody/folder-{}/subfolder/file-{n:09}.txt", n / 1000);
         let mut meta = meta(path.as_bytes());
         (meta.content_hash, meta.size) = (Hash::of(&(n + size).to_le_bytes()).to_string(), size);
-        let filemeta = put(ObjectKind::Filemeta, json::encode(&meta))?;
-        entries.push(LeafEntry { key: path.clone(), path_key: Some(Hash::of(path.as_bytes())), filemeta });
-        if entries.len() == 32 {
-            let leaf = Node::Leaf(Leaf { entries: std::mem::take(&mut entries) });
-            level.push(put(ObjectKind::Node, json::encode(&leaf))?);
-        }
-    }
-    while level.len() > 1 {
-        let above = level.chunks(32).map(|children| {
-            let node = Node::Internal { bitmap: u32::MAX, children: children.to_vec() };
-            put(ObjectKind::Node, json::encode(&node))
-        });
-        level = above.collect::<Result<_, _>>()?;
-    }
-    Ok(level[0])
+        Ok((path, meta))
+    });
+    write_tree(writer, files)
 }
 
 async fn add_snapshot(repository: &Arc<Repository>, size: Option<u64>) {
     let lease = LeaseWatch::not_needed();
     let writer = repository.writer(repository.existing().await.unwrap(), lease.clone());
     let writing = tokio::task::spawn_blocking(move || {
-        let root = size.map(|size| write_tree(&writer, size)).transpose()?;
+        let root = size.map(|size| write_files(&writer, size)).transpose()?;
         Ok::<_, RepositoryError>((root, writer.finish()?))
     });
     let (root, written) = writing.await.unwrap().unwrap();

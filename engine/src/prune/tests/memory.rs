@@ -10,10 +10,10 @@ use cloudstic_e2e::random;
 
 use super::bench::{key, open};
 use crate::lock::LeaseWatch;
-use crate::object::{Content, Hash, Leaf, LeafEntry, Node, ObjectKind, ObjectRef, json};
+use crate::object::{Content, Hash, ObjectRef};
 use crate::repository::{InitOptions, NewSnapshot, ObjectWriter, Repository, RepositoryError};
 use crate::store::{LocalStore, ObjectStore};
-use crate::tree::memory::meta;
+use crate::tree::memory::{meta, write_tree};
 
 const FILES: u64 = 1_000_000;
 
@@ -22,13 +22,8 @@ fn is_changed(n: u64) -> bool {
     n < FILES / 10 || n.is_multiple_of(20)
 }
 
-fn write_tree(repository: &Repository, writer: &ObjectWriter, is_old: bool) -> Result<ObjectRef, RepositoryError> {
-    let put = |kind, bytes: Vec<u8>| {
-        let object = ObjectRef::new(kind, Hash::of(&bytes));
-        writer.write(object, &bytes).map(|_| object)
-    };
-    let (mut entries, mut level) = (Vec::new(), Vec::new());
-    for n in 0..FILES {
+fn write_files(repository: &Repository, writer: &ObjectWriter, is_old: bool) -> Result<ObjectRef, RepositoryError> {
+    let files = (0..FILES).map(|n| {
         let path = format!("folder-{}/file-{n}", n / 1000);
         let data = random::bytes(if is_old && is_changed(n) { FILES + n } else { n }, 120);
         let hash = Hash::of(&data);
@@ -36,21 +31,9 @@ fn write_tree(repository: &Repository, writer: &ObjectWriter, is_old: bool) -> R
         writer.write(content, &Content::encode_inline(&data))?;
         let mut meta = meta(path.as_bytes());
         (meta.content_hash, meta.content_ref, meta.size) = (hash.to_string(), content.hash.to_string(), 120);
-        let filemeta = put(ObjectKind::Filemeta, json::encode(&meta))?;
-        entries.push(LeafEntry { key: path.clone(), path_key: Some(Hash::of(path.as_bytes())), filemeta });
-        if entries.len() == 32 {
-            let leaf = Node::Leaf(Leaf { entries: std::mem::take(&mut entries) });
-            level.push(put(ObjectKind::Node, json::encode(&leaf))?);
-        }
-    }
-    while level.len() > 1 {
-        let above = level.chunks(32).map(|children| {
-            let node = Node::Internal { bitmap: u32::MAX, children: children.to_vec() };
-            put(ObjectKind::Node, json::encode(&node))
-        });
-        level = above.collect::<Result<_, _>>()?;
-    }
-    Ok(level[0])
+        Ok((path, meta))
+    });
+    write_tree(writer, files)
 }
 
 async fn commit(store: &Arc<LocalStore>, is_old: bool) -> ObjectRef {
@@ -59,7 +42,7 @@ async fn commit(store: &Arc<LocalStore>, is_old: bool) -> ObjectRef {
     let writer = repository.writer(repository.existing().await.unwrap(), lease.clone());
     let written = Arc::clone(&repository);
     let writing = tokio::task::spawn_blocking(move || {
-        let root = write_tree(&written, &writer, is_old)?;
+        let root = write_files(&written, &writer, is_old)?;
         Ok::<_, RepositoryError>((root, writer.finish()?))
     });
     let (root, written) = writing.await.unwrap().unwrap();

@@ -10,8 +10,8 @@ use cloudstic_engine::repair::{RepairRequest, repair};
 use cloudstic_engine::repository::{Repository, SnapshotSelection};
 use tokio_util::sync::CancellationToken;
 
-use super::{all, metered, read, run, states, target};
-use crate::support::{Bench, PLATFORM_KEY, open, platform_key, restore};
+use super::{metered, read, run, states, target};
+use crate::support::{Bench, PLATFORM_KEY, copy_all, open, platform_key, restore};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_snapshot_is_not_copied_as_if_it_were_whole() {
@@ -28,12 +28,13 @@ async fn a_damaged_snapshot_is_not_copied_as_if_it_were_whole() {
     std::fs::write(&chunk, &bytes[1..]).unwrap();
 
     let (path, sealed) = target(&bench.folder, "sealed", vec![platform_key()]).await;
-    let strict = run(&bench.repository, &sealed, all()).await.unwrap();
+    let strict = run(&bench.repository, &sealed, copy_all()).await.unwrap();
     assert_eq!(states(&strict), [CopyState::Copied, CopyState::Damaged, CopyState::Copied]);
     let told: Vec<_> = strict.warnings.iter().map(|warning| format!("{}: {}", warning.path, warning.problem)).collect();
     assert!(told[0].starts_with("d/large: chunk/") && told[1].contains("is not copied"), "{told:?}");
     let second = strict.snapshots[1].source.to_string();
-    let only = |partial| CopyRequest { selection: SnapshotSelection::Named(vec![second.clone()]), partial, ..all() };
+    let only =
+        |partial| CopyRequest { selection: SnapshotSelection::Named(vec![second.clone()]), partial, ..copy_all() };
     let refused = run(&bench.repository, &sealed, only(false)).await.unwrap_err().to_string();
     assert!(refused.contains("d/large"), "{refused}");
 
@@ -72,10 +73,10 @@ async fn whatever_is_lost_of_the_tree_a_partial_copy_is_sound() {
         let from = open(&loose, Vec::new()).await;
         let to = tempfile::tempdir().unwrap();
         let (path, sealed) = target(&to, "sealed", vec![platform_key()]).await;
-        let refused = run(&from, &sealed, all()).await.unwrap_err();
+        let refused = run(&from, &sealed, copy_all()).await.unwrap_err();
         assert!(matches!(refused, CopyError::AllDamaged { count: 1, .. }), "{object}: {refused}");
         assert!(read(&sealed).await.is_empty());
-        let done = run(&from, &sealed, CopyRequest { partial: true, ..all() }).await.unwrap();
+        let done = run(&from, &sealed, CopyRequest { partial: true, ..copy_all() }).await.unwrap();
         assert_eq!(states(&done), [CopyState::Incomplete], "{object}");
         if !object.starts_with("node/") {
             cloudstic_e2e::oracle::assert_sound(&path, &["--platform-key", PLATFORM_KEY]);
@@ -121,7 +122,7 @@ async fn a_copy_that_lost_files_in_a_repair_does_not_pass_for_a_whole_one() {
     bench.write("large", &cloudstic_e2e::random::bytes(1, 1_600_000));
     bench.backup().await;
     let (path, sealed) = target(&bench.folder, "sealed", vec![platform_key()]).await;
-    run(&bench.repository, &sealed, all()).await.unwrap();
+    run(&bench.repository, &sealed, copy_all()).await.unwrap();
     let chunk = std::fs::read_dir(path.join("chunk")).unwrap().next().unwrap().unwrap().path();
     std::fs::remove_file(chunk).unwrap();
     let lease = LeaseWatch::not_needed();
@@ -129,10 +130,10 @@ async fn a_copy_that_lost_files_in_a_repair_does_not_pass_for_a_whole_one() {
     let sealed = open(&path, vec![platform_key()]).await;
     let repaired = repair(Arc::clone(&sealed), request, Arc::new(Silent), CancellationToken::new()).await.unwrap();
     assert_eq!(repaired.snapshots.len(), 1);
-    let partial = CopyRequest { partial: true, ..all() };
+    let partial = CopyRequest { partial: true, ..copy_all() };
     assert_eq!(states(&run(&bench.repository, &sealed, partial).await.unwrap()), [CopyState::Present]);
-    assert_eq!(states(&run(&bench.repository, &sealed, all()).await.unwrap()), [CopyState::Copied]);
-    assert_eq!(states(&run(&bench.repository, &sealed, all()).await.unwrap()), [CopyState::Present]);
+    assert_eq!(states(&run(&bench.repository, &sealed, copy_all()).await.unwrap()), [CopyState::Copied]);
+    assert_eq!(states(&run(&bench.repository, &sealed, copy_all()).await.unwrap()), [CopyState::Present]);
     let whole = sealed.snapshots().await.unwrap().readable[0].reference.to_string();
     let restored = restore(&sealed, &whole, &bench.folder.path().join("restored")).await.unwrap();
     assert_eq!((restored.files, restored.warning_count), (2, 0));

@@ -22,17 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::breaking::Breaking;
 use crate::state::{differences, state};
-use crate::support::{Bench, PLATFORM_KEY, open, platform_key, restore};
-
-fn all() -> CopyRequest {
-    CopyRequest {
-        selection: SnapshotSelection::Matching(SnapshotFilter::default()),
-        partial: false,
-        dry_run: false,
-        from: LeaseWatch::not_needed(),
-        to: LeaseWatch::not_needed(),
-    }
-}
+use crate::support::{Bench, PLATFORM_KEY, copy_all, open, platform_key, restore};
 
 async fn run(from: &Arc<Repository>, to: &Arc<Repository>, request: CopyRequest) -> Result<CopyReport, CopyError> {
     copy(Arc::clone(from), Arc::clone(to), request, Arc::new(Silent), CancellationToken::new()).await
@@ -99,11 +89,11 @@ async fn a_copy_of_a_copy_in_other_keys_and_back_is_the_same_tree() {
     let bench = source(Vec::new()).await;
     let (sealed_path, sealed) = target(&bench.folder, "sealed", vec![platform_key()]).await;
     let (plain_path, plain) = target(&bench.folder, "plain", Vec::new()).await;
-    let first = run(&bench.repository, &sealed, all()).await.unwrap();
+    let first = run(&bench.repository, &sealed, copy_all()).await.unwrap();
     assert_eq!(states(&first), [CopyState::Copied; 3]);
     assert_eq!(first.warning_count, 0);
     assert!(first.files > 0 && first.read_bytes > 0 && first.added_bytes > 0 && first.stored_bytes > 0);
-    run(&sealed, &plain, all()).await.unwrap();
+    run(&sealed, &plain, copy_all()).await.unwrap();
     cloudstic_e2e::oracle::assert_sound(&sealed_path, &["--platform-key", PLATFORM_KEY]);
     cloudstic_e2e::oracle::assert_sound(&plain_path, &[]);
 
@@ -123,9 +113,9 @@ async fn a_copy_of_a_copy_in_other_keys_and_back_is_the_same_tree() {
 
     // Wherever it comes from, it is there already.
     for (from, to) in [(&bench.repository, &plain), (&plain, &sealed), (&plain, &bench.repository)] {
-        assert_eq!(states(&run(from, to, all()).await.unwrap()), [CopyState::Present; 3]);
+        assert_eq!(states(&run(from, to, copy_all()).await.unwrap()), [CopyState::Present; 3]);
     }
-    let same = run(&plain, &plain, all()).await.unwrap_err();
+    let same = run(&plain, &plain, copy_all()).await.unwrap_err();
     assert!(matches!(same, CopyError::Same { .. }), "{same}");
 }
 
@@ -133,10 +123,10 @@ async fn a_copy_of_a_copy_in_other_keys_and_back_is_the_same_tree() {
 async fn without_keys_every_object_stays_and_a_backup_follows_on_the_copy() {
     let bench = source(Vec::new()).await;
     let (path, plain) = target(&bench.folder, "plain", Vec::new()).await;
-    let dry = run(&bench.repository, &plain, CopyRequest { dry_run: true, ..all() }).await.unwrap();
+    let dry = run(&bench.repository, &plain, CopyRequest { dry_run: true, ..copy_all() }).await.unwrap();
     assert_eq!(states(&dry), [CopyState::WouldCopy; 3]);
     assert!(read(&plain).await.is_empty() && !path.join("packs").exists());
-    let done = run(&bench.repository, &plain, all()).await.unwrap();
+    let done = run(&bench.repository, &plain, copy_all()).await.unwrap();
     assert_eq!((dry.files, dry.read_bytes), (done.files, done.read_bytes));
     for (original, copied) in read(&bench.repository).await.iter().zip(&read(&plain).await) {
         assert_eq!(original.1.root, copied.1.root);
@@ -152,17 +142,18 @@ async fn only_what_was_asked_for_is_copied() {
     let bench = source(vec![platform_key()]).await;
     let (_, plain) = target(&bench.folder, "plain", Vec::new()).await;
     let tagged = SnapshotFilter { tags: vec!["tag".to_owned()], ..SnapshotFilter::default() };
-    let one = run(&bench.repository, &plain, CopyRequest { selection: SnapshotSelection::Matching(tagged), ..all() })
-        .await
-        .unwrap();
+    let one =
+        run(&bench.repository, &plain, CopyRequest { selection: SnapshotSelection::Matching(tagged), ..copy_all() })
+            .await
+            .unwrap();
     assert_eq!(states(&one), [CopyState::Copied]);
     let names = || SnapshotSelection::Named(vec!["latest".to_owned(), "latest".to_owned()]);
-    let latest = run(&bench.repository, &plain, CopyRequest { selection: names(), ..all() }).await.unwrap();
+    let latest = run(&bench.repository, &plain, CopyRequest { selection: names(), ..copy_all() }).await.unwrap();
     assert_eq!(states(&latest), [CopyState::Copied]);
     assert_eq!(latest.snapshots[0].seq, 2);
     let (latest, _) = bench.repository.find_snapshot("latest").await.unwrap();
     assert_eq!(read(&plain).await[1].1.meta[COPIED_FROM], latest.to_string());
-    let none = CopyRequest { selection: SnapshotSelection::Named(vec!["ffffff".to_owned()]), ..all() };
+    let none = CopyRequest { selection: SnapshotSelection::Named(vec!["ffffff".to_owned()]), ..copy_all() };
     assert!(run(&bench.repository, &plain, none).await.is_err());
 }
 
@@ -188,9 +179,9 @@ async fn wherever_it_breaks_off_the_next_copy_goes_on() {
         let local: Arc<dyn ObjectStore> = Arc::new(LocalStore::new(&path));
         let breaking: Arc<dyn ObjectStore> = Breaking::new(local, changes, changes % 2 == 0);
         let cut = Arc::new(Repository::open(breaking, vec![platform_key()]).await.unwrap());
-        whole = run(&bench.repository, &cut, all()).await.is_ok();
+        whole = run(&bench.repository, &cut, copy_all()).await.is_ok();
         let again = open(&path, vec![platform_key()]).await;
-        run(&bench.repository, &again, all()).await.unwrap();
+        run(&bench.repository, &again, copy_all()).await.unwrap();
         assert_eq!(read(&again).await.len(), 2, "broken off after {changes} changes");
         assert_same_restore(&bench.repository, &again).await;
         cloudstic_e2e::oracle::oracle(["verify", path.to_str().unwrap(), "--platform-key", PLATFORM_KEY]).ok();
@@ -211,13 +202,13 @@ async fn files_that_the_target_has_are_not_read_again() {
     bench.write("large-2", &cloudstic_e2e::random::bytes(2, 3_000_000));
     bench.backup().await;
     let (path, sealed) = target(&bench.folder, "sealed", vec![platform_key()]).await;
-    run(&bench.repository, &sealed, all()).await.unwrap();
+    run(&bench.repository, &sealed, copy_all()).await.unwrap();
     // As it would be if the first copy had been cut off before its commit.
     for entry in ["snapshot", "index"] {
         std::fs::remove_dir_all(path.join(entry)).unwrap();
     }
     let (source, meter) = metered(&bench.repository_path()).await;
-    let again = run(&source, &open(&path, vec![platform_key()]).await, all()).await.unwrap();
+    let again = run(&source, &open(&path, vec![platform_key()]).await, copy_all()).await.unwrap();
     assert_eq!((again.files, states(&again)), (0, vec![CopyState::Copied]));
     assert!(meter.received() < 100_000, "{} bytes were read", meter.received());
 
@@ -228,7 +219,7 @@ async fn files_that_the_target_has_are_not_read_again() {
         std::fs::remove_dir_all(path.join(entry)).unwrap();
     }
     let (source, _) = metered(&bench.repository_path()).await;
-    let again = run(&source, &open(&path, vec![platform_key()]).await, all()).await.unwrap();
+    let again = run(&source, &open(&path, vec![platform_key()]).await, copy_all()).await.unwrap();
     assert_eq!((again.files, again.read_bytes), (1, 3_000_000));
     cloudstic_e2e::oracle::assert_sound(&path, &["--platform-key", PLATFORM_KEY]);
 }
@@ -246,7 +237,7 @@ async fn repositories_of_the_cli_are_copied_whole() {
         golden::copy(name, &path);
         let from = open(&path, credentials).await;
         let (copied, there) = target(&folder, "copy", to).await;
-        let done = run(&from, &there, all()).await.unwrap();
+        let done = run(&from, &there, copy_all()).await.unwrap();
         assert_eq!((states(&done), done.warning_count), (vec![CopyState::Copied; 3], 0), "{name}");
         cloudstic_e2e::oracle::oracle(["verify", copied.to_str().unwrap(), "--platform-key", PLATFORM_KEY]).ok();
         assert_same_restore(&from, &there).await;
@@ -272,17 +263,17 @@ async fn a_snapshot_whose_tags_were_changed_is_not_copied_again_and_its_copy_kee
     let bench = source(Vec::new()).await;
     let (_, sealed) = target(&bench.folder, "sealed", vec![platform_key()]).await;
     let (_, plain) = target(&bench.folder, "plain", Vec::new()).await;
-    run(&bench.repository, &sealed, all()).await.unwrap();
+    run(&bench.repository, &sealed, copy_all()).await.unwrap();
     retag(&bench.repository, "first", "ours").await;
     // To one that has none, with the new tags; to the other not at all.
-    assert_eq!(states(&run(&bench.repository, &plain, all()).await.unwrap()), [CopyState::Copied; 3]);
-    let again = run(&bench.repository, &sealed, all()).await.unwrap();
+    assert_eq!(states(&run(&bench.repository, &plain, copy_all()).await.unwrap()), [CopyState::Copied; 3]);
+    let again = run(&bench.repository, &sealed, copy_all()).await.unwrap();
     assert_eq!(states(&again), [CopyState::Present; 3]);
     assert_eq!(again.snapshots.iter().map(|copy| copy.other_tags).collect::<Vec<_>>(), [true, false, false]);
     retag(&sealed, "first", "theirs").await;
     for (from, to) in [(&bench.repository, &sealed), (&sealed, &bench.repository), (&plain, &sealed), (&sealed, &plain)]
     {
-        assert_eq!(states(&run(from, to, all()).await.unwrap()), [CopyState::Present; 3]);
+        assert_eq!(states(&run(from, to, copy_all()).await.unwrap()), [CopyState::Present; 3]);
     }
     let tags = |snapshots: Vec<(ObjectRef, Snapshot)>| snapshots[0].1.tags.join(",");
     assert_eq!(tags(read(&bench.repository).await), "first,tag,ours");
@@ -301,7 +292,7 @@ async fn an_older_snapshot_that_is_copied_later_does_not_become_the_latest() {
         made.push(bench.run(request).await.unwrap().snapshot.unwrap().to_string());
     }
     let (path, sealed) = target(&bench.folder, "sealed", vec![platform_key()]).await;
-    let named = |name: &str| CopyRequest { selection: SnapshotSelection::Named(vec![name.to_owned()]), ..all() };
+    let named = |name: &str| CopyRequest { selection: SnapshotSelection::Named(vec![name.to_owned()]), ..copy_all() };
     run(&bench.repository, &sealed, named(&made[1])).await.unwrap();
     for (name, latest) in [(&made[0], 2), (&made[2], 3)] {
         run(&bench.repository, &sealed, named(name)).await.unwrap();
