@@ -34,14 +34,15 @@ impl Interrupts {
 pub(crate) fn exit_from_now_on(error: Error, as_json: bool) -> Result<(), Error> {
     let failed = |source| Error::System { action: "listen for signals", source };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
+    // From this moment on, not only when the thread runs.
+    let mut interrupts = {
+        let _inside = runtime.enter();
+        Interrupts::listen()?
+    };
     std::thread::spawn(move || {
-        runtime.block_on(async {
-            if let Ok(mut interrupts) = Interrupts::listen() {
-                interrupts.next().await;
-                output::tell(&error, as_json);
-                std::process::exit(error.exit().code().into());
-            }
-        });
+        runtime.block_on(interrupts.next());
+        output::tell(&error, as_json);
+        std::process::exit(error.exit().code().into());
     });
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! `diff`, `find`, `dump` and `cat`: what is cut off is not taken for all of it, and what was left out is said.
 
 use std::fs;
+use std::io::Read;
 
 use cloudstic_proto::Reason;
 use cloudstic_proto::v1::{
     Change, ChangeKind, DiffPart, DiffTotals, FileEnd, FileHead, FilePart, FindPart, ObjectHead, ObjectPart, Warning,
     file_part, object_part,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use tonic::Status;
 
 use super::World;
@@ -50,6 +52,24 @@ fn a_whole_file_appears_and_is_only_replaced_by_force() {
     let run = world.run(&["dump", "home", "latest", "a"]);
     assert_eq!((run.code, run.out.as_str()), (3, "abc"));
     assert!(run.err.contains("packs/1: damaged") && run.err.contains("PARTIAL"), "{run:?}");
+}
+
+#[test]
+fn an_answer_that_nobody_reads_can_be_interrupted() {
+    let world = World::new();
+    let change = |n: u32| Change { path: format!("{n:0>200}").into_bytes(), ..Change::default() };
+    world.fake.script().diff = vec![Ok(DiffPart { changes: (0..5000).map(change).collect(), ..DiffPart::default() })];
+    let mut child = world.command(&["diff", "home", "1", "2"]).spawn().unwrap();
+    let mut out = child.stdout.take().unwrap();
+    out.read_exact(&mut [0]).unwrap();
+    // The pipe is full soon.
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let done = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(
+        (done.status.code(), said.as_str()),
+        (Some(130), "cloudsticctl: interrupted: the answer is not complete\n")
+    );
 }
 
 #[test]
