@@ -12,6 +12,7 @@ pub mod mount;
 pub mod oracle;
 pub mod ran;
 pub mod random;
+pub mod servers;
 pub mod site;
 pub mod skip;
 pub mod tree;

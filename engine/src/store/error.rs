@@ -2,6 +2,7 @@
 //! whether trying again can help; it never holds a credential.
 
 use std::fmt;
+use std::time::Duration;
 
 /// The result of a store operation.
 pub type StoreResult<T> = Result<T, StoreError>;
@@ -11,7 +12,7 @@ pub type StoreResult<T> = Result<T, StoreError>;
 pub struct StoreError {
     /// What kind of failure.
     pub kind: StoreErrorKind,
-    /// The object.
+    /// The object; empty if it is about all of them.
     pub key: String,
     /// The backend, as [`super::ObjectStore::describe`] has it.
     pub backend: String,
@@ -28,8 +29,13 @@ pub enum StoreErrorKind {
     Gone,
     /// The backend refused: permissions or credentials.
     Denied,
+    /// Whoever answers may not be the store: it does not prove who it is, or not as it did before.
+    Untrusted,
     /// Too many requests.
-    Throttled,
+    Throttled {
+        /// How long the backend wants to be left alone, if it says so.
+        retry_after: Option<Duration>,
+    },
     /// A failure that may pass: network, server error.
     Transient,
     /// The object is there, but not what it should be.
@@ -55,7 +61,7 @@ impl StoreError {
     /// Whether trying again can help.
     pub fn retry(&self) -> Retry {
         match self.kind {
-            StoreErrorKind::Throttled | StoreErrorKind::Transient => Retry::MayHelp,
+            StoreErrorKind::Throttled { .. } | StoreErrorKind::Transient => Retry::MayHelp,
             _ => Retry::Never,
         }
     }
@@ -75,6 +81,9 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, key, backend, detail } = self;
         match kind {
+            StoreErrorKind::Denied if key.is_empty() => write!(f, "{backend} refuses access: {detail}"),
+            StoreErrorKind::Transient | StoreErrorKind::Other if key.is_empty() => write!(f, "{backend}: {detail}"),
+            StoreErrorKind::Untrusted => write!(f, "{backend} is not to be trusted: {detail}"),
             StoreErrorKind::NotFound => write!(f, "{key} is missing in {backend}"),
             StoreErrorKind::Gone => {
                 write!(f, "{backend} is not there: mount its disk or put its folder back, and try again")
@@ -86,7 +95,7 @@ impl fmt::Display for StoreError {
                 write!(f, "{backend} has no space left for {key}: {detail}; free some and try again")
             }
             StoreErrorKind::Corrupt => write!(f, "{key} in {backend} is damaged: {detail}"),
-            StoreErrorKind::Throttled => write!(f, "{backend} asks for fewer requests ({key}): {detail}"),
+            StoreErrorKind::Throttled { .. } => write!(f, "{backend} asks for fewer requests ({key}): {detail}"),
             StoreErrorKind::InvalidKey => write!(f, "{key:?} is not a valid key"),
             StoreErrorKind::Transient | StoreErrorKind::Other => write!(f, "{key} in {backend}: {detail}"),
         }

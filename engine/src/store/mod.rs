@@ -5,6 +5,7 @@
 mod error;
 mod local;
 mod meter;
+pub mod sftp;
 mod version;
 
 #[cfg(test)]
