@@ -3,6 +3,7 @@
 //! A store knows keys and bytes, nothing of what they mean. The one invariant: no reader ever sees a partial object.
 
 mod error;
+pub mod limits;
 mod local;
 mod meter;
 pub mod sftp;

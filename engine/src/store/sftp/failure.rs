@@ -37,7 +37,10 @@ pub(super) enum Trouble {
 impl Trouble {
     /// Whether the server answered at all.
     pub(super) fn is_answer(&self) -> bool {
-        matches!(self, Self::Missing | Self::Refused(_) | Self::Failed(_) | Self::Unsupported | Self::Short | Self::Full)
+        matches!(
+            self,
+            Self::Missing | Self::Refused(_) | Self::Failed(_) | Self::Unsupported | Self::Short | Self::Full
+        )
     }
 
     /// The kind of a store's error, and its text.
@@ -105,8 +108,12 @@ pub(super) fn why_not_connected(settings: &SftpSettings, said: &str, silent: Opt
         (StoreErrorKind::Untrusted, text)
     } else if has("UNPROTECTED PRIVATE KEY FILE") {
         (StoreErrorKind::Denied, format!("ssh does not use {}, which others can read: chmod 600 it", login(settings)))
-    } else if has("Permission denied") || has("Too many authentication failures") || has("No supported authentication") {
-        (StoreErrorKind::Denied, format!("the server does not accept {}{}", login(settings), key_trouble(said)))
+    } else if has("Permission denied") || has("Too many authentication failures") || has("No supported authentication")
+    {
+        (
+            StoreErrorKind::Denied,
+            format!("the server does not accept {}{}", login(settings), key_trouble(settings, said)),
+        )
     } else if has("subsystem request failed") {
         let text = "the server has no SFTP: its sshd_config needs a line \"Subsystem sftp internal-sftp\"".to_owned();
         (StoreErrorKind::Denied, text)
@@ -132,10 +139,14 @@ fn login(settings: &SftpSettings) -> String {
     }
 }
 
-/// A key that cannot be used is only told of, and then the login fails.
-fn key_trouble(said: &str) -> String {
-    let tells = |line: &&str| line.starts_with("Load key ") || line.contains("not accessible");
-    said.lines().map(str::trim).find(tells).map(|line| format!(" ({line})")).unwrap_or_default()
+/// A key that cannot be used is passed by, and then the login fails.
+fn key_trouble(settings: &SftpSettings, said: &str) -> String {
+    let unreadable = match &settings.login {
+        SftpLogin::Key(file) => std::fs::File::open(file).err().map(|cause| cause.to_string()),
+        _ => None,
+    };
+    let told = said.lines().map(str::trim).find(|line| line.starts_with("Load key ")).map(str::to_owned);
+    told.or(unreadable).map(|trouble| format!(" ({trouble})")).unwrap_or_default()
 }
 
 fn fingerprint(said: &str) -> Option<&str> {

@@ -23,7 +23,9 @@ pub enum BadSftpLocation {
     #[error("a password must not stand in the location: set \"password\" to where it is")]
     Password,
     /// A host or user that `ssh` could take for something else.
-    #[error("the user and the host are made of letters, digits, \".\", \"-\" and \"_\" (an IPv6 address stands in [ ])")]
+    #[error(
+        "the user and the host are made of letters, digits, \".\", \"-\" and \"_\" (an IPv6 address stands in [ ])"
+    )]
     Name,
     /// Not a number from 1 to 65535.
     #[error("the port is a number from 1 to 65535")]
@@ -78,7 +80,8 @@ impl FromStr for SftpLocation {
         let is_user = |c: char| c.is_alphanumeric() || "._-+@\\$".contains(c);
         let is_host = |c: char| c.is_alphanumeric() || "._-:%".contains(c);
         // What begins with a dash would be an option of ssh.
-        let good = |name: &str, is: fn(char) -> bool| !name.is_empty() && !name.starts_with('-') && name.chars().all(is);
+        let good =
+            |name: &str, is: fn(char) -> bool| !name.is_empty() && !name.starts_with('-') && name.chars().all(is);
         if !good(host, is_host) || !user.is_none_or(|user| good(user, is_user)) {
             return Err(BadSftpLocation::Name);
         }

@@ -143,12 +143,7 @@ impl SftpStore {
     }
 
     /// A flushed temporary file beside `path`, whose folder is made if need be.
-    async fn prepare(
-        &self,
-        connection: &Arc<Connection>,
-        path: &str,
-        content: &Content,
-    ) -> Result<Temporary, Trouble> {
+    async fn prepare(&self, connection: &Arc<Connection>, path: &str, content: &Content) -> Result<Temporary, Trouble> {
         self.writes.store(true, Ordering::Relaxed);
         let temporary = Temporary::file(connection, path)?;
         match files::write_new(connection, temporary.path(), content).await {

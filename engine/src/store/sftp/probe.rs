@@ -41,7 +41,8 @@ impl SftpProbe {
         settings: &SftpSettings,
         connection: &Arc<Connection>,
     ) -> Result<Option<Can>, Trouble> {
-        let found = self.0.get_or_try_init(|| async { find(settings, connection).await.map_err(Some)?.ok_or(None) }).await;
+        let found =
+            self.0.get_or_try_init(|| async { find(settings, connection).await.map_err(Some)?.ok_or(None) }).await;
         match found {
             Ok(can) => Ok(Some(*can)),
             Err(None) => Ok(None),

@@ -50,7 +50,8 @@ impl Drop for Temporary {
         if self.path.is_empty() || !self.connection.is_alive() {
             return;
         }
-        let (connection, path, is_folder) = (Arc::clone(&self.connection), std::mem::take(&mut self.path), self.is_folder);
+        let (connection, path, is_folder) =
+            (Arc::clone(&self.connection), std::mem::take(&mut self.path), self.is_folder);
         runtime.spawn(async move { folder::sweep(&connection, &path, is_folder).await });
     }
 }

@@ -1,0 +1,354 @@
+//! On tokio's clock, which does not wait.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod scripted;
+
+use std::time::Duration;
+
+use chrono::NaiveTime;
+use futures::future::join_all;
+use futures::stream::TryStreamExt;
+use proptest::prelude::*;
+use tokio::time::{Instant, advance};
+
+use super::*;
+use crate::store::{MemoryStore, StoreErrorKind, conformance};
+use scripted::{Fault, Scripted};
+
+fn limits() -> StoreLimits {
+    StoreLimits { tries: 4, ..StoreLimits::default() }
+}
+
+/// Waits as long as it may.
+fn limited(store: &Scripted) -> LimitedStore {
+    LimitedStore::new(Arc::new(store.clone()), limits(), Arc::default()).with_random(Arc::new(|| 1.0))
+}
+
+const THROTTLED: StoreErrorKind = StoreErrorKind::Throttled { retry_after: Some(Duration::from_secs(100)) };
+
+#[tokio::test]
+async fn keeps_the_contract() {
+    for store in [MemoryStore::default(), MemoryStore::not_atomic(), MemoryStore::without_conditional_delete()] {
+        let inner: Arc<dyn ObjectStore> = Arc::new(store);
+        let store = LimitedStore::new(Arc::clone(&inner), StoreLimits::default(), Arc::default());
+        assert_eq!((store.capabilities(), store.describe()), (inner.capabilities(), inner.describe()));
+        conformance::check(&store).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_pass_is_tried_again_after_longer_and_longer_waits() {
+    let store = Scripted::new([Fault::Unsent(StoreErrorKind::Transient); 3]);
+    limited(&store).put("chunk/a", Bytes::from_static(b"x")).await.unwrap();
+    let waits: Vec<_> = store.times().windows(2).map(|pair| (pair[1] - pair[0]).as_millis()).collect();
+    assert_eq!(waits, [500, 1000, 2000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_pass_is_not_tried_again() {
+    for kind in [StoreErrorKind::Denied, StoreErrorKind::Full, StoreErrorKind::Untrusted, StoreErrorKind::NotFound] {
+        let store = Scripted::new([Fault::Unsent(kind)]);
+        assert_eq!(limited(&store).get("chunk/a").await.unwrap_err().kind, kind);
+        assert_eq!(store.times().len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_asks_for_time_is_given_it() {
+    let store = Scripted::new([Fault::Unsent(THROTTLED)]);
+    let start = Instant::now();
+    limited(&store).put("chunk/a", Bytes::new()).await.unwrap();
+    assert_eq!(start.elapsed(), Duration::from_millis(100_500));
+    // But not for ever.
+    let store = Scripted::new([Fault::Unsent(THROTTLED); 9]);
+    assert_eq!(limited(&store).put("chunk/a", Bytes::new()).await.unwrap_err().kind, THROTTLED);
+    assert_eq!(store.times().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_hangs_is_given_up_and_large_ones_may_take_longer() {
+    let store = Scripted::new([Fault::Hang; 2]);
+    let start = Instant::now();
+    limited(&store).put("chunk/a", Bytes::from(vec![0; 320 << 10])).await.unwrap();
+    assert_eq!(start.elapsed(), 2 * Duration::from_secs(120 + 10) + Duration::from_millis(1500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_was_never_reached_is_given_up_soon_and_one_that_was_after_an_outage() {
+    let store = Scripted::new([Fault::Unsent(StoreErrorKind::Transient); 1000]);
+    let error = limited(&store).get("config").await.unwrap_err();
+    assert_eq!((store.times().len(), error.key.as_str()), (4, "config"));
+
+    store.repair();
+    let limited = limited(&store);
+    limited.put("config", Bytes::new()).await.unwrap();
+    store.break_off();
+    advance(Duration::from_secs(1)).await;
+    let start = Instant::now();
+    let all = join_all((0..8).map(|n| limited.put(["chunk/a", "chunk/b"][n % 2], Bytes::new()))).await;
+    let told = "memory: it could not be reached for 5 minutes (the script says so): see that its server and the network \
+                work, and run this again";
+    assert!(all.iter().all(|done| done.as_ref().unwrap_err().to_string() == told), "{all:?}");
+    assert_eq!(start.elapsed().as_secs(), 300);
+
+    // Whoever comes then is told so at once, and somebody looks now and then.
+    let count = store.times().len();
+    assert_eq!(limited.get("config").await.unwrap_err().to_string(), told);
+    assert_eq!(store.times().len(), count);
+    advance(Duration::from_secs(31)).await;
+    assert!(limited.get("config").await.is_err());
+    assert!(limited.get("config").await.is_err());
+    assert_eq!(store.times().len(), count + 1);
+    store.repair();
+    advance(Duration::from_secs(31)).await;
+    limited.get("config").await.unwrap();
+    limited.put("chunk/a", Bytes::new()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_in_trouble_by_itself_does_not_wait_for_an_outage() {
+    let store = Scripted::new([]);
+    let limited = limited(&store);
+    limited.put("config", Bytes::new()).await.unwrap();
+    store.break_key("chunk/bad");
+    let others = async {
+        for _ in 0..100 {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            limited.get("config").await.unwrap();
+        }
+    };
+    let start = Instant::now();
+    let bad = async { (limited.get("chunk/bad").await, start.elapsed()) };
+    let ((failed, time), ()) = futures::join!(bad, others);
+    assert!(failed.unwrap_err().key == "chunk/bad" && time < Duration::from_secs(10), "{time:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_meets_its_own_first_try_has_won() {
+    let lost = Fault::Unanswered(StoreErrorKind::Transient);
+    let file = |text: &str| {
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        file
+    };
+    for lost in [lost, Fault::HangAfter] {
+        let store = Scripted::new([]);
+        let limited = limited(&store);
+        let text = |text: &'static str| Bytes::from_static(text.as_bytes());
+        store.next(lost);
+        assert!(limited.put_if_absent("a", text("mine")).await.unwrap());
+        store.next(lost);
+        assert!(!limited.put_if_absent("a", text("other")).await.unwrap());
+        let (_, version) = limited.get_versioned("a").await.unwrap();
+        store.next(lost);
+        assert!(limited.put_if_unchanged("a", text("mine too"), &version).await.unwrap());
+        store.next(lost);
+        assert!(!limited.put_if_unchanged("a", text("late"), &version).await.unwrap());
+        let (_, version) = limited.stat_versioned("a").await.unwrap();
+        store.next(lost);
+        assert!(limited.put_file_if_unchanged("a", file("a file"), Some(&version)).await.unwrap());
+        store.next(lost);
+        assert!(!limited.put_file_if_unchanged("a", file("b file"), Some(&version)).await.unwrap());
+        assert_eq!(limited.get("a").await.unwrap(), "a file");
+        let (_, version) = limited.get_versioned("a").await.unwrap();
+        store.next(lost);
+        assert!(limited.delete_if_unchanged("a", &version).await.unwrap());
+        store.next(lost);
+        assert!(limited.put_file_if_unchanged("a", file("new"), None).await.unwrap());
+        store.next(lost);
+        assert!(!limited.delete_if_unchanged("a", &version).await.unwrap());
+        store.next(lost);
+        limited.delete("a").await.unwrap();
+        assert!(limited.get("a").await.unwrap_err().is_not_found());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_is_sent_whole_although_an_earlier_try_read_half_of_it() {
+    let store = Scripted::new([Fault::HalfRead]);
+    let mut file = tempfile::tempfile().unwrap();
+    std::io::Write::write_all(&mut file, b"all of it").unwrap();
+    limited(&store).put_file("packs/a", file).await.unwrap();
+    assert_eq!(store.get("packs/a").await.unwrap(), "all of it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_that_breaks_off_gives_each_object_once() {
+    let store = Scripted::new([]);
+    let limited = limited(&store);
+    let keys: Vec<_> = (0..50).map(|n| format!("chunk/{n:02}")).collect();
+    for key in &keys {
+        limited.put(key, Bytes::new()).await.unwrap();
+    }
+    for fault in [Fault::BreakAfter(20), Fault::BreakAfter(49), Fault::HangList(30)] {
+        store.next(fault);
+    }
+    let mut listed: Vec<_> = limited.list("chunk/").map_ok(|stat| stat.key).try_collect().await.unwrap();
+    listed.sort();
+    assert_eq!(listed, keys);
+    // One that gets nowhere ends.
+    for _ in 0..9 {
+        store.next(Fault::BreakAfter(0));
+    }
+    store.break_key("chunk/");
+    advance(Duration::from_secs(1)).await;
+    let failed = limited.list("chunk/").try_collect::<Vec<_>>().await;
+    assert_eq!(failed.unwrap_err().kind, StoreErrorKind::Transient);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changes_a_lock_is_tried_once_and_does_not_wait_for_its_turn() {
+    let store = Scripted::new([]);
+    let pace = Arc::new(Pace::new(RateSchedule::always(1), RateSchedule::always(1)).with_clock(Noon));
+    let limited = LimitedStore::new(Arc::new(store.clone()), limits(), pace);
+    limited.put("chunk/a", Bytes::from(vec![0; 1000])).await.unwrap();
+    limited.get("chunk/a").await.unwrap();
+    let start = Instant::now();
+    let lock = "index/lock.shared/1";
+    limited.put(lock, Bytes::from_static(b"lock")).await.unwrap();
+    limited.get(lock).await.unwrap();
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    store.next(Fault::Unanswered(StoreErrorKind::Transient));
+    assert!(limited.put(lock, Bytes::from_static(b"again")).await.is_err());
+    limited.get(lock).await.unwrap();
+    limited.put("chunk/b", Bytes::new()).await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 999);
+}
+
+#[derive(Debug)]
+struct Noon;
+
+impl TimeOfDay for Noon {
+    fn now(&self) -> NaiveTime {
+        NaiveTime::from_hms_opt(12, 0, 0).unwrap()
+    }
+}
+
+/// Tokio's clock, from an hour on.
+#[derive(Debug)]
+struct Since(u32, Instant);
+
+impl TimeOfDay for Since {
+    fn now(&self) -> NaiveTime {
+        let (time, _) = hour(self.0).overflowing_add_signed(chrono::TimeDelta::from_std(self.1.elapsed()).unwrap());
+        time
+    }
+}
+
+fn hour(hour: u32) -> NaiveTime {
+    NaiveTime::from_hms_opt(hour, 0, 0).unwrap()
+}
+
+#[test]
+fn the_first_span_of_a_day_counts_and_spans_go_over_midnight() {
+    let span = |from, until, rate| RateSpan { from: hour(from), until: hour(until), rate };
+    let spans = vec![span(8, 18, Some(2)), span(22, 6, None), span(17, 23, Some(0))];
+    let schedule = RateSchedule { spans, otherwise: Some(9) };
+    let rates = [8, 17, 18, 21, 22, 0, 5, 6, 7].map(|at| schedule.at(hour(at)));
+    assert_eq!(rates, [Some(2), Some(2), Some(1), Some(1), None, None, None, Some(9), Some(9)]);
+    assert!(!schedule.is_unlimited() && RateSchedule::default().is_unlimited());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_changes_with_the_time_of_day_even_for_those_who_wait() {
+    let spans = vec![RateSpan { from: hour(8), until: hour(18), rate: Some(1000) }];
+    let schedule = RateSchedule { spans, otherwise: None };
+    let pace = Pace::new(schedule, RateSchedule::default()).with_clock(Since(17, Instant::now()));
+    let start = Instant::now();
+    // Ten hours' worth, which is sent, and then the next one has to wait until the day is over.
+    pace.send(36_000_000).await;
+    pace.send(1).await;
+    let waited = start.elapsed().as_secs();
+    assert!((3600..3640).contains(&waited), "{waited}");
+    pace.send(1 << 40).await;
+    assert_eq!(start.elapsed().as_secs(), waited);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gives_up_waiting_takes_nothing_and_blocks_nobody() {
+    let pace = Pace::new(RateSchedule::always(100), RateSchedule::default()).with_clock(Noon);
+    pace.send(1100).await;
+    let start = Instant::now();
+    let gave_up = tokio::time::timeout(Duration::from_secs(5), pace.send(1_000_000));
+    let (gave_up, ()) = tokio::join!(gave_up, pace.send(1));
+    assert!(gave_up.is_err());
+    assert_eq!(start.elapsed().as_secs(), 10);
+}
+
+proptest! {
+    #[test]
+    fn waits_grow_to_a_limit(failures in 1_u32..1000, backoff in 1_u64..10_000, longest in 1_u64..100_000) {
+        let milliseconds = Duration::from_millis;
+        let limits = StoreLimits {
+            backoff: milliseconds(backoff), longest_backoff: milliseconds(longest), ..limits()
+        };
+        let (wait, next) = (limits.longest_wait(failures), limits.longest_wait(failures + 1));
+        prop_assert!(wait <= milliseconds(longest) && wait <= next && next <= 2 * wait);
+    }
+
+    #[test]
+    fn no_more_goes_than_the_rate_allows(rate in 1_u64..10_000, sizes in prop::collection::vec(0_u64..20_000, 1..30)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let pace = Pace::new(RateSchedule::always(rate), RateSchedule::default()).with_clock(Noon);
+            let start = Instant::now();
+            let mut sent = 0;
+            for size in &sizes {
+                pace.send(*size).await;
+                // What was sent before the last one fits the time, with what the bucket held at first.
+                let allowed = rate as f64 * (start.elapsed().as_secs_f64() + 1.0);
+                assert!(sent as f64 <= allowed + 1.0, "{sent} of {allowed}");
+                sent += size;
+            }
+            // And not much less.
+            let least = sent.saturating_sub(rate + sizes.last().unwrap()) as f64 / rate as f64;
+            let slack = 0.01 * sizes.len() as f64 + 2.0 / rate as f64;
+            assert!(start.elapsed().as_secs_f64() <= least.max(0.0) + slack + 1.0 / rate as f64 * sizes.len() as f64);
+        });
+    }
+
+    /// Whatever goes wrong, an answer is true: what is stored is what the answers say.
+    #[test]
+    fn answers_are_true_whatever_fails(script in prop::collection::vec(0_u8..5, 0..40), writes in prop::collection::vec(0_u8..4, 1..12)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let faults = script.iter().map(|fault| match fault {
+                0 => Fault::Unsent(StoreErrorKind::Transient),
+                1 => Fault::Unanswered(StoreErrorKind::Transient),
+                2 => Fault::HangAfter,
+                _ => Fault::None,
+            });
+            let store = Scripted::new(faults);
+            let limited = LimitedStore::new(
+                Arc::new(store.clone()), StoreLimits { tries: 100, ..limits() }, Arc::default(),
+            );
+            let mut model: Option<Bytes> = None;
+            for (n, write) in writes.iter().enumerate() {
+                let bytes = Bytes::from(format!("write {n}"));
+                let version = model.as_ref().map_or(Version::new("none"), Version::of);
+                match write {
+                    0 => {
+                        assert_eq!(limited.put_if_absent("a", bytes.clone()).await.unwrap(), model.is_none());
+                        model = model.or(Some(bytes));
+                    }
+                    1 => {
+                        assert_eq!(limited.put_if_unchanged("a", bytes.clone(), &version).await.unwrap(), model.is_some());
+                        model = model.and(Some(bytes));
+                    }
+                    2 => {
+                        limited.put("a", bytes.clone()).await.unwrap();
+                        model = Some(bytes);
+                    }
+                    _ => {
+                        let was_there = model.take().is_some();
+                        let deleted = limited.delete_if_unchanged("a", &version).await.unwrap();
+                        // Of one that is gone nobody knows after a failure who removed it.
+                        assert!(deleted || !was_there);
+                    }
+                }
+                let found = limited.get("a").await;
+                assert_eq!(found.ok(), model);
+            }
+        });
+    }
+}
