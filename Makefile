@@ -45,7 +45,7 @@ quickstart: ## Build, back up a folder (SRC=…), restore it, compare every file
 	@CARGO="$(CARGO)" PROFILE="$(PROFILE)" scripts/quickstart.sh $(if $(SRC),"$(SRC)")
 
 test: .venv/ready ## Install what the tests need, and run them all
-	@scripts/needs.sh cc
+	@scripts/needs.sh cc servers
 	$(CARGO) test --locked --workspace
 
 model: ## Check the lock protocol's larger state spaces, which take minutes

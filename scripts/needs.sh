@@ -1,18 +1,26 @@
 #!/bin/bash
 # needs.sh WHAT…: sees to it that the system has what a step needs. Root on Debian gets what is missing installed;
-# anybody else is told what to install. WHAT: cc, make, python, venv.
+# anybody else is told what to install. WHAT: cc, make, python, venv; servers (tests that miss one are skipped and say so).
 set -euo pipefail
 
 missing=()
+# Tests do without, but only root gets them installed.
+wanted=()
 for what in "$@"; do
     case $what in
         cc) command -v cc >/dev/null || missing+=(build-essential) ;;
         make) command -v make >/dev/null || missing+=(make) ;;
         python) python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || missing+=(python3) ;;
+        servers)
+            command -v ssh >/dev/null || missing+=(openssh-client)
+            [ -x /usr/sbin/sshd ] || wanted+=(openssh-server)
+            command -v rclone >/dev/null || wanted+=(rclone)
+            ;;
         venv) python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv) ;;
         *) echo "needs.sh: do not know $what" >&2; exit 2 ;;
     esac
 done
+if [ "$(id -u)" = 0 ]; then missing+=("${wanted[@]}"); fi
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use cloudstic_engine::store::sftp::askpass;
 use cloudstic_man::Section;
 use cloudsticd::config::{Config, DEFAULT_PATH};
 use cloudsticd::{daemon, logging};
@@ -36,6 +37,10 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    // It may be `ssh` that started this program, for a password that the daemon has.
+    if let Some(answered) = askpass::answer() {
+        return answered;
+    }
     let arguments = Arguments::parse();
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,

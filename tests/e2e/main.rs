@@ -24,4 +24,5 @@ mod prune;
 mod repair;
 mod replaced;
 mod roundtrip;
+mod sftp;
 mod together;

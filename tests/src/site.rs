@@ -62,8 +62,12 @@ impl Site {
 
     /// Configures a repository in the folder `store`.
     pub fn repository(&mut self, name: &str, store: &Path, credential: Credential<'_>) -> &mut Self {
-        let store = format!("local:{}", store.display());
-        let _ = write!(self.config, "\n[repositories.{name}]\nstore = {}\n", quoted(Path::new(&store)));
+        self.repository_at(name, &format!("local:{}", store.display()), credential)
+    }
+
+    /// Configures a repository in any kind of store.
+    pub fn repository_at(&mut self, name: &str, store: &str, credential: Credential<'_>) -> &mut Self {
+        let _ = write!(self.config, "\n[repositories.{name}]\nstore = {}\n", quoted(Path::new(store)));
         let (key, secret) = match credential {
             Credential::None => return self,
             Credential::Password(secret) => ("password", secret),

@@ -4,8 +4,10 @@
 //! absolute, every user is a number; nobody has to look again. What is wrong is told all at once, each with file, line
 //! and key.
 
+mod limits;
 mod parse;
 mod reader;
+mod sftp;
 mod size;
 mod suggest;
 mod values;
@@ -21,7 +23,9 @@ use std::time::Duration;
 
 use cloudstic_engine::source::local::LocalOptions;
 
+pub use limits::LimitsConfig;
 pub use reader::Problem;
+pub use sftp::{SftpConfig, SftpLoginConfig};
 pub use size::{BadSize, Size};
 pub use values::{BadStore, Choice};
 
@@ -107,6 +111,8 @@ pub struct RepositoryConfig {
     pub lock_wait: Duration,
     /// What a prune does unless it is asked for something else.
     pub prune: PruneConfig,
+    /// `[repositories.NAME.limits]`, for a store at the other end of a line.
+    pub limits: LimitsConfig,
 }
 
 /// What of `[repositories.NAME]` is about prunes.
@@ -119,16 +125,30 @@ pub struct PruneConfig {
 }
 
 /// Where a repository lies. What it prints has no credentials in it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreLocation {
     /// A folder of this host.
     Local(PathBuf),
+    /// A folder on an SFTP server.
+    Sftp(Box<SftpConfig>),
 }
 
 impl fmt::Display for StoreLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Local(path) => write!(f, "local:{}", path.display()),
+            Self::Sftp(config) => config.fmt(f),
+        }
+    }
+}
+
+impl StoreLocation {
+    /// Whether both are one place, whoever we are there and however it is reached.
+    fn is_place_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Local(one), Self::Local(other)) => one == other,
+            (Self::Sftp(one), Self::Sftp(other)) => one.location.is_place_of(&other.location),
+            _ => false,
         }
     }
 }

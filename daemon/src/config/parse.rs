@@ -9,7 +9,7 @@ use cloudstic_engine::source::SourceError;
 use cloudstic_engine::source::local::{LocalOptions, check_mark, check_pattern, excludes_folder};
 
 use super::reader::{At, Problem, Reader, Section};
-use super::values::{Address, Level, Period};
+use super::values::{Address, Level, Period, Place};
 use super::*;
 
 pub(super) fn parse(path: &Path, text: &str, accounts: &Accounts) -> Result<Config, Vec<Problem>> {
@@ -130,7 +130,8 @@ fn read_repositories(
         check_name(reader, &name);
         let (repository, store) = read_repository(reader, section);
         if let Some(store) = store {
-            let taken = repositories.iter().find(|(_, it)| it.as_ref().is_some_and(|it| it.store == store.value));
+            let taken =
+                repositories.iter().find(|(_, it)| it.as_ref().is_some_and(|it| it.store.is_place_of(&store.value)));
             if let Some((other, _)) = taken {
                 reader.problem(&store, format!("is the store of repositories.{other} already"));
             }
@@ -144,14 +145,7 @@ fn read_repository(
     reader: &Reader<'_>,
     mut section: Section<'_, '_>,
 ) -> (Option<RepositoryConfig>, Option<At<StoreLocation>>) {
-    let given = section.required("store", "say where the repository lies, as in store = \"local:/srv/backup\"");
-    let store = given.and_then(|store| match store.value.parse() {
-        Ok(location) => Some(store.with(location)),
-        Err(BadStore) => {
-            reader.problem(&store, BadStore.to_string());
-            None
-        }
-    });
+    let store = read_store(reader, &mut section);
     let mut credentials = Vec::new();
     for (key, kind) in [
         ("password", CredentialKind::Password),
@@ -168,12 +162,38 @@ fn read_repository(
             .map_or(MAX_WASTE_PERCENT, |percent| percent.value as u8),
         max_repack_bytes: section.parsed::<Size>("max_repack_size").map(|size| size.value.0),
     };
+    let limits = section.section("limits");
+    if let (Some(limits), Some(StoreLocation::Local(_))) = (&limits, store.as_ref().map(|store| &store.value)) {
+        reader.problem(&limits.here(), "is for stores at the other end of a line");
+    }
+    let limits = limits.map(LimitsConfig::read).unwrap_or_default();
     section.finish();
     let repository = store.clone().map(|store| {
         let store = store.value;
-        RepositoryConfig { store, credentials, max_running_jobs, lock_wait, prune }
+        RepositoryConfig { store, credentials, max_running_jobs, lock_wait, prune, limits }
     });
     (repository, store)
+}
+
+fn read_store(reader: &Reader<'_>, section: &mut Section<'_, '_>) -> Option<At<StoreLocation>> {
+    let given = section.required("store", "say where the repository lies, as in store = \"local:/srv/backup\"");
+    let mut sftp = section.section("sftp");
+    let given = given?;
+    let location = match given.value.parse() {
+        Ok(Place::Local(path)) => StoreLocation::Local(path),
+        Ok(Place::Sftp(location)) => StoreLocation::Sftp(Box::new(SftpConfig::read(reader, location, sftp.take()))),
+        Err(bad) => {
+            let bad: BadStore = bad;
+            reader.problem(&given, bad.to_string());
+            return None;
+        }
+    };
+    for (section, kind) in [(sftp, "sftp")] {
+        if let Some(section) = section {
+            reader.problem(&section.here(), format!("is for a store that begins with \"{kind}:\""));
+        }
+    }
+    Some(given.with(location))
 }
 
 fn read_profiles(
@@ -229,7 +249,7 @@ fn check_not_within(
     options: &LocalOptions,
     repository: &RepositoryConfig,
 ) {
-    let StoreLocation::Local(store) = &repository.store;
+    let StoreLocation::Local(store) = &repository.store else { return };
     let Ok(inside) = store.strip_prefix(source) else { return };
     // A bad pattern has been told already; other file systems may not be entered.
     if options.one_file_system || excludes_folder(&options.excludes, inside).unwrap_or(true) {
@@ -250,7 +270,7 @@ fn check_name(reader: &Reader<'_>, name: &At<String>) {
     }
 }
 
-fn absolute(reader: &Reader<'_>, text: Option<At<String>>) -> Option<PathBuf> {
+pub(super) fn absolute(reader: &Reader<'_>, text: Option<At<String>>) -> Option<PathBuf> {
     let text = text?;
     if !text.value.starts_with('/') {
         reader.problem(&text, "must be an absolute path");

@@ -137,7 +137,7 @@ impl<'r, 'i> Section<'r, 'i> {
         Self { reader, path, pattern, line, items, known: Vec::new() }
     }
 
-    fn here(&self) -> At<()> {
+    pub(super) fn here(&self) -> At<()> {
         At { value: (), line: self.line, key: self.path.clone() }
     }
 
@@ -287,6 +287,10 @@ impl<'r, 'i> Section<'r, 'i> {
 }
 
 impl<T> At<T> {
+    pub(super) fn place(&self) -> At<()> {
+        At { value: (), line: self.line, key: self.key.clone() }
+    }
+
     pub(super) fn with<U>(self, value: U) -> At<U> {
         At { value, line: self.line, key: self.key }
     }

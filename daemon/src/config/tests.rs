@@ -90,11 +90,11 @@ fn every_mistake_names_file_line_and_key() {
         ),
         (
             "[repositories.main]\nstore = \"/srv\"",
-            r#"config.toml:2: repositories.main.store: not a store: write "local:" and an absolute path, as in "local:/srv/backup""#,
+            r#"config.toml:2: repositories.main.store: not a store: write "local:" and an absolute path, as in "local:/srv/backup", or "sftp://user@host/path""#,
         ),
         (
             "[repositories.main]\nstore = \"local:srv\"",
-            r#"config.toml:2: repositories.main.store: not a store: write "local:" and an absolute path, as in "local:/srv/backup""#,
+            r#"config.toml:2: repositories.main.store: not a store: write "local:" and an absolute path, as in "local:/srv/backup", or "sftp://user@host/path""#,
         ),
         (
             "[repositories.Main]\nstore = \"local:/srv\"",
@@ -268,4 +268,50 @@ fn a_prune_has_its_limits_from_the_repository_and_defaults_without() {
     let prune = |name: &str| config.repositories[name].prune;
     assert_eq!(prune("a"), PruneConfig { max_waste_percent: 30, max_repack_bytes: None });
     assert_eq!(prune("b"), PruneConfig { max_waste_percent: 0, max_repack_bytes: Some(1 << 30) });
+}
+
+#[test]
+fn a_server_is_described_once_and_no_password_stands_in_its_location() {
+    let with = |store: &str, more: &str| format!("[repositories.main]\nstore = \"{store}\"\n{more}");
+    let config = parse(&with(
+        "sftp://me@h:2222/srv",
+        "[repositories.main.sftp]\nkey = \"/k\"\nknown_hosts = \"/h\"\n[repositories.main.limits]\nupload = \"1M\"\noutage = \"1m\"",
+    ));
+    let main = config.unwrap().repositories.remove("main").unwrap();
+    assert_eq!(main.store.to_string(), "sftp://me@h:2222/srv");
+    let StoreLocation::Sftp(server) = main.store else { panic!("{:?}", main.store) };
+    assert_eq!(server.login, SftpLoginConfig::Key("/k".into()));
+    assert_eq!(main.limits.store.outage, Duration::from_secs(60));
+    assert_eq!(main.limits.upload.otherwise, Some(1_000_000));
+
+    let secret = problems(&with("sftp://me:hunter2@h/srv", ""));
+    let text = r#"config.toml:2: repositories.main.store: not a store: a password must not stand in the location: set "password" to where it is"#;
+    assert_eq!(secret, [text]);
+    for (store, more, problem) in [
+        (
+            "local:/srv",
+            "[repositories.main.sftp]\nkey = \"/k\"",
+            r#"main.sftp: is for a store that begins with "sftp:""#,
+        ),
+        (
+            "local:/srv",
+            "[repositories.main.limits]\ntries = 3",
+            "main.limits: is for stores at the other end of a line",
+        ),
+        (
+            "sftp://h/srv",
+            "[repositories.main.sftp]\nkey = \"/k\"\npassword = \"env:X\"",
+            "main.sftp.password: is a second way",
+        ),
+        ("sftp://h/srv", "[repositories.main.sftp]\nknown_hosts = \"/h\"\ninsecure = true", "contradict each other"),
+        ("sftp://h/srv", "[repositories.main.limits]\nupload = \"fast\"", "main.limits.upload: not a rate"),
+        (
+            "sftp://h/srv",
+            "[repositories.b]\nstore = \"sftp://me@H:22//srv/\"",
+            "is the store of repositories.main already",
+        ),
+    ] {
+        let found = problems(&with(store, more));
+        assert!(found.len() == 1 && found[0].contains(problem), "{found:?}");
+    }
 }

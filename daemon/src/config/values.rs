@@ -2,22 +2,41 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{LogFormat, StoreLocation};
+use cloudstic_engine::store::sftp::{BadSftpLocation, SftpLocation};
+
+use super::LogFormat;
 
 /// A store that cannot be understood. It does not hold the text: there may be a password in a URL.
 #[derive(Debug, thiserror::Error)]
-#[error("not a store: write \"local:\" and an absolute path, as in \"local:/srv/backup\"")]
-pub struct BadStore;
+pub enum BadStore {
+    /// Of no kind that we know.
+    #[error(
+        "not a store: write \"local:\" and an absolute path, as in \"local:/srv/backup\", or \"sftp://user@host/path\""
+    )]
+    Kind,
+    /// An SFTP store that is not well described.
+    #[error("not a store: {0}")]
+    Sftp(#[from] BadSftpLocation),
+}
 
-impl FromStr for StoreLocation {
+/// What the store's text says by itself.
+pub(super) enum Place {
+    Local(PathBuf),
+    Sftp(SftpLocation),
+}
+
+impl FromStr for Place {
     type Err = BadStore;
 
     fn from_str(text: &str) -> Result<Self, BadStore> {
-        let path = text.strip_prefix("local:").filter(|path| path.starts_with('/')).ok_or(BadStore)?;
+        if text.starts_with("sftp:") {
+            return Ok(Self::Sftp(text.parse()?));
+        }
+        let path = text.strip_prefix("local:").filter(|path| path.starts_with('/')).ok_or(BadStore::Kind)?;
         // By components, so that "/a/b/" and "/a//b" are the same store.
         Ok(Self::Local(Path::new(path).components().collect()))
     }
@@ -71,7 +90,7 @@ impl FromStr for Address {
 
 /// A word that is none of those that may stand here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Choice(&'static str);
+pub struct Choice(pub(super) &'static str);
 
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

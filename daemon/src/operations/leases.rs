@@ -150,7 +150,8 @@ impl Engine {
     /// Takes a lock for a call that is no job. It holds until what this gives is dropped.
     pub(super) async fn lease_for_call(&self, wanted: &Wanted<'_>) -> Result<(Lease, impl Send + use<>), Failure> {
         let configured = self.open.configured(wanted.name)?;
-        match self.acquire(wanted, configured, |_| {}).await {
+        let locks = self.locks(wanted.name, configured, wanted.repository).await?;
+        match self.acquire(&locks, wanted, configured, |_| {}).await {
             Ok(lease) => {
                 let holding = Holding::new(self, wanted, None, &lease);
                 Ok((lease, holding))
@@ -169,10 +170,22 @@ impl Engine {
         let configured = self.open.configured(name)?;
         context.progress.phase(Phase::Locking);
         let begun = tokio::time::Instant::now();
-        let taken = tokio::select! {
+        let acquiring = async {
+            let locks = self.locks(name, configured, repository).await?;
+            let waits = |waits| context.log.add(LogLevel::Info, waits);
+            Ok(self.acquire(&locks, wanted, configured, waits).await)
+        };
+        let taken: Result<_, Failure> = tokio::select! {
             biased;
             () = context.cancel.cancelled() => return Err(JobError::Cancelled),
-            taken = self.acquire(wanted, configured, |waits| context.log.add(LogLevel::Info, waits)) => taken,
+            taken = acquiring => taken,
+        };
+        let taken = match taken {
+            Ok(taken) => taken,
+            Err(failure) => {
+                self.metrics.lock_refused(name, failure.reason);
+                return self.judged(name, repository, Err(failure));
+            }
         };
         match taken {
             Ok(lease) => {
@@ -217,17 +230,17 @@ impl Engine {
 
     async fn acquire(
         &self,
+        locks: &Locks,
         wanted: &Wanted<'_>,
         configured: &RepositoryConfig,
         waits: impl FnOnce(String),
     ) -> Result<Lease, LockError> {
-        let Wanted { name, repository, kind, operation, wait, .. } = wanted;
+        let Wanted { name, kind, operation, wait, .. } = wanted;
         let wait = match wait {
             // Negative is none.
             Some(wait) => Duration::try_from(*wait).unwrap_or_default(),
             None => configured.lock_wait,
         };
-        let locks = self.locks(name, configured, repository);
         let taken = match locks.acquire(*kind, operation).await {
             Err(LockError::Held(refusal)) if !wait.is_zero() => {
                 waits(format!("waits for a lock: {refusal}"));
@@ -244,14 +257,14 @@ impl Engine {
     /// All locks of a repository.
     pub(super) async fn locks_of(&self, name: &str) -> Result<Vec<v1::Lock>, Failure> {
         let repository = self.open.get(name).await?;
-        let found = self.locks(name, self.open.configured(name)?, &repository).list().await?;
+        let found = self.locks(name, self.open.configured(name)?, &repository).await?.list().await?;
         Ok(found.into_iter().map(|lock| self.described(lock)).collect())
     }
 
     /// Removes them all.
     pub(super) async fn break_locks_of(&self, name: &str) -> Result<Vec<v1::Lock>, Failure> {
         let repository = self.open.get(name).await?;
-        let broken = self.locks(name, self.open.configured(name)?, &repository).break_all().await?;
+        let broken = self.locks(name, self.open.configured(name)?, &repository).await?.break_all().await?;
         for FoundLock { key, lock, .. } in &broken {
             let holder = lock.as_ref().map(|lock| lock.holder.as_str());
             let operation = lock.as_ref().map(|lock| lock.operation.as_str());
@@ -260,8 +273,13 @@ impl Engine {
         Ok(broken.into_iter().map(|lock| self.described(lock)).collect())
     }
 
-    fn locks(&self, name: &str, configured: &RepositoryConfig, repository: &Arc<Repository>) -> Locks {
-        Locks::new(self.open.store(name, configured), repository.sealer().clone())
+    async fn locks(
+        &self,
+        name: &str,
+        configured: &RepositoryConfig,
+        repository: &Arc<Repository>,
+    ) -> Result<Locks, Failure> {
+        Ok(Locks::new(self.open.store(name, configured).await?, repository.sealer().clone()))
     }
 
     fn described(&self, FoundLock { key, kind, lock, standing }: FoundLock) -> v1::Lock {

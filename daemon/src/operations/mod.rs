@@ -15,6 +15,7 @@ mod open;
 mod paths;
 mod queries;
 mod reading;
+mod remote;
 mod views;
 
 use std::path::PathBuf;

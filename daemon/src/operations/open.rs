@@ -11,6 +11,7 @@ use cloudstic_engine::store::{LocalStore, Meter, MeteredStore, ObjectStore};
 use cloudstic_proto::Reason;
 use tokio::sync::OnceCell;
 
+use super::remote::Remotes;
 use crate::config::{Config, CredentialKind, RepositoryConfig, StoreLocation};
 use crate::failure::Failure;
 use crate::metrics::Metrics;
@@ -21,6 +22,7 @@ pub(super) struct OpenRepositories {
     config: Arc<Config>,
     open: Shared<Repository>,
     metrics: Arc<Metrics>,
+    remotes: Remotes,
     /// What was asked of the store of each configured one, since the daemon started.
     meters: HashMap<String, Arc<Meter>>,
 }
@@ -28,7 +30,8 @@ pub(super) struct OpenRepositories {
 impl OpenRepositories {
     pub(super) fn new(config: Arc<Config>, metrics: Arc<Metrics>) -> Self {
         let meters = config.repositories.keys().map(|name| (name.clone(), Arc::default())).collect();
-        Self { config, open: Shared::default(), metrics, meters }
+        let remotes = Remotes::new(&config);
+        Self { config, open: Shared::default(), metrics, remotes, meters }
     }
 
     /// The repository of that name. One that was opened before proves first that it is still what lies there, so that
@@ -46,7 +49,7 @@ impl OpenRepositories {
         }
         let opening = async {
             let credentials = credentials(name, repository).await?;
-            let opened = Repository::open(self.store(name, repository), credentials).await?;
+            let opened = Repository::open(self.store(name, repository).await?, credentials).await?;
             self.metrics.opened(name, &opened.fingerprint());
             Ok::<_, Failure>(opened.counting_heals(self.metrics.heals(name)))
         };
@@ -54,14 +57,19 @@ impl OpenRepositories {
     }
 
     /// The store of a repository, with the layers that belong around every one.
-    pub(super) fn store(&self, name: &str, repository: &RepositoryConfig) -> Arc<dyn ObjectStore> {
+    pub(super) async fn store(
+        &self,
+        name: &str,
+        repository: &RepositoryConfig,
+    ) -> Result<Arc<dyn ObjectStore>, Failure> {
         let backend: Arc<dyn ObjectStore> = match &repository.store {
             StoreLocation::Local(path) => Arc::new(LocalStore::new(path)),
+            StoreLocation::Sftp(config) => self.remotes.sftp(name, config, &repository.limits).await?,
         };
-        match self.meters.get(name) {
+        Ok(match self.meters.get(name) {
             Some(meter) => Arc::new(MeteredStore::with(backend, Arc::clone(meter))),
             None => backend,
-        }
+        })
     }
 
     /// What was asked of the store of a repository, since the daemon started.
@@ -150,7 +158,7 @@ mod tests {
         let config = Arc::new(Config::parse("test.toml".as_ref(), &text, &Accounts::default()).unwrap());
         let metrics = Arc::new(Metrics::new([].into_iter()));
         let open = OpenRepositories::new(config, Arc::clone(&metrics));
-        let store = open.store("main", open.configured("main").unwrap());
+        let store = open.store("main", open.configured("main").unwrap()).await.unwrap();
         Repository::init(store, InitOptions::default()).await.unwrap();
         let before = open.meter("main").unwrap().requests();
         assert!(before > 0);

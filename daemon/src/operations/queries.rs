@@ -33,7 +33,7 @@ impl Queries for Engine {
             chunker: request.keyed_chunker.then_some(ChunkerKind::Keyed),
         };
         // To its end, also if the caller goes: what is cut off in between is no repository, and refuses to become one.
-        let making = tokio::spawn(Repository::init(self.open.store(name, repository), options));
+        let making = tokio::spawn(Repository::init(self.open.store(name, repository).await?, options));
         let report = making.await.map_err(|panic| Failure::internal(panic.to_string()))??;
         tracing::info!(repository = name, encrypted = report.encrypted, slots = ?report.slots, "repository made");
         Ok(v1::InitResponse {
@@ -148,7 +148,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{CredentialKind, CredentialRef, StoreLocation};
+    use crate::config::{CredentialKind, CredentialRef, LimitsConfig, StoreLocation};
 
     fn check(encrypted: bool, request: v1::InitRequest) -> Result<(), Reason> {
         let secret = "env:X".parse().unwrap();
@@ -161,6 +161,7 @@ mod tests {
             max_running_jobs: None,
             lock_wait: Duration::ZERO,
             prune: crate::config::PruneConfig { max_waste_percent: 30, max_repack_bytes: None },
+            limits: LimitsConfig::default(),
         };
         check_init(&request, &repository).map_err(|failure| failure.reason)
     }

@@ -36,7 +36,7 @@ pub use settings::{RateSchedule, RateSpan, StoreLimits};
 const LOCKS: &str = "index/lock.";
 
 /// How large an object is taken to be whose size nobody knows before it is read, in bytes; for its deadline.
-const UNKNOWN: u64 = 64 << 20;
+const UNKNOWN: u64 = 16 << 20;
 
 /// How often it is tried to connect at first: somebody may be waiting to hear that it does not work.
 const CONNECTS: u32 = 4;

@@ -18,7 +18,8 @@ pub struct StoreLimits {
     pub outage: Duration,
     /// How long one try may take, beside the time for its bytes.
     pub request: Duration,
-    /// Bytes per second that the line is taken to carry at least: so much longer may a large object take.
+    /// Bytes per second that one of several requests on a slow line is taken to move at least: so much longer may a large
+    /// object take.
     pub slowest: u64,
     /// How long a connection may carry no byte and no answer; for backends that can see that.
     pub stall: Duration,
@@ -32,7 +33,7 @@ impl Default for StoreLimits {
             longest_backoff: Duration::from_secs(30),
             outage: Duration::from_secs(300),
             request: Duration::from_secs(120),
-            slowest: 32 << 10,
+            slowest: 4 << 10,
             stall: Duration::from_secs(60),
         }
     }

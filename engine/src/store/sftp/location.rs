@@ -56,6 +56,14 @@ impl SftpLocation {
         &self.path
     }
 
+    /// Whether both are one folder, whoever logs in; as far as names tell.
+    pub fn is_place_of(&self, other: &Self) -> bool {
+        let place = |it: &Self| (it.host.to_lowercase(), it.port.unwrap_or(22), it.path.clone());
+        // A path in the home folder is another one for another user.
+        let same_home = self.path.starts_with('/') || self.user == other.user;
+        same_home && place(self) == place(other)
+    }
+
     /// What `known_hosts` calls the host.
     pub(super) fn known_as(&self) -> String {
         match self.port {

@@ -61,9 +61,15 @@ impl SftpSettings {
             host_key: HostKey::Known(None),
             ssh_config: None,
             ssh: "ssh".into(),
-            askpass: std::env::current_exe().unwrap_or_default(),
+            askpass: this_program(),
             connect: Duration::from_secs(30),
             stall: Duration::from_secs(60),
         }
     }
+}
+
+/// This program, even if an update has removed its file since it was started.
+fn this_program() -> PathBuf {
+    let path = std::env::current_exe().ok().filter(|path| path.exists());
+    path.unwrap_or_else(|| format!("/proc/{}/exe", std::process::id()).into())
 }
