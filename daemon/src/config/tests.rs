@@ -252,7 +252,8 @@ fn the_example_is_valid_and_shows_every_key() {
         let (_, name) = key.rsplit_once('.').unwrap_or(("", &key));
         let shown = text.lines().any(|line| {
             let line = line.trim_start_matches(['#', ' ']);
-            line.starts_with(&format!("{name} = ")) || line.starts_with(&format!("[{name}"))
+            let is_table = line.starts_with(&format!("[{name}")) || line.ends_with(&format!(".{name}]"));
+            line.starts_with(&format!("{name} = ")) || is_table
         });
         assert!(shown, "config.example.toml does not show {key}");
     }
@@ -307,8 +308,8 @@ fn a_server_is_described_once_and_no_password_stands_in_its_location() {
         ("sftp://h/srv", "[repositories.main.limits]\nupload = \"fast\"", "main.limits.upload: not a rate"),
         (
             "sftp://h/srv",
-            "[repositories.b]\nstore = \"sftp://me@H:22//srv/\"",
-            "is the store of repositories.main already",
+            "[repositories.other]\nstore = \"sftp://me@H:22//srv/\"",
+            "repositories.other.store: is the store of repositories.main already",
         ),
     ] {
         let found = problems(&with(store, more));
