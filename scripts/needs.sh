@@ -12,7 +12,7 @@ for what in "$@"; do
         make) command -v make >/dev/null || missing+=(make) ;;
         python) python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || missing+=(python3) ;;
         servers)
-            command -v ssh >/dev/null || missing+=(openssh-client)
+            command -v ssh >/dev/null || wanted+=(openssh-client)
             [ -x /usr/sbin/sshd ] || wanted+=(openssh-server)
             command -v rclone >/dev/null || wanted+=(rclone)
             ;;
@@ -27,7 +27,17 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "installing ${missing[*]}"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
+    # Who gets a server for tests does not want it to listen.
+    quiet=/usr/sbin/policy-rc.d
+    if [[ " ${missing[*]} " == *" openssh-server "* && ! -e $quiet ]]; then
+        printf '#!/bin/sh\nexit 101\n' >$quiet
+        chmod 755 $quiet
+        trap 'rm -f $quiet' EXIT
+    fi
     apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    if [[ " ${missing[*]} " == *" openssh-server "* && -d /run/systemd/system ]]; then
+        systemctl disable --quiet ssh.service ssh.socket 2>/dev/null || true
+    fi
 else
     echo "please install: ${missing[*]} (on Debian: sudo apt-get install ${missing[*]})" >&2
     exit 1

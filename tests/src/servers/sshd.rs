@@ -40,11 +40,7 @@ struct Shared {
 impl Sshd {
     /// Starts one, for this user's logins by key; `None` if OpenSSH's server is not installed, which is said.
     pub fn start(test: &str) -> Option<Self> {
-        let Some(sshd) = program("sshd") else {
-            skip::skipped(test, "there is no sshd: make test as root installs it (Debian: openssh-server)");
-            return None;
-        };
-        Some(Self::with(&sshd, None))
+        Some(Self::with(&installed(test)?, None))
     }
 
     /// Starts one with a user of its own who logs in by password; only root can do that.
@@ -53,7 +49,7 @@ impl Sshd {
             skip::skipped(test, "only root can make a user with a password");
             return None;
         }
-        let sshd = program("sshd")?;
+        let sshd = installed(test)?;
         let user = User::make(password);
         Some(Self::with(&sshd, Some(user)))
     }
@@ -196,6 +192,15 @@ impl Drop for Sshd {
     }
 }
 
+/// The server, if it and the client are installed.
+fn installed(test: &str) -> Option<PathBuf> {
+    let found = program("sshd").filter(|_| program("ssh").is_some() && program("ssh-keygen").is_some());
+    if found.is_none() {
+        skip::skipped(test, "there is no sshd or ssh: make test as root installs them (Debian: openssh-server)");
+    }
+    found
+}
+
 fn serve(listener: &TcpListener, shared: &Shared, sshd: &Path, config: &Path, log: &Path) {
     loop {
         let stream = match listener.accept() {
@@ -223,7 +228,8 @@ struct User {
 
 impl User {
     fn make(password: &str) -> Self {
-        let name = format!("cloudstic-{}", std::process::id());
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("cloudstic-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         run(Command::new("useradd").args(["--no-create-home", "--home-dir", "/", "--shell", "/bin/sh", &name]));
         let user = Self { name };
         let mut child = Command::new("chpasswd").stdin(Stdio::piped()).spawn().unwrap();

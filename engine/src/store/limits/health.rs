@@ -1,8 +1,9 @@
 //! Whether a store is there at all: what all requests to it together have seen.
 //!
 //! A request that fails while others are answered is in trouble by itself, and given up after some tries. If nothing is
-//! answered any more, requests go on for the time of an outage, and then all fail with one clear error: those that wait
-//! and those that come. From then on one request at a time finds out whether the store is back.
+//! answered any more in the middle of work, requests go on for the time of an outage, and then all fail with one clear
+//! error: those that wait and those that come. From then on one request at a time finds out whether the store is back.
+//! Where nothing was in the middle of work, some tries have to do: somebody may be waiting to hear that it does not work.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,6 +15,9 @@ use crate::store::{StoreError, StoreErrorKind};
 /// How often somebody may find out whether a store is back that was given up.
 const PROBE: Duration = Duration::from_secs(30);
 
+/// After so much time without a request nothing is in the middle of work.
+const IDLE: Duration = Duration::from_secs(600);
+
 /// How long a store has to be silent until that is worth a word.
 const TELL: Duration = Duration::from_secs(10);
 
@@ -24,10 +28,18 @@ pub(super) struct Health(Mutex<State>);
 struct State {
     /// When it last answered.
     answered: Option<Instant>,
-    /// When it first failed since, and whether that was told.
-    failing: Option<(Instant, bool)>,
+    failing: Option<Failing>,
     /// Given up: what to tell, and when somebody may try again.
     gone: Option<(StoreError, Instant)>,
+}
+
+/// Since it last answered it has only failed.
+#[derive(Debug)]
+struct Failing {
+    since: Instant,
+    is_told: bool,
+    /// It was in the middle of work.
+    was_busy: bool,
 }
 
 impl Health {
@@ -49,7 +61,7 @@ impl Health {
     pub(super) fn answered(&self, store: &str) {
         let mut state = self.lock();
         let now = Instant::now();
-        if let Some((since, true)) = state.failing.take() {
+        if let Some(Failing { since, is_told: true, .. }) = state.failing.take() {
             let seconds = (now - since).as_secs();
             tracing::info!(store, seconds, "the store answers again");
         }
@@ -61,21 +73,23 @@ impl Health {
     pub(super) fn failed(&self, error: &StoreError, first: Instant, outage: Duration) -> Outlook {
         let mut state = self.lock();
         let now = Instant::now();
-        let (since, is_told) = state.failing.get_or_insert((now, false));
-        let since = *since;
-        if !*is_told && now - since >= TELL {
-            *is_told = true;
+        let answered = state.answered;
+        let was_busy = answered.is_some_and(|answered| now - answered < IDLE);
+        let failing = state.failing.get_or_insert(Failing { since: now, is_told: false, was_busy });
+        let (since, was_busy) = (failing.since, failing.was_busy);
+        if !failing.is_told && now - since >= TELL {
+            failing.is_told = true;
             tracing::warn!(%error, "the store does not answer; what it was asked for is tried again");
         }
-        let was_answered = state.answered.is_some_and(|answered| answered > first);
-        if state.gone.is_some() || (state.answered.is_some() && now - since >= outage) {
+        let was_answered = answered.is_some_and(|answered| answered > first);
+        if state.gone.is_some() || (was_busy && now - since >= outage) {
             let error = unreachable(error, now - since);
             state.gone = Some((error.clone(), now + PROBE));
             return Outlook::Gone(error);
         }
-        match state.answered {
-            Some(_) if !was_answered => Outlook::Outage { left: outage - (now - since) },
-            _ => Outlook::Single,
+        match was_busy && !was_answered {
+            true => Outlook::Outage { left: outage - (now - since) },
+            false => Outlook::Single,
         }
     }
 
@@ -87,7 +101,7 @@ impl Health {
 /// What a failure means.
 #[derive(Debug)]
 pub(super) enum Outlook {
-    /// This request has its own trouble, or the store was never reached.
+    /// This request has its own trouble, or nothing was in the middle of work.
     Single,
     /// Nothing is answered, and that may still go on for so long.
     Outage { left: Duration },

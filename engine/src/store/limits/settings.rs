@@ -7,14 +7,14 @@ use chrono::NaiveTime;
 /// How much is put up with from a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreLimits {
-    /// How often one request is tried at most, if it fails while the store answers others, or was never reached at all;
-    /// at least 1.
+    /// How often one request is tried at most, if it fails while the store answers others, or is the first one after
+    /// a long time; at least 1.
     pub tries: u32,
     /// The longest wait before the second try; before each further one it may be twice as long.
     pub backoff: Duration,
     /// The longest wait between two tries, unless the store asks for a longer one.
     pub longest_backoff: Duration,
-    /// How long a store that was reached before may answer nothing at all until every request fails.
+    /// How long a store that has just answered may answer nothing at all until every request fails.
     pub outage: Duration,
     /// How long one try may take, beside the time for its bytes.
     pub request: Duration,

@@ -103,6 +103,13 @@ async fn a_store_that_was_never_reached_is_given_up_soon_and_one_that_was_after_
     advance(Duration::from_secs(31)).await;
     limited.get("config").await.unwrap();
     limited.put("chunk/a", Bytes::new()).await.unwrap();
+
+    // Who comes after a long time is told soon, too.
+    store.break_off();
+    advance(Duration::from_secs(3600)).await;
+    let count = store.times().len();
+    assert_eq!(limited.get("config").await.unwrap_err().key, "config");
+    assert_eq!(store.times().len(), count + 4);
 }
 
 #[tokio::test(start_paused = true)]

@@ -125,16 +125,18 @@ pub(super) async fn read(connection: &Connection, path: &str) -> Result<Bytes, T
     let file = connection.call(sftp.options().read(true).open(path)).await?;
     let mut asked = file.clone();
     // Most objects are small, and then this is all.
-    let first = read_piece(connection, file.clone(), 0, PIECE as usize);
+    let first = async {
+        let _permit = permit(connection).await?;
+        let mut file = file.clone();
+        connection.call(file.read(PIECE as u32, BytesMut::with_capacity(PIECE as usize))).await
+    };
     let (first, metadata) = futures::try_join!(first, connection.call(asked.metadata()))?;
-    let length = metadata.len().unwrap_or(first.len() as u64);
+    let length = metadata.len().ok_or_else(|| Trouble::Failed("it does not tell sizes".to_owned()))?;
+    let first = first.unwrap_or_default();
     if length <= first.len() as u64 {
         return Ok(first.freeze());
     }
-    if (first.len() as u64) < PIECE {
-        return Err(Trouble::Short);
-    }
-    let rest = pieces(connection, &file, PIECE, length).await?;
+    let rest = pieces(connection, &file, first.len() as u64, length).await?;
     Ok(join(std::iter::once(first).chain(rest).collect()))
 }
 

@@ -105,7 +105,7 @@ impl Held {
             }
             tokio::time::sleep(INTERVAL).await;
         }
-        own.is_renamed();
+        own.renamed();
         let mark = format!("{guard}/{name}");
         Ok(Self { connection: Arc::clone(connection), guard, mark, is_over: false })
     }

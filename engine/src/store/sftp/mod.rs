@@ -161,7 +161,7 @@ impl SftpStore {
         let replaced = async {
             let temporary = self.prepare(&connection, &path, &content).await?;
             connection.call(connection.fs().rename(temporary.path(), &path)).await?;
-            temporary.is_renamed();
+            temporary.renamed();
             Ok(())
         };
         self.told(key, &connection, replaced.await).await
@@ -175,7 +175,7 @@ impl SftpStore {
                 let is_free = !folder::is_there(&connection, &path).await?;
                 if is_free {
                     connection.call(connection.fs().rename(temporary.path(), &path)).await?;
-                    temporary.is_renamed();
+                    temporary.renamed();
                 }
                 return Ok(is_free);
             }
@@ -223,7 +223,7 @@ impl SftpStore {
             Change::Replace(content) => {
                 let temporary = self.prepare(connection, path, &content).await?;
                 connection.call(connection.fs().rename(temporary.path(), path)).await?;
-                temporary.is_renamed();
+                temporary.renamed();
             }
         }
         Ok(true)

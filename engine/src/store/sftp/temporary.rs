@@ -32,8 +32,8 @@ impl Temporary {
         &self.path
     }
 
-    /// It has another name now.
-    pub(super) fn is_renamed(mut self) {
+    /// What is there was given another name.
+    pub(super) fn renamed(mut self) {
         self.path.clear();
     }
 

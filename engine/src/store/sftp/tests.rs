@@ -177,7 +177,7 @@ async fn a_silent_peer_is_given_up() {
     let impatient = SftpSettings { stall: Duration::from_secs(2), ..settings(&server, "repository") };
     let store = SftpStore::connect(impatient, SftpProbe::default()).await.unwrap();
     store.put("config", Bytes::from_static(b"x")).await.unwrap();
-    kill(&*store.link.connection().await.unwrap(), Signal::STOP);
+    kill(&store.link.connection().await.unwrap(), Signal::STOP);
     let error = store.put("chunk/a", Bytes::from(vec![1; 1 << 20])).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Transient);
     assert!(error.to_string().contains("no answer for 2 seconds"), "{error}");
