@@ -15,8 +15,9 @@ impl From<StoreError> for Failure {
             StoreErrorKind::NotFound | StoreErrorKind::Corrupt => Reason::Damaged,
             StoreErrorKind::Full => Reason::StoreFull,
             StoreErrorKind::Gone => Reason::NotInitialised,
-            StoreErrorKind::Denied | StoreErrorKind::Untrusted | StoreErrorKind::Other => Reason::StoreFailed,
+            StoreErrorKind::Denied | StoreErrorKind::Untrusted | StoreErrorKind::Retained => Reason::StoreFailed,
             StoreErrorKind::Throttled { .. } | StoreErrorKind::Transient => Reason::StoreFailed,
+            StoreErrorKind::Other => Reason::StoreFailed,
             StoreErrorKind::InvalidKey => Reason::Internal,
         };
         Self::new(reason, error.to_string())

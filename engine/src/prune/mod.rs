@@ -50,7 +50,7 @@ use crate::progress::{Phase, Progress};
 use crate::reach::{NeededInPacks, Reach};
 use crate::repository::Repository;
 use crate::source::Warning;
-use crate::warnings::Warnings;
+use crate::warnings::{KEPT, Warnings};
 
 /// The part of a pack's members that may be waste, in percent, if nothing else was asked for.
 pub const MAX_WASTE_PERCENT: u8 = 30;
@@ -182,7 +182,13 @@ pub async fn prune(
     doomed.announce_packs(&repository, &going, &request.lease).await?;
     write_catalog(&repository, survey, named, &plan, written.moved, &request.lease).await?;
     progress.phase(Phase::Deleting);
-    doomed.sweep(&repository, going, &request.lease, &*progress, &cancel).await?.correct(&mut report, &plan);
+    let swept = doomed.sweep(&repository, going, &request.lease, &*progress, &cancel).await?;
+    swept.correct(&mut report, &plan);
+    let retained = swept.retained();
+    retained.iter().for_each(|warning| progress.warning(warning));
+    report.warning_count += retained.len() as u64;
+    report.warnings.extend(retained);
+    report.warnings.truncate(KEPT);
     Ok(report)
 }
 

@@ -18,10 +18,13 @@ use crate::pack::{DOOMED_KEY, Doomed};
 use crate::progress::Progress;
 use crate::reach::{Alone, NeededInPacks};
 use crate::repository::{Repository, RepositoryError};
-use crate::store::{ObjectStat, StoreResult, Version};
+use crate::source::Warning;
+use crate::store::{ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult, Version};
 
 /// How many are deleted in one round. The list has some 75 bytes for each.
 const ROUND: usize = 50_000;
+/// How many are deleted with one call where the store has no conditions.
+const BATCH: usize = 250;
 
 /// The most packs that are listed before the catalog is written. Of more, those without a footer would end the next
 /// prune if this one is killed right then, until a repair has looked.
@@ -127,8 +130,10 @@ impl Going {
 pub(super) struct Swept {
     /// Bytes of all that was deleted.
     bytes: u64,
-    /// What somebody wrote again meanwhile and is still there, with its size.
+    /// What is still there, with its size: somebody wrote it again meanwhile, or the store retains it.
     stayed: Vec<(Target, u64)>,
+    /// What the store says of that which it retains for as long as somebody has set.
+    retained: Vec<StoreError>,
 }
 
 impl Swept {
@@ -151,9 +156,16 @@ impl Swept {
         }
     }
 
+    /// What the store retains, as warnings.
+    pub(super) fn retained(self) -> Vec<Warning> {
+        let warning = |error: StoreError| Warning { path: error.key.clone(), problem: error.to_string() };
+        self.retained.into_iter().map(warning).collect()
+    }
+
     fn and(mut self, other: Self) -> Self {
         self.bytes += other.bytes;
         self.stayed.extend(other.stayed);
+        self.retained.extend(other.retained);
         self
     }
 }
@@ -227,7 +239,7 @@ impl Doom {
         cancel: &CancellationToken,
     ) -> Result<Swept, PruneError> {
         progress.expect(going.targets.len() as u64, going.bytes());
-        let mut swept = Swept { bytes: going.replaced, stayed: Vec::new() };
+        let mut swept = Swept { bytes: going.replaced, ..Swept::default() };
         for round in going.targets.chunks(ROUND) {
             let (seen, others) = look(repository, round).await?;
             swept.stayed.extend(others);
@@ -330,25 +342,48 @@ async fn delete(
     cancel: &CancellationToken,
 ) -> Result<Swept, PruneError> {
     let store = &**repository.store();
-    stream::iter(0..seen.len())
-        .map(|at| async move {
-            let Seen { target, size, version, .. } = &seen[at];
+    let at_once = if store.capabilities().conditional_delete { 1 } else { BATCH };
+    stream::iter(0..seen.len().div_ceil(at_once))
+        .map(|batch| async move {
             if cancel.is_cancelled() {
                 return Err(PruneError::Cancelled);
             }
             lease.confirm().await?;
-            let key = target.key();
-            let is_gone = match version {
-                Some(version) => store.delete_if_unchanged(&key, version).await?,
-                None => store.delete(&key).await.map(|()| true)?,
-            };
-            progress.advance(1, *size);
-            Ok(match is_gone {
-                true => Swept { bytes: *size, stayed: Vec::new() },
-                false => Swept { bytes: 0, stayed: vec![(*target, *size)] },
-            })
+            let batch = &seen[batch * at_once..seen.len().min((batch + 1) * at_once)];
+            let swept = delete_batch(store, batch).await?;
+            progress.advance(batch.len() as u64, batch.iter().map(|seen| seen.size).sum());
+            Ok(swept)
         })
         .buffer_unordered(store.capabilities().concurrency)
-        .try_fold(Swept::default(), |all, one| async move { Ok(all.and(one)) })
+        .try_fold(Swept::default(), |all, batch| async move { Ok(all.and(batch)) })
         .await
+}
+
+async fn delete_batch(store: &dyn ObjectStore, batch: &[Seen]) -> StoreResult<Swept> {
+    let mut swept = Swept::default();
+    if let [Seen { target, size, version: Some(version), .. }] = batch {
+        match store.delete_if_unchanged(&target.key(), version).await {
+            Ok(true) => swept.bytes = *size,
+            Ok(false) => swept.stayed.push((*target, *size)),
+            Err(error) if error.kind == StoreErrorKind::Retained => {
+                swept.stayed.push((*target, *size));
+                swept.retained.push(error);
+            }
+            Err(error) => return Err(error),
+        }
+        return Ok(swept);
+    }
+    let keys: Vec<String> = batch.iter().map(|seen| seen.target.key()).collect();
+    swept.retained = store.delete_many(&keys).await?;
+    if let Some(error) = swept.retained.iter().find(|error| error.kind != StoreErrorKind::Retained) {
+        return Err(error.clone());
+    }
+    let retained: BTreeSet<&str> = swept.retained.iter().map(|error| error.key.as_str()).collect();
+    for (Seen { target, size, .. }, key) in batch.iter().zip(&keys) {
+        match retained.contains(key.as_str()) {
+            true => swept.stayed.push((*target, *size)),
+            false => swept.bytes += size,
+        }
+    }
+    Ok(swept)
 }

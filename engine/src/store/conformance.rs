@@ -1,4 +1,5 @@
-//! The contract of [`ObjectStore`], as checks that every backend runs.
+//! The contract of [`ObjectStore`], as checks that every backend runs: for tests of this crate, and of those that have
+//! the feature `testing`.
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;
@@ -7,13 +8,14 @@ use futures::stream::TryStreamExt;
 
 use super::{ObjectStore, StoreErrorKind, Version};
 
-/// Checks an empty store.
-pub(crate) async fn check(store: &dyn ObjectStore) {
+/// Checks an empty store. What is wrong is a panic.
+pub async fn check(store: &dyn ObjectStore) {
     store.create_root().await.unwrap();
     objects_come_back(store).await;
     absence_is_told(store).await;
     ranges_are_exact(store).await;
     listings_are_complete(store).await;
+    many_are_removed_at_once(store).await;
     changes_are_noticed(store).await;
     changes_are_noticed_without_reading(store).await;
     the_clock_goes_forward(store).await;
@@ -58,6 +60,19 @@ async fn absence_is_told(store: &dyn ObjectStore) {
     assert_eq!(store.get("chunk/b").await.unwrap(), "first");
     store.delete("chunk/b").await.unwrap();
     assert!(store.get("chunk/b").await.unwrap_err().is_not_found());
+}
+
+async fn many_are_removed_at_once(store: &dyn ObjectStore) {
+    let mut keys: Vec<_> = (0..25).map(|n| format!("chunk/many-{n}")).collect();
+    join_all(keys.iter().map(|key| store.put(key, Bytes::from_static(b"x")))).await;
+    let stays = keys.pop().unwrap();
+    keys.push("chunk/many-none".to_owned());
+    assert!(store.delete_many(&keys).await.unwrap().is_empty());
+    assert!(store.delete_many(&[]).await.unwrap().is_empty());
+    let listed: Vec<_> = store.list("chunk/").try_collect().await.unwrap();
+    let listed: Vec<_> = listed.into_iter().map(|stat| stat.key).filter(|key| key.contains("many")).collect();
+    assert_eq!(listed, [stays.as_str()]);
+    store.delete(&stays).await.unwrap();
 }
 
 async fn changes_are_noticed(store: &dyn ObjectStore) {

@@ -40,6 +40,8 @@ pub enum StoreErrorKind {
     Transient,
     /// The object is there, but not what it should be.
     Corrupt,
+    /// The backend keeps it for as long as somebody has set: object lock, a legal hold.
+    Retained,
     /// No space or quota is left.
     Full,
     /// The key is not a valid one.
@@ -85,9 +87,7 @@ impl fmt::Display for StoreError {
             StoreErrorKind::Transient | StoreErrorKind::Other if key.is_empty() => write!(f, "{backend}: {detail}"),
             StoreErrorKind::Untrusted => write!(f, "{backend} is not to be trusted: {detail}"),
             StoreErrorKind::NotFound => write!(f, "{key} is missing in {backend}"),
-            StoreErrorKind::Gone => {
-                write!(f, "{backend} is not there: mount its disk or put its folder back, and try again")
-            }
+            StoreErrorKind::Gone => write!(f, "{backend} is not there: {detail}"),
             StoreErrorKind::Denied => {
                 write!(f, "{backend} refuses access to {key}: {detail}; check its permissions or credentials")
             }
@@ -95,6 +95,7 @@ impl fmt::Display for StoreError {
                 write!(f, "{backend} has no space left for {key}: {detail}; free some and try again")
             }
             StoreErrorKind::Corrupt => write!(f, "{key} in {backend} is damaged: {detail}"),
+            StoreErrorKind::Retained => write!(f, "{backend} keeps {key} from being changed or removed: {detail}"),
             StoreErrorKind::Throttled { .. } => write!(f, "{backend} asks for fewer requests ({key}): {detail}"),
             StoreErrorKind::InvalidKey => write!(f, "{key:?} is not a valid key"),
             StoreErrorKind::Transient | StoreErrorKind::Other => write!(f, "{key} in {backend}: {detail}"),

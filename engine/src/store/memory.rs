@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use tokio::sync::watch;
 
-use super::{Capabilities, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult, Version};
+use super::{Capabilities, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult, Version, delete_each};
 
 /// What a store can do that can do everything.
 const ALL: Capabilities =
@@ -292,6 +292,10 @@ impl ObjectStore for MemoryStore {
         let name = key.to_owned();
         self.line.count_change();
         self.request(key, move |objects| drop(objects.remove(&name))).await
+    }
+
+    async fn delete_many(&self, keys: &[String]) -> StoreResult<Vec<StoreError>> {
+        Ok(delete_each(self, keys).await)
     }
 
     async fn delete_if_unchanged(&self, key: &str, version: &Version) -> StoreResult<bool> {

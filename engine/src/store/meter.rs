@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-use super::{Capabilities, ObjectStat, ObjectStore, StoreResult, Version};
+use super::{Capabilities, ObjectStat, ObjectStore, StoreError, StoreResult, Version};
 
 /// The operations of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,7 +29,7 @@ pub enum StoreOperation {
     GetRange,
     /// [`ObjectStore::stat`] and [`ObjectStore::stat_versioned`].
     Stat,
-    /// [`ObjectStore::delete`] and [`ObjectStore::delete_if_unchanged`].
+    /// [`ObjectStore::delete`], [`ObjectStore::delete_many`] and [`ObjectStore::delete_if_unchanged`].
     Delete,
     /// [`ObjectStore::list`].
     List,
@@ -186,6 +186,11 @@ impl ObjectStore for MeteredStore {
     async fn delete(&self, key: &str) -> StoreResult<()> {
         self.meter.add(StoreOperation::Delete, 0);
         self.inner.delete(key).await
+    }
+
+    async fn delete_many(&self, keys: &[String]) -> StoreResult<Vec<StoreError>> {
+        self.meter.add(StoreOperation::Delete, 0);
+        self.inner.delete_many(keys).await
     }
 
     async fn delete_if_unchanged(&self, key: &str, version: &Version) -> StoreResult<bool> {

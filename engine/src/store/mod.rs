@@ -9,8 +9,8 @@ mod meter;
 pub mod sftp;
 mod version;
 
-#[cfg(test)]
-pub(crate) mod conformance;
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
 #[cfg(test)]
 mod memory;
 
@@ -21,7 +21,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream, StreamExt};
 
 pub use error::{Retry, StoreError, StoreErrorKind, StoreResult};
 pub use local::LocalStore;
@@ -80,6 +80,10 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     /// Removes an object; one that is not there is no error.
     async fn delete(&self, key: &str) -> StoreResult<()>;
 
+    /// [`ObjectStore::delete`] of many objects, in as few requests as the backend needs. Gives the errors of those that
+    /// could not be removed, each with its key; an error of its own if that cannot be told of each.
+    async fn delete_many(&self, keys: &[String]) -> StoreResult<Vec<StoreError>>;
+
     /// Removes an object only if it is still the one that [`ObjectStore::get_versioned`] gave; `false` if it was changed
     /// or is gone already. Atomic where [`Capabilities::conditional_delete`] says so.
     async fn delete_if_unchanged(&self, key: &str, version: &Version) -> StoreResult<bool>;
@@ -95,6 +99,16 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
 
     /// What to call it in messages: `local:/srv/backup`, never with credentials in it.
     fn describe(&self) -> String;
+}
+
+/// [`ObjectStore::delete_many`] for backends that know no better: one by one, as many at once as the backend likes.
+pub async fn delete_each(store: &dyn ObjectStore, keys: &[String]) -> Vec<StoreError> {
+    stream::iter(0..keys.len())
+        .map(|at| store.delete(&keys[at]))
+        .buffer_unordered(store.capabilities().concurrency)
+        .filter_map(|deleted| async { deleted.err() })
+        .collect()
+        .await
 }
 
 /// What a listing or a stat tells of an object.

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cloudstic_engine::store::{
-    Capabilities, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult, Version,
+    Capabilities, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult, Version, delete_each,
 };
 use futures::stream::{self, BoxStream, StreamExt};
 
@@ -116,6 +116,10 @@ impl ObjectStore for Breaking {
 
     async fn delete(&self, key: &str) -> StoreResult<()> {
         self.change(key, self.inner.delete(key)).await
+    }
+
+    async fn delete_many(&self, keys: &[String]) -> StoreResult<Vec<StoreError>> {
+        Ok(delete_each(self, keys).await)
     }
 
     async fn delete_if_unchanged(&self, key: &str, version: &Version) -> StoreResult<bool> {

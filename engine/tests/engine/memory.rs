@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cloudstic_engine::store::{
-    Capabilities, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult, Version,
+    Capabilities, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult, Version, delete_each,
 };
 use futures::stream::{self, BoxStream, StreamExt};
 
@@ -126,6 +126,10 @@ impl ObjectStore for Memory {
     async fn delete(&self, key: &str) -> StoreResult<()> {
         self.0.lock().unwrap().remove(key);
         Ok(())
+    }
+
+    async fn delete_many(&self, keys: &[String]) -> StoreResult<Vec<StoreError>> {
+        Ok(delete_each(self, keys).await)
     }
 
     async fn delete_if_unchanged(&self, key: &str, version: &Version) -> StoreResult<bool> {

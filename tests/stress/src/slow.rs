@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cloudstic_engine::repository::{Credential, InitOptions, Repository, RepositoryError};
 use cloudstic_engine::store::{
-    Capabilities, LocalStore, ObjectStat, ObjectStore, StoreErrorKind, StoreResult, Version,
+    Capabilities, LocalStore, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult, Version,
+    delete_each,
 };
 use futures::stream::BoxStream;
 
@@ -148,6 +149,10 @@ impl ObjectStore for Plain {
     async fn delete(&self, key: &str) -> StoreResult<()> {
         self.delay().await;
         self.0.delete(key).await
+    }
+
+    async fn delete_many(&self, keys: &[String]) -> StoreResult<Vec<StoreError>> {
+        Ok(delete_each(self, keys).await)
     }
 
     async fn delete_if_unchanged(&self, key: &str, version: &Version) -> StoreResult<bool> {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use tokio::sync::watch;
 
-use crate::store::{Capabilities, MemoryStore, ObjectStat, ObjectStore, StoreResult, Version};
+use crate::store::{Capabilities, MemoryStore, ObjectStat, ObjectStore, StoreError, StoreResult, Version, delete_each};
 
 /// A store whose client stops before it deletes.
 #[derive(Debug)]
@@ -81,6 +81,10 @@ impl ObjectStore for Stopping {
     async fn delete(&self, key: &str) -> StoreResult<()> {
         self.delete_begins(key).await;
         self.inner.delete(key).await
+    }
+
+    async fn delete_many(&self, keys: &[String]) -> StoreResult<Vec<StoreError>> {
+        Ok(delete_each(self, keys).await)
     }
 
     async fn delete_if_unchanged(&self, key: &str, version: &Version) -> StoreResult<bool> {

@@ -12,6 +12,7 @@ mod again;
 mod health;
 mod listing;
 mod pace;
+mod remove;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-use super::{Capabilities, ObjectStat, ObjectStore, StoreResult, Version};
+use super::{Capabilities, ObjectStat, ObjectStore, StoreError, StoreResult, Version};
 use health::Health;
 pub use pace::{LocalTimeOfDay, Pace, TimeOfDay};
 pub use settings::{RateSchedule, RateSpan, StoreLimits};
@@ -201,6 +202,10 @@ impl ObjectStore for LimitedStore {
 
     async fn delete(&self, key: &str) -> StoreResult<()> {
         self.changed(key, 0, |_| self.inner.delete(key)).await
+    }
+
+    async fn delete_many(&self, keys: &[String]) -> StoreResult<Vec<StoreError>> {
+        self.remove(keys).await
     }
 
     async fn delete_if_unchanged(&self, key: &str, version: &Version) -> StoreResult<bool> {

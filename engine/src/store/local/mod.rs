@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 
-use super::{Capabilities, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult, Version};
+use super::{Capabilities, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult, Version, delete_each};
 use folder::Folders;
 
 /// How names of temporary files end.
@@ -107,7 +107,10 @@ impl Shared {
             _ if cause.raw_os_error().is_some_and(|code| TOO_MANY_FILES.contains(&code)) => StoreErrorKind::Transient,
             _ => StoreErrorKind::Other,
         };
-        self.failure(key, kind, cause.to_string())
+        match kind {
+            StoreErrorKind::Gone => self.failure(key, kind, "mount its disk or put its folder back, and try again".into()),
+            _ => self.failure(key, kind, cause.to_string()),
+        }
     }
 }
 
@@ -203,6 +206,10 @@ impl ObjectStore for LocalStore {
 
     async fn delete(&self, key: &str) -> StoreResult<()> {
         self.blocking(key, |shared, path| write::remove(&shared.folders, path)).await
+    }
+
+    async fn delete_many(&self, keys: &[String]) -> StoreResult<Vec<StoreError>> {
+        Ok(delete_each(self, keys).await)
     }
 
     async fn delete_if_unchanged(&self, key: &str, version: &Version) -> StoreResult<bool> {

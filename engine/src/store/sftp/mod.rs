@@ -36,7 +36,7 @@ use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use super::{Capabilities, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult, Version};
+use super::{Capabilities, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult, Version, delete_each};
 use connection::Connection;
 use failure::Trouble;
 use files::Content;
@@ -138,6 +138,7 @@ impl SftpStore {
         let mut error = self.error(key, trouble);
         if error.is_not_found() && matches!(folder::is_there(connection, self.root()).await, Ok(false)) {
             error.kind = StoreErrorKind::Gone;
+            error.detail = "mount its disk there or put its folder back, and try again".to_owned();
         }
         Err(error)
     }
@@ -376,6 +377,10 @@ impl ObjectStore for SftpStore {
             Err(Trouble::Failed(_)) if matches!(folder::is_there(&connection, &path).await, Ok(false)) => Ok(()),
             other => other.map_err(|trouble| self.error(key, trouble)),
         }
+    }
+
+    async fn delete_many(&self, keys: &[String]) -> StoreResult<Vec<StoreError>> {
+        Ok(delete_each(self, keys).await)
     }
 
     async fn delete_if_unchanged(&self, key: &str, version: &Version) -> StoreResult<bool> {

@@ -13,7 +13,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use tokio::time::Instant;
 
 use crate::store::{
-    Capabilities, MemoryStore, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult, Version,
+    Capabilities, MemoryStore, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult, Version, delete_each,
 };
 
 /// What happens to one request.
@@ -159,6 +159,10 @@ impl ObjectStore for Scripted {
 
     async fn delete(&self, key: &str) -> StoreResult<()> {
         self.request(key, self.inner.delete(key)).await
+    }
+
+    async fn delete_many(&self, keys: &[String]) -> StoreResult<Vec<StoreError>> {
+        Ok(delete_each(self, keys).await)
     }
 
     async fn delete_if_unchanged(&self, key: &str, version: &Version) -> StoreResult<bool> {
