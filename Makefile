@@ -85,12 +85,12 @@ bench: ## Measure against restic, borg and other peers that are installed (BENCH
 	$(CARGO) build --locked --release -p cloudsticd -p cloudsticctl
 	$(PYTHON) bench/bench.py $(BENCH)
 
-# The Python environment of the oracle.
+# The Python environment of the oracle, and of what stands in for cloud services.
 .PHONY: .venv
 .venv: .venv/ready
 
-.venv/ready: tests/oracle/requirements.txt
+.venv/ready: tests/oracle/requirements.txt tests/services.txt
 	@scripts/needs.sh python venv
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check $(addprefix --requirement ,$^)
 	@touch $@

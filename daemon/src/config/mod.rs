@@ -4,6 +4,7 @@
 //! absolute, every user is a number; nobody has to look again. What is wrong is told all at once, each with file, line
 //! and key.
 
+mod cloud;
 mod limits;
 mod parse;
 mod reader;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use cloudstic_engine::source::local::LocalOptions;
 
+pub use cloud::{B2Config, S3Config, S3Keys, Way};
 pub use limits::LimitsConfig;
 pub use reader::Problem;
 pub use sftp::{SftpConfig, SftpLoginConfig};
@@ -131,6 +133,10 @@ pub enum StoreLocation {
     Local(PathBuf),
     /// A folder on an SFTP server.
     Sftp(Box<SftpConfig>),
+    /// A bucket of S3.
+    S3(Box<S3Config>),
+    /// A bucket of Backblaze B2.
+    B2(Box<B2Config>),
 }
 
 impl fmt::Display for StoreLocation {
@@ -138,6 +144,8 @@ impl fmt::Display for StoreLocation {
         match self {
             Self::Local(path) => write!(f, "local:{}", path.display()),
             Self::Sftp(config) => config.fmt(f),
+            Self::S3(config) => config.fmt(f),
+            Self::B2(config) => config.fmt(f),
         }
     }
 }
@@ -148,6 +156,8 @@ impl StoreLocation {
         match (self, other) {
             (Self::Local(one), Self::Local(other)) => one == other,
             (Self::Sftp(one), Self::Sftp(other)) => one.location.is_place_of(&other.location),
+            (Self::S3(one), Self::S3(other)) => (&one.bucket, &one.endpoint) == (&other.bucket, &other.endpoint),
+            (Self::B2(one), Self::B2(other)) => one.bucket == other.bucket,
             _ => false,
         }
     }

@@ -177,10 +177,12 @@ fn read_repository(
 
 fn read_store(reader: &Reader<'_>, section: &mut Section<'_, '_>) -> Option<At<StoreLocation>> {
     let given = section.required("store", "say where the repository lies, as in store = \"local:/srv/backup\"");
-    let mut sftp = section.section("sftp");
+    let (mut s3, mut b2, mut sftp) = (section.section("s3"), section.section("b2"), section.section("sftp"));
     let given = given?;
     let location = match given.value.parse() {
         Ok(Place::Local(path)) => StoreLocation::Local(path),
+        Ok(Place::S3(bucket)) => StoreLocation::S3(Box::new(S3Config::read(reader, bucket, s3.take()))),
+        Ok(Place::B2(bucket)) => StoreLocation::B2(Box::new(B2Config::read(reader, bucket, b2.take()))),
         Ok(Place::Sftp(location)) => StoreLocation::Sftp(Box::new(SftpConfig::read(reader, location, sftp.take()))),
         Err(bad) => {
             let bad: BadStore = bad;
@@ -188,7 +190,7 @@ fn read_store(reader: &Reader<'_>, section: &mut Section<'_, '_>) -> Option<At<S
             return None;
         }
     };
-    for (section, kind) in [(sftp, "sftp")] {
+    for (section, kind) in [(s3, "s3"), (b2, "b2"), (sftp, "sftp")] {
         if let Some(section) = section {
             reader.problem(&section.here(), format!("is for a store that begins with \"{kind}:\""));
         }

@@ -90,11 +90,35 @@ fn every_mistake_names_file_line_and_key() {
         ),
         (
             "[repositories.main]\nstore = \"/srv\"",
-            r#"config.toml:2: repositories.main.store: not a store: write "local:" and an absolute path, as in "local:/srv/backup", or "sftp://user@host/path""#,
+            r#"config.toml:2: repositories.main.store: not a store: write "local:" and an absolute path, as in "local:/srv/backup", or "sftp://USER@HOST/PATH", "s3:BUCKET/PREFIX" or "b2:BUCKET/PREFIX""#,
         ),
         (
             "[repositories.main]\nstore = \"local:srv\"",
-            r#"config.toml:2: repositories.main.store: not a store: write "local:" and an absolute path, as in "local:/srv/backup", or "sftp://user@host/path""#,
+            r#"config.toml:2: repositories.main.store: not a store: write "local:" and an absolute path, as in "local:/srv/backup", or "sftp://USER@HOST/PATH", "s3:BUCKET/PREFIX" or "b2:BUCKET/PREFIX""#,
+        ),
+        (
+            "[repositories.a]\nstore = \"s3:key:hunter2@bucket\"",
+            r#"config.toml:2: repositories.a.store: not a store: write "local:" and an absolute path, as in "local:/srv/backup", or "sftp://USER@HOST/PATH", "s3:BUCKET/PREFIX" or "b2:BUCKET/PREFIX""#,
+        ),
+        (
+            "[repositories.a]\nstore = \"s3:bucket/a\"\n[repositories.b]\nstore = \"s3:bucket/a/\"",
+            "config.toml:4: repositories.b.store: is the store of repositories.a already",
+        ),
+        (
+            "[repositories.a]\nstore = \"s3:bucket\"\ns3.access_key_id = \"env:ID\"",
+            "config.toml:3: repositories.a.s3.access_key_id: access_key_id and secret_access_key belong together: set both or none",
+        ),
+        (
+            "[repositories.a]\nstore = \"s3:bucket\"\ns3.storage_class = \"GLACIER\"",
+            "config.toml:3: repositories.a.s3.storage_class: objects of this class cannot be read before they are restored: use GLACIER_IR, STANDARD_IA or another one",
+        ),
+        (
+            "[repositories.a]\nstore = \"s3:bucket\"\ns3.kms_key = \"arn:x\"",
+            "config.toml:3: repositories.a.s3.kms_key: is used with encryption = \"aws:kms\" only",
+        ),
+        (
+            "[repositories.a]\nstore = \"s3:bucket\"\ns3.endpoint = \"http://me:hunter2@host\"",
+            "config.toml:3: repositories.a.s3.endpoint: not the URL of a service: write \"https://HOST\", with \":PORT\" if it has another",
         ),
         (
             "[repositories.Main]\nstore = \"local:/srv\"",
@@ -231,6 +255,22 @@ fn everything_that_is_said_arrives() {
     assert_eq!(home.options.max_file_size, Some(1 << 30));
     assert!(home.options.exclude_caches && home.options.one_file_system);
     assert_eq!(config.profiles_of("main").collect::<Vec<_>>(), ["home"]);
+}
+
+#[test]
+fn what_is_said_of_a_bucket_arrives() {
+    let text = "[repositories.a]\nstore = \"s3:bucket/pre/fix/\"\n[repositories.a.s3]\nendpoint = \"https://minio:9000\"\n\
+        region = \"eu\"\npath_style = false\naccess_key_id = \"env:ID\"\nsecret_access_key = \"file:/s\"\n\
+        encryption = \"aws:kms\"\nkms_key = \"arn:x\"\nproxy = \"http://proxy:3128\"\nca_file = \"/ca.pem\"\n\
+        [repositories.b]\nstore = \"b2:bucket/pre/fix\"\n";
+    let config = parse(text).unwrap();
+    let (a, b) = (&config.repositories["a"].store, &config.repositories["b"].store);
+    assert_eq!((a.to_string().as_str(), b.to_string().as_str()), ("s3:bucket/pre/fix", "b2:bucket/pre/fix"));
+    let (StoreLocation::S3(a), StoreLocation::B2(b)) = (a, b) else { panic!("{a:?} {b:?}") };
+    assert_eq!((a.endpoint.as_deref(), a.path_style), (Some("https://minio:9000"), Some(false)));
+    assert_eq!(a.keys.as_ref().unwrap().secret.to_string(), "file:/s");
+    assert_eq!(a.way.ca_file.as_deref(), Some(Path::new("/ca.pem")));
+    assert_eq!((b.key_id.to_string(), b.application_key.to_string()), ("env:B2_KEY_ID".into(), "env:B2_APP_KEY".into()));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use cloudstic_cloud::BucketLocation;
 use cloudstic_engine::store::sftp::{BadSftpLocation, SftpLocation};
 
 use super::LogFormat;
@@ -15,7 +16,8 @@ use super::LogFormat;
 pub enum BadStore {
     /// Of no kind that we know.
     #[error(
-        "not a store: write \"local:\" and an absolute path, as in \"local:/srv/backup\", or \"sftp://user@host/path\""
+        "not a store: write \"local:\" and an absolute path, as in \"local:/srv/backup\", or \"sftp://USER@HOST/PATH\", \
+         \"s3:BUCKET/PREFIX\" or \"b2:BUCKET/PREFIX\""
     )]
     Kind,
     /// An SFTP store that is not well described.
@@ -27,6 +29,8 @@ pub enum BadStore {
 pub(super) enum Place {
     Local(PathBuf),
     Sftp(SftpLocation),
+    S3(BucketLocation),
+    B2(BucketLocation),
 }
 
 impl FromStr for Place {
@@ -35,6 +39,12 @@ impl FromStr for Place {
     fn from_str(text: &str) -> Result<Self, BadStore> {
         if text.starts_with("sftp:") {
             return Ok(Self::Sftp(text.parse()?));
+        }
+        if let Some(bucket) = text.strip_prefix("s3:") {
+            return bucket.parse().map(Self::S3).map_err(|_| BadStore::Kind);
+        }
+        if let Some(bucket) = text.strip_prefix("b2:") {
+            return bucket.parse().map(Self::B2).map_err(|_| BadStore::Kind);
         }
         let path = text.strip_prefix("local:").filter(|path| path.starts_with('/')).ok_or(BadStore::Kind)?;
         // By components, so that "/a/b/" and "/a//b" are the same store.

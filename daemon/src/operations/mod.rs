@@ -4,6 +4,7 @@
 //! This is the only room that calls the engine's operations. The one invariant: what blocks runs on threads for that.
 
 mod answering;
+mod cloud;
 pub(crate) mod convert;
 #[cfg(test)]
 pub(crate) mod fake;

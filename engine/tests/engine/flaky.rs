@@ -131,6 +131,10 @@ impl ObjectStore for Flaky {
         self.inner.delete(key).await
     }
 
+    async fn delete_many(&self, keys: &[String]) -> StoreResult<Vec<StoreError>> {
+        self.inner.delete_many(keys).await
+    }
+
     async fn delete_if_unchanged(&self, key: &str, version: &Version) -> StoreResult<bool> {
         self.inner.delete_if_unchanged(key, version).await
     }

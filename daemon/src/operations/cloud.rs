@@ -1,0 +1,173 @@
+//! Stores at cloud services: made with their secrets, and with what is known of the service.
+//!
+//! What a service does with conditions is found out when its repository is first used, and remembered in
+//! `state/stores.json`, which may be deleted at any time: then it is found out again, as it is after a month.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use cloudstic_cloud::b2::B2Settings;
+use cloudstic_cloud::s3::{Conditions, S3Credentials, S3Settings, S3Store};
+use cloudstic_cloud::{Network, SetupError};
+use cloudstic_engine::store::{ObjectStore, StoreErrorKind};
+use cloudstic_proto::Reason;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{B2Config, S3Config, Way};
+use crate::failure::Failure;
+use crate::secrets::SecretRef;
+
+/// How long it is believed what a service did.
+const BELIEVED: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How long a service may take to be tried.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What is known of services.
+#[derive(Debug)]
+pub(super) struct Clouds {
+    path: PathBuf,
+    known: Mutex<BTreeMap<String, Tried>>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Tried {
+    /// Seconds since 1970.
+    at: u64,
+    conditions: Conditions,
+}
+
+impl Clouds {
+    /// What an earlier daemon found out, if that can be read.
+    pub(super) fn new(state_dir: &Path) -> Self {
+        let path = state_dir.join("stores.json");
+        let known = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        Self { path, known: Mutex::new(known) }
+    }
+
+    pub(super) async fn s3(&self, name: &str, config: &S3Config) -> Result<S3Store, Failure> {
+        let keys = match &config.keys {
+            None => S3Credentials::Default,
+            Some(keys) => S3Credentials::Keys {
+                id: secret(name, &keys.id).await?,
+                secret: secret(name, &keys.secret).await?,
+                session_token: match &keys.session_token {
+                    Some(token) => Some(secret(name, token).await?),
+                    None => None,
+                },
+            },
+        };
+        let settings = S3Settings {
+            endpoint: config.endpoint.clone(),
+            region: config.region.clone(),
+            profile: config.profile.clone(),
+            path_style: config.path_style,
+            credentials: keys,
+            storage_class: config.storage_class,
+            encryption: config.encryption.clone(),
+            network: network(name, &config.way)?,
+            ..S3Settings::new(config.bucket.clone())
+        };
+        self.connect(name, settings).await
+    }
+
+    pub(super) async fn b2(&self, name: &str, config: &B2Config) -> Result<S3Store, Failure> {
+        let settings = B2Settings {
+            location: config.bucket.clone(),
+            key_id: secret(name, &config.key_id).await?,
+            key: secret(name, &config.application_key).await?,
+            network: network(name, &config.way)?,
+            service: None,
+        };
+        let settings = settings.find().await.map_err(|error| failed(name, &error))?;
+        self.connect(name, settings).await
+    }
+
+    async fn connect(&self, name: &str, settings: S3Settings) -> Result<S3Store, Failure> {
+        let place = format!("{} {}", settings.endpoint.as_deref().unwrap_or("aws"), settings.location);
+        let store = S3Store::connect(settings, Conditions::NONE).await.map_err(|error| failed(name, &error))?;
+        if let Some(conditions) = self.known(&place, SystemTime::now()) {
+            return Ok(store.with_conditions(conditions));
+        }
+        let tried = tokio::time::timeout(PATIENCE, store.probe()).await;
+        match tried {
+            Ok(Ok(conditions)) => {
+                self.remember(place, conditions);
+                Ok(store.with_conditions(conditions))
+            }
+            // Who may only read needs no conditions.
+            Ok(Err(error)) if error.kind == StoreErrorKind::Denied => Ok(store),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => {
+                let seconds = PATIENCE.as_secs();
+                let problem = format!("{} did not answer within {seconds} seconds; try again", store.describe());
+                Err(Failure::new(Reason::StoreFailed, problem))
+            }
+        }
+    }
+
+    fn known(&self, place: &str, now: SystemTime) -> Option<Conditions> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let Tried { at, conditions } = *known.get(place)?;
+        let since = now.duration_since(SystemTime::UNIX_EPOCH + Duration::from_secs(at)).ok()?;
+        (since < BELIEVED).then_some(conditions)
+    }
+
+    /// If it cannot be written, it is found out again by the next daemon.
+    fn remember(&self, place: String, conditions: Conditions) {
+        let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(place, Tried { at, conditions });
+        let temporary = self.path.with_extension("json.tmp");
+        let written = serde_json::to_vec_pretty(&*known).map_err(std::io::Error::other);
+        let written = written.and_then(|text| fs::write(&temporary, text));
+        if let Err(problem) = written.and_then(|()| fs::rename(&temporary, &self.path)) {
+            tracing::warn!(%problem, path = %self.path.display(), "what was found out of a store is not remembered");
+        }
+    }
+}
+
+async fn secret(name: &str, secret: &SecretRef) -> Result<SecretString, Failure> {
+    let found = secret.resolve().await;
+    found.map_err(|error| Failure::new(Reason::NoCredential, format!("repository {name}: {error}")))
+}
+
+fn network(name: &str, way: &Way) -> Result<Network, Failure> {
+    let wrong = |error: cloudstic_cloud::BadNetwork| failed(name, &error.into());
+    let network = match &way.proxy {
+        Some(proxy) => Network::default().with_proxy(proxy).map_err(wrong)?,
+        None => Network::default(),
+    };
+    match &way.ca_file {
+        Some(path) => network.with_authorities(path).map_err(wrong),
+        None => Ok(network),
+    }
+}
+
+fn failed(name: &str, error: &SetupError) -> Failure {
+    Failure::new(Reason::StoreFailed, format!("repository {name}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_was_found_out_is_known_to_the_next_daemon_and_not_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let found = Conditions { create: true, ..Conditions::NONE };
+        Clouds::new(folder.path()).remember("aws bucket".to_owned(), found);
+        let next = Clouds::new(folder.path());
+        let now = SystemTime::now();
+        assert_eq!(next.known("aws bucket", now + Duration::from_secs(60)), Some(found));
+        assert_eq!(next.known("aws bucket/x", now), None);
+        assert_eq!(next.known("aws bucket", now + 2 * BELIEVED), None);
+        fs::write(folder.path().join("stores.json"), "garbage").unwrap();
+        assert_eq!(Clouds::new(folder.path()).known("aws bucket", now), None);
+    }
+}

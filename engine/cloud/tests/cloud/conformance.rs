@@ -1,0 +1,138 @@
+//! Every store keeps the contract, with what was found out of its service; and what a service only claims is found out.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use cloudstic_cloud::BucketLocation;
+use cloudstic_cloud::s3::{Conditions, S3Settings, S3Store};
+use cloudstic_engine::store::{ObjectStore, StoreErrorKind, conformance};
+use futures::TryStreamExt;
+
+use super::server::{BUCKET, Believes, MemoryS3, Server};
+use super::{ALL, keys, settings, store};
+
+/// Tries a service, and holds a store that knows the result to the contract.
+async fn probed(store: S3Store) -> Conditions {
+    let found = store.probe().await.unwrap();
+    let store = store.with_conditions(found);
+    let left: Vec<_> = store.list("").try_collect().await.unwrap();
+    assert_eq!(left, [], "of the probe");
+    conformance::check(&store).await;
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_conditions_are_met() {
+    let server = Server::start(MemoryS3::new(Believes::All)).await;
+    assert_eq!(probed(store(&server, Conditions::NONE).await).await, ALL);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_deletes_know_no_conditions() {
+    let server = Server::start(MemoryS3::new(Believes::Writes)).await;
+    let found = probed(store(&server, Conditions::NONE).await).await;
+    assert_eq!(found, Conditions { delete: false, ..ALL });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_conditions_are_ignored_or_refused() {
+    for believes in [Believes::Nothing, Believes::Refuses] {
+        let server = Server::start(MemoryS3::new(believes)).await;
+        assert_eq!(probed(store(&server, Conditions::NONE).await).await, Conditions::NONE, "{believes:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_every_version_is_kept() {
+    let memory = MemoryS3::with_versions(Believes::Refuses);
+    let server = Server::start(memory.clone()).await;
+    let settings = S3Settings { removes_versions: true, ..settings(&server) };
+    let store = S3Store::connect(settings, Conditions::NONE).await.unwrap();
+    assert_eq!(probed(store.clone()).await, Conditions::NONE);
+    let keys: Vec<_> = store.list("").map_ok(|stat| stat.key).try_collect().await.unwrap();
+    assert!(store.delete_many(&keys).await.unwrap().is_empty());
+    assert_eq!(memory.states(), Vec::<String>::new(), "no version is left");
+}
+
+/// It looks at conditions, and then forgets them: with one client at a time one cannot tell.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_service_that_lies_is_found_out() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
+    let server = Server::start(s3s_fs::FileSystem::new(folder.path()).unwrap()).await;
+    let store = store(&server, Conditions::NONE).await;
+    let found = store.probe().await.unwrap();
+    assert!(!(found.create && found.replace), "{found:?}");
+    conformance::check(&store).await;
+    assert!(folder.path().join(BUCKET).join("one/two/config").is_file(), "the name of an object");
+}
+
+#[tokio::test]
+async fn a_service_that_cannot_be_asked_is_not_judged() {
+    let server = Server::start(MemoryS3::new(Believes::All)).await;
+    let settings = S3Settings { credentials: keys("wrong"), ..settings(&server) };
+    let store = S3Store::connect(settings, Conditions::NONE).await.unwrap();
+    assert_eq!(store.probe().await.unwrap_err().kind, StoreErrorKind::Denied);
+}
+
+/// A program that stands in for AWS, written by others.
+struct Ministack {
+    child: Child,
+    url: String,
+}
+
+impl Drop for Ministack {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Ministack {
+    async fn start() -> Self {
+        let program = cloudstic_e2e::oracle::python().with_file_name("ministack");
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let child = Command::new(program)
+            .env("BIND_HOST", "127.0.0.1")
+            .env("GATEWAY_PORT", port.to_string())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let this = Self { child, url: format!("http://127.0.0.1:{port}") };
+        for _ in 0..3000 {
+            if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+                return this;
+            }
+            // It is another program, and says nothing when it is ready.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("ministack does not start");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn another_one_s_service_meets_conditions_in_races() {
+    let service = Ministack::start().await;
+    let location: BucketLocation = format!("{BUCKET}/one/two").parse().unwrap();
+    let settings =
+        S3Settings { endpoint: Some(service.url.clone()), credentials: keys("any"), ..S3Settings::new(location) };
+    let store = S3Store::connect(settings, Conditions::NONE).await.unwrap();
+    assert_eq!(store.create_root().await.unwrap_err().kind, StoreErrorKind::Gone);
+    make_bucket(&service.url).await;
+    let found = probed(store).await;
+    assert!(found.create && found.replace, "{found:?}");
+}
+
+async fn make_bucket(url: &str) {
+    let credentials = aws_sdk_s3::config::Credentials::new("test", "test", None, None, "test");
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(aws_config::BehaviorVersion::v2026_01_12())
+        .credentials_provider(credentials)
+        .region(aws_config::Region::new("us-east-1"))
+        .endpoint_url(url)
+        .force_path_style(true)
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .build();
+    aws_sdk_s3::Client::from_conf(config).create_bucket().bucket(BUCKET).send().await.unwrap();
+}

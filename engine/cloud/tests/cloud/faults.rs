@@ -1,0 +1,183 @@
+//! What is told where an answer does not come, or is another one than was hoped for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cloudstic_cloud::s3::{Conditions, S3Settings, S3Store};
+use cloudstic_engine::store::{ObjectStore, Retry, StoreErrorKind, StoreResult};
+use hyper::Method;
+use tokio::sync::Notify;
+
+use super::server::{Believes, Fault, MemoryS3, Server};
+use super::{ALL, settings, store};
+
+const BYTES: Bytes = Bytes::from_static(b"0123456789");
+
+fn kind<T>(result: StoreResult<T>) -> StoreErrorKind {
+    result.map(drop).unwrap_err().kind
+}
+
+fn file(length: usize) -> std::fs::File {
+    let mut file = tempfile::tempfile().unwrap();
+    let bytes: Vec<u8> = (0..length).map(|at| (at / 7 % 251) as u8).collect();
+    std::io::Write::write_all(&mut file, &bytes).unwrap();
+    file
+}
+
+#[tokio::test]
+async fn a_request_is_sent_once_and_its_error_says_whether_a_retry_helps() {
+    let server = Server::start(MemoryS3::new(Believes::All)).await;
+    let store = store(&server, ALL).await;
+    store.put("packs/a", BYTES).await.unwrap();
+    for (fault, expected) in [
+        (Fault::Reset, StoreErrorKind::Transient),
+        (Fault::CutOff, StoreErrorKind::Transient),
+        (Fault::Refused(500, "InternalError", None), StoreErrorKind::Transient),
+        (Fault::Refused(503, "SlowDown", None), StoreErrorKind::Throttled { retry_after: None }),
+        (Fault::Refused(503, "SlowDown", Some("7")), StoreErrorKind::Throttled { retry_after: Some(Duration::from_secs(7)) }),
+        (Fault::Refused(429, "TooManyRequests", Some("1")), StoreErrorKind::Throttled { retry_after: Some(Duration::from_secs(1)) }),
+        (Fault::Refused(403, "ExpiredToken", None), StoreErrorKind::Denied),
+        (Fault::Refused(507, "InsufficientStorage", None), StoreErrorKind::Full),
+    ] {
+        server.take_asked();
+        server.faults.add(Method::GET, "packs/a", fault.clone());
+        let error = store.get("packs/a").await.unwrap_err();
+        assert_eq!(error.kind, expected, "{fault:?}: {error}");
+        assert_eq!(server.take_asked().len(), 1, "{fault:?}");
+        let may_help = matches!(expected, StoreErrorKind::Transient | StoreErrorKind::Throttled { .. });
+        assert_eq!(error.retry() == Retry::MayHelp, may_help);
+        assert!(error.to_string().contains("s3:backups/one/two"), "{error}");
+        assert_eq!(store.get("packs/a").await.unwrap(), BYTES);
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_not_there_is_no_missing_object() {
+    let server = Server::start(MemoryS3::new(Believes::All)).await;
+    let settings = S3Settings { location: "elsewhere".parse().unwrap(), ..settings(&server) };
+    let store = S3Store::connect(settings, ALL).await.unwrap();
+    let gone = StoreErrorKind::Gone;
+    assert_eq!(kind(store.create_root().await), gone);
+    assert_eq!(kind(store.get("config").await), gone);
+    assert_eq!(kind(store.stat("config").await), gone);
+    assert_eq!(kind(store.put("config", BYTES).await), gone);
+    assert_eq!(kind(store.put_if_absent("config", BYTES).await), gone);
+    assert_eq!(kind(store.delete("config").await), gone);
+    assert_eq!(kind(futures::TryStreamExt::try_collect::<Vec<_>>(store.list("")).await), gone);
+}
+
+/// The first try is done, and its answer lost; so the second one meets it.
+#[tokio::test]
+async fn who_meets_its_own_first_try_has_won() {
+    let server = Server::start(MemoryS3::new(Believes::All)).await;
+    let (one, two) = (store(&server, ALL).await, store(&server, ALL).await);
+    server.faults.add(Method::PUT, "lock", Fault::AnswerLost);
+    assert_eq!(kind(one.put_if_absent("index/lock", BYTES).await), StoreErrorKind::Transient);
+    assert!(!one.put_if_absent("index/lock", Bytes::from_static(b"another one")).await.unwrap());
+    assert!(!two.put_if_absent("index/lock", BYTES).await.unwrap(), "this one has sent nothing before");
+    assert!(one.put_if_absent("index/lock", BYTES).await.unwrap());
+    assert!(!one.put_if_absent("index/lock", BYTES).await.unwrap(), "and by now it was told");
+
+    let (_, version) = one.get_versioned("index/lock").await.unwrap();
+    let new = Bytes::from_static(b"refreshed");
+    server.faults.add(Method::PUT, "lock", Fault::AnswerLost);
+    assert_eq!(kind(one.put_if_unchanged("index/lock", new.clone(), &version).await), StoreErrorKind::Transient);
+    assert!(!two.put_if_unchanged("index/lock", new.clone(), &version).await.unwrap());
+    assert!(one.put_if_unchanged("index/lock", new.clone(), &version).await.unwrap());
+    assert_eq!(one.get("index/lock").await.unwrap(), new);
+}
+
+#[tokio::test]
+async fn who_was_beaten_meanwhile_has_not_won() {
+    let server = Server::start(MemoryS3::new(Believes::All)).await;
+    let (one, two) = (store(&server, ALL).await, store(&server, ALL).await);
+    server.faults.add(Method::PUT, "lock", Fault::Reset);
+    assert_eq!(kind(one.put_if_absent("index/lock", BYTES).await), StoreErrorKind::Transient);
+    assert!(two.put_if_absent("index/lock", Bytes::from_static(b"two's")).await.unwrap());
+    assert!(!one.put_if_absent("index/lock", BYTES).await.unwrap());
+    assert_eq!(one.get("index/lock").await.unwrap(), "two's");
+}
+
+/// As a time limit does: the request is dropped while nobody knows what became of it.
+#[tokio::test]
+async fn a_write_that_was_given_up_is_remembered_too() {
+    let server = Server::start(MemoryS3::new(Believes::All)).await;
+    let store = store(&server, ALL).await;
+    let done = Arc::new(Notify::new());
+    server.faults.add(Method::PUT, "lock", Fault::Silence(Arc::clone(&done)));
+    tokio::select! {
+        answer = store.put_if_absent("index/lock", BYTES) => panic!("{answer:?}"),
+        () = done.notified() => {}
+    }
+    assert!(store.put_if_absent("index/lock", BYTES).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_large_file_goes_in_parts_and_a_broken_upload_leaves_none() {
+    let memory = MemoryS3::new(Believes::All);
+    let server = Server::start(memory.clone()).await;
+    let store = store(&server, ALL).await;
+    let length = (20 << 20) + 3;
+    store.put_file("index/packs", file(length)).await.unwrap();
+    let targets: Vec<_> = server.take_asked().into_iter().filter(|asked| asked.method == Method::PUT).collect();
+    assert!(targets.len() == 3 && targets.iter().all(|asked| asked.target.contains("partNumber")), "{targets:?}");
+    let stored = store.get("index/packs").await.unwrap();
+    assert!(stored.len() == length && stored.iter().enumerate().all(|(at, byte)| *byte == (at / 7 % 251) as u8));
+
+    server.faults.add(Method::PUT, "partNumber=2", Fault::Refused(500, "InternalError", None));
+    assert_eq!(kind(store.put_file("index/packs", file(length + 1)).await), StoreErrorKind::Transient);
+    assert_eq!((memory.uploads(), store.get("index/packs").await.unwrap().len()), (0, length));
+
+    let (_, version) = store.stat_versioned("index/packs").await.unwrap();
+    assert!(!store.put_file_if_unchanged("index/packs", file(length), None).await.unwrap());
+    assert!(store.put_file_if_unchanged("index/packs", file(length + 2), Some(&version)).await.unwrap());
+    assert!(!store.put_file_if_unchanged("index/packs", file(length + 3), Some(&version)).await.unwrap());
+    assert_eq!((memory.uploads(), store.get("index/packs").await.unwrap().len()), (0, length + 2));
+
+    let (_, version) = store.stat_versioned("index/packs").await.unwrap();
+    server.faults.add(Method::POST, "uploadId", Fault::AnswerLost);
+    let lost = store.put_file_if_unchanged("index/packs", file(length), Some(&version)).await;
+    assert_eq!(kind(lost), StoreErrorKind::Transient);
+    assert!(store.put_file_if_unchanged("index/packs", file(length), Some(&version)).await.unwrap());
+    assert_eq!(memory.uploads(), 0);
+}
+
+#[tokio::test]
+async fn a_large_file_is_written_on_condition_where_parts_know_none() {
+    let server = Server::start(MemoryS3::new(Believes::All)).await;
+    for conditions in [Conditions { parts: false, ..ALL }, Conditions::NONE] {
+        let store = store(&server, conditions).await;
+        let length = (9 << 20) + 1;
+        assert!(store.put_file_if_unchanged("index/packs", file(length), None).await.unwrap());
+        assert!(!store.put_file_if_unchanged("index/packs", file(length), None).await.unwrap());
+        let (stat, version) = store.stat_versioned("index/packs").await.unwrap();
+        assert_eq!(stat.size, length as u64);
+        assert!(store.put_file_if_unchanged("index/packs", file(length + 1), Some(&version)).await.unwrap());
+        assert!(!store.put_file_if_unchanged("index/packs", file(length), Some(&version)).await.unwrap());
+        assert_eq!(store.get("index/packs").await.unwrap().len(), length + 1);
+        store.delete("index/packs").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_retained_is_told_and_the_rest_goes() {
+    for versions in [false, true] {
+        let memory = if versions { MemoryS3::with_versions(Believes::All) } else { MemoryS3::new(Believes::All) };
+        let server = Server::start(memory.clone()).await;
+        let settings = S3Settings { removes_versions: versions, ..settings(&server) };
+        let store = S3Store::connect(settings, ALL).await.unwrap();
+        let keys: Vec<_> = ["a", "b", "c"].map(|name| format!("packs/{name}")).into();
+        for key in &keys {
+            store.put(key, BYTES).await.unwrap();
+            store.put(key, Bytes::from_static(b"again")).await.unwrap();
+        }
+        memory.retain("one/two/packs/b");
+        let errors = store.delete_many(&keys).await.unwrap();
+        assert!(errors.iter().all(|error| (error.kind, error.key.as_str()) == (StoreErrorKind::Retained, "packs/b")));
+        assert_eq!(errors.is_empty(), false);
+        assert_eq!(kind(store.delete("packs/b").await), StoreErrorKind::Retained);
+        assert!(memory.states().iter().all(|name| name == "one/two/packs/b"));
+        assert_eq!(store.get("packs/b").await.unwrap(), "again");
+    }
+}

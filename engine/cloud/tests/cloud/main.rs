@@ -1,0 +1,39 @@
+//! The stores of cloud services, against services on loopback ports.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod b2;
+mod conformance;
+mod faults;
+mod network;
+mod requests;
+mod secrets;
+mod server;
+mod settings;
+
+use cloudstic_cloud::s3::{Conditions, S3Credentials, S3Settings, S3Store};
+use secrecy::SecretString;
+use server::{BUCKET, KEY_ID, SECRET, Server};
+
+/// Everything that [`server::Believes::All`] honours.
+const ALL: Conditions = Conditions { create: true, replace: true, delete: true, parts: true };
+
+/// For a bucket of this server, with a prefix.
+fn settings(server: &Server) -> S3Settings {
+    S3Settings {
+        endpoint: Some(server.url.clone()),
+        credentials: keys(SECRET),
+        ..S3Settings::new(format!("{BUCKET}/one/two").parse().unwrap())
+    }
+}
+
+fn keys(secret: &str) -> S3Credentials {
+    S3Credentials::Keys {
+        id: SecretString::from(KEY_ID),
+        secret: SecretString::from(secret.to_owned()),
+        session_token: None,
+    }
+}
+
+async fn store(server: &Server, conditions: Conditions) -> S3Store {
+    S3Store::connect(settings(server), conditions).await.unwrap()
+}
