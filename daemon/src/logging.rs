@@ -31,7 +31,7 @@ pub fn start(level: tracing::Level, format: LogFormat) {
 /// Our own crates at the configured level, all others at most at `warn`: theirs are not about backups.
 fn filter(level: tracing::Level) -> EnvFilter {
     let others = LevelFilter::from_level(level).min(LevelFilter::WARN);
-    EnvFilter::new(format!("{others},cloudsticd={level},cloudstic_engine={level}"))
+    EnvFilter::new(format!("{others},cloudsticd={level},cloudstic_engine={level},cloudstic_cloud={level}"))
 }
 
 /// Whether stderr is what systemd says is connected to the journal (`JOURNAL_STREAM` is device and inode).

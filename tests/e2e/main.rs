@@ -5,6 +5,7 @@
 
 mod checks;
 mod client;
+mod cloud;
 mod completions;
 mod copies;
 mod damage;

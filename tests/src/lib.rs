@@ -8,6 +8,7 @@
 
 pub mod binaries;
 pub mod golden;
+pub mod ministack;
 pub mod mount;
 pub mod oracle;
 pub mod ran;

@@ -65,7 +65,7 @@ impl Site {
         self.repository_at(name, &format!("local:{}", store.display()), credential)
     }
 
-    /// Configures a repository in any kind of store.
+    /// Configures a repository at `store`, as the configuration has it.
     pub fn repository_at(&mut self, name: &str, store: &str, credential: Credential<'_>) -> &mut Self {
         let _ = write!(self.config, "\n[repositories.{name}]\nstore = {}\n", quoted(Path::new(store)));
         let (key, secret) = match credential {

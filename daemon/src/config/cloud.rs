@@ -1,5 +1,5 @@
 //! Repositories at cloud services: `store = "s3:…"` with `[repositories.NAME.s3]`, `store = "b2:…"` with
-//! `[repositories.NAME.b2]`.
+//! `[repositories.NAME.b2]`; and keys of AWS KMS, `[repositories.NAME.kms]`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ pub struct S3Config {
     /// Whether the bucket is named in the path; by default where there is an endpoint.
     pub path_style: Option<bool>,
     /// Who we are, if not who the AWS tools would be.
-    pub keys: Option<S3Keys>,
+    pub keys: Option<AwsKeys>,
     /// For chunks and packs.
     pub storage_class: Option<StorageClass>,
     /// Encryption by the service.
@@ -37,7 +37,7 @@ pub struct S3Config {
 
 /// An access key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct S3Keys {
+pub struct AwsKeys {
     /// The id.
     pub id: SecretRef,
     /// The key.
@@ -55,6 +55,23 @@ pub struct B2Config {
     pub key_id: SecretRef,
     /// The key.
     pub application_key: SecretRef,
+    /// How it is reached.
+    pub way: Way,
+}
+
+/// A key of AWS KMS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KmsConfig {
+    /// Its ARN, or as the service calls it.
+    pub key: String,
+    /// Another service than Amazon's, as a URL.
+    pub endpoint: Option<String>,
+    /// By default that of the ARN.
+    pub region: Option<String>,
+    /// Of the files of the AWS tools.
+    pub profile: Option<String>,
+    /// Who we are, if not who the AWS tools would be.
+    pub keys: Option<AwsKeys>,
     /// How it is reached.
     pub way: Way,
 }
@@ -88,17 +105,7 @@ impl S3Config {
         config.profile = section.string("profile").map(|text| text.value);
         config.path_style = section.boolean("path_style").map(|it| it.value);
         config.storage_class = section.parsed("storage_class").map(|it| it.value);
-        let id = section.parsed::<SecretRef>("access_key_id");
-        let secret = section.parsed::<SecretRef>("secret_access_key");
-        let session_token = section.parsed::<SecretRef>("session_token").map(|it| it.value);
-        config.keys = match (id, secret) {
-            (Some(id), Some(secret)) => Some(S3Keys { id: id.value, secret: secret.value, session_token }),
-            (Some(one), None) | (None, Some(one)) => {
-                reader.problem(&one, "access_key_id and secret_access_key belong together: set both or none");
-                None
-            }
-            (None, None) => None,
-        };
+        config.keys = AwsKeys::read(&mut section, reader);
         let key = section.string("kms_key");
         config.encryption = section.parsed::<Kind>("encryption").map(|kind| match kind.value {
             Kind::Managed => Encryption::Managed,
@@ -110,6 +117,39 @@ impl S3Config {
         config.way = Way::read(&mut section, reader);
         section.finish();
         config
+    }
+}
+
+impl AwsKeys {
+    fn read(section: &mut Section<'_, '_>, reader: &Reader<'_>) -> Option<Self> {
+        let id = section.parsed::<SecretRef>("access_key_id");
+        let secret = section.parsed::<SecretRef>("secret_access_key");
+        let session_token = section.parsed::<SecretRef>("session_token").map(|it| it.value);
+        match (id, secret) {
+            (Some(id), Some(secret)) => Some(Self { id: id.value, secret: secret.value, session_token }),
+            (Some(one), None) | (None, Some(one)) => {
+                reader.problem(&one, "access_key_id and secret_access_key belong together: set both or none");
+                None
+            }
+            (None, None) => None,
+        }
+    }
+}
+
+impl KmsConfig {
+    /// What the table says.
+    pub(super) fn read(reader: &Reader<'_>, mut section: Section<'_, '_>) -> Option<Self> {
+        let key = section.required("key", "give the ARN of the key");
+        let config = Self {
+            endpoint: section.parsed::<Url>("endpoint").map(|url| url.value.0),
+            region: section.string("region").map(|text| text.value),
+            profile: section.string("profile").map(|text| text.value),
+            keys: AwsKeys::read(&mut section, reader),
+            way: Way::read(&mut section, reader),
+            key: key.as_ref().map(|key| key.value.clone()).unwrap_or_default(),
+        };
+        section.finish();
+        key.map(|_| config)
     }
 }
 

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use cloudstic_engine::source::local::LocalOptions;
 
-pub use cloud::{B2Config, S3Config, S3Keys, Way};
+pub use cloud::{AwsKeys, B2Config, KmsConfig, S3Config, Way};
 pub use limits::LimitsConfig;
 pub use reader::Problem;
 pub use sftp::{SftpConfig, SftpLoginConfig};
@@ -105,8 +105,10 @@ pub struct HttpConfig {
 pub struct RepositoryConfig {
     /// Where it lies.
     pub store: StoreLocation,
-    /// What opens it; none for one that is not encrypted.
+    /// What opens it; with neither these nor `kms` it is not encrypted.
     pub credentials: Vec<CredentialRef>,
+    /// A key of AWS KMS that opens it.
+    pub kms: Option<KmsConfig>,
     /// How many jobs work with it at once, at least 1; no limit of its own if `None`.
     pub max_running_jobs: Option<usize>,
     /// How long a job waits for a lock that somebody else holds.

@@ -154,6 +154,7 @@ fn read_repository(
     ] {
         credentials.extend(section.parsed(key).map(|secret| CredentialRef { kind, secret: secret.value }));
     }
+    let kms = section.section("kms").and_then(|section| KmsConfig::read(reader, section));
     let max_running_jobs = section.integer("max_running_jobs", 1, 64).map(|most| most.value as usize);
     let lock_wait = section.parsed::<Period>("lock_wait").map(|wait| wait.value.0).unwrap_or_default();
     let prune = PruneConfig {
@@ -170,7 +171,7 @@ fn read_repository(
     section.finish();
     let repository = store.clone().map(|store| {
         let store = store.value;
-        RepositoryConfig { store, credentials, max_running_jobs, lock_wait, prune, limits }
+        RepositoryConfig { store, credentials, kms, max_running_jobs, lock_wait, prune, limits }
     });
     (repository, store)
 }

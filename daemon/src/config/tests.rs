@@ -270,7 +270,10 @@ fn what_is_said_of_a_bucket_arrives() {
     assert_eq!((a.endpoint.as_deref(), a.path_style), (Some("https://minio:9000"), Some(false)));
     assert_eq!(a.keys.as_ref().unwrap().secret.to_string(), "file:/s");
     assert_eq!(a.way.ca_file.as_deref(), Some(Path::new("/ca.pem")));
-    assert_eq!((b.key_id.to_string(), b.application_key.to_string()), ("env:B2_KEY_ID".into(), "env:B2_APP_KEY".into()));
+    assert_eq!(
+        (b.key_id.to_string(), b.application_key.to_string()),
+        ("env:B2_KEY_ID".into(), "env:B2_APP_KEY".into())
+    );
 }
 
 #[test]

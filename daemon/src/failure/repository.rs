@@ -64,6 +64,7 @@ impl From<SlotError> for Failure {
         let reason = match error {
             SlotError::BadCredential(_) => Reason::WrongCredential,
             SlotError::Malformed { .. } => Reason::Damaged,
+            SlotError::Service(_) => Reason::NoCredential,
             SlotError::System(_) => Reason::Internal,
         };
         Self::new(reason, error.to_string())

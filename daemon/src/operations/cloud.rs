@@ -6,18 +6,20 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use cloudstic_cloud::b2::B2Settings;
-use cloudstic_cloud::s3::{Conditions, S3Credentials, S3Settings, S3Store};
-use cloudstic_cloud::{Network, SetupError};
+use cloudstic_cloud::kms::{KmsKey, KmsSettings};
+use cloudstic_cloud::s3::{Conditions, S3Settings, S3Store};
+use cloudstic_cloud::{AwsCredentials, Network, SetupError};
+use cloudstic_engine::repository::Credential;
 use cloudstic_engine::store::{ObjectStore, StoreErrorKind};
 use cloudstic_proto::Reason;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{B2Config, S3Config, Way};
+use crate::config::{AwsKeys, B2Config, KmsConfig, S3Config, Way};
 use crate::failure::Failure;
 use crate::secrets::SecretRef;
 
@@ -50,23 +52,12 @@ impl Clouds {
     }
 
     pub(super) async fn s3(&self, name: &str, config: &S3Config) -> Result<S3Store, Failure> {
-        let keys = match &config.keys {
-            None => S3Credentials::Default,
-            Some(keys) => S3Credentials::Keys {
-                id: secret(name, &keys.id).await?,
-                secret: secret(name, &keys.secret).await?,
-                session_token: match &keys.session_token {
-                    Some(token) => Some(secret(name, token).await?),
-                    None => None,
-                },
-            },
-        };
         let settings = S3Settings {
             endpoint: config.endpoint.clone(),
             region: config.region.clone(),
             profile: config.profile.clone(),
             path_style: config.path_style,
-            credentials: keys,
+            credentials: credentials(name, config.keys.as_ref()).await?,
             storage_class: config.storage_class,
             encryption: config.encryption.clone(),
             network: network(name, &config.way)?,
@@ -129,6 +120,30 @@ impl Clouds {
             tracing::warn!(%problem, path = %self.path.display(), "what was found out of a store is not remembered");
         }
     }
+}
+
+/// What opens a repository with a key of AWS KMS.
+pub(super) async fn kms(name: &str, config: &KmsConfig) -> Result<Credential, Failure> {
+    let settings = KmsSettings {
+        key: config.key.clone(),
+        endpoint: config.endpoint.clone(),
+        region: config.region.clone(),
+        profile: config.profile.clone(),
+        credentials: credentials(name, config.keys.as_ref()).await?,
+        network: network(name, &config.way)?,
+    };
+    let key = KmsKey::connect(&settings).await.map_err(|error| failed(name, &error))?;
+    Ok(Credential::KeyService(Arc::new(key)))
+}
+
+async fn credentials(name: &str, keys: Option<&AwsKeys>) -> Result<AwsCredentials, Failure> {
+    let Some(keys) = keys else { return Ok(AwsCredentials::Default) };
+    let session_token = match &keys.session_token {
+        Some(token) => Some(secret(name, token).await?),
+        None => None,
+    };
+    let (id, secret) = (secret(name, &keys.id).await?, secret(name, &keys.secret).await?);
+    Ok(AwsCredentials::Keys { id, secret, session_token })
 }
 
 async fn secret(name: &str, secret: &SecretRef) -> Result<SecretString, Failure> {

@@ -12,7 +12,7 @@ use cloudstic_proto::Reason;
 use futures::FutureExt;
 use tokio::sync::OnceCell;
 
-use super::cloud::Clouds;
+use super::cloud::{self, Clouds};
 use super::remote::Remotes;
 use crate::config::{Config, CredentialKind, RepositoryConfig, StoreLocation};
 use crate::failure::Failure;
@@ -114,6 +114,9 @@ pub(super) async fn credentials(name: &str, repository: &RepositoryConfig) -> Re
             CredentialKind::PlatformKey => Credential::PlatformKey(secret),
             CredentialKind::RecoveryWords => Credential::RecoveryWords(secret),
         });
+    }
+    if let Some(kms) = &repository.kms {
+        credentials.push(cloud::kms(name, kms).boxed().await?);
     }
     Ok(credentials)
 }

@@ -116,7 +116,7 @@ impl Engine {
 
 fn check_init(request: &v1::InitRequest, repository: &RepositoryConfig) -> Result<(), Failure> {
     let name = &request.repository;
-    match (repository.credentials.is_empty(), request.unencrypted) {
+    match (repository.credentials.is_empty() && repository.kms.is_none(), request.unencrypted) {
         (false, true) => Err(Failure::bad_request(format!(
             "repository {name} has credentials in the configuration, so it cannot be made unencrypted: remove them first"
         ))),
@@ -158,6 +158,7 @@ mod tests {
         let repository = RepositoryConfig {
             store,
             credentials,
+            kms: None,
             max_running_jobs: None,
             lock_wait: Duration::ZERO,
             prune: crate::config::PruneConfig { max_waste_percent: 30, max_repack_bytes: None },

@@ -17,8 +17,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use crate::s3::{S3Credentials, S3Settings, chain};
-use crate::{BucketLocation, Network, SetupError};
+use crate::s3::{S3Settings, chain};
+use crate::{AwsCredentials, BucketLocation, Network, SetupError};
 
 /// Where every account begins.
 const SERVICE: &str = "https://api.backblazeb2.com";
@@ -80,7 +80,7 @@ impl B2Settings {
             name: format!("b2:{}", self.location),
             region: Some(region(&s3_api_url).to_owned()),
             endpoint: Some(s3_api_url),
-            credentials: S3Credentials::Keys {
+            credentials: AwsCredentials::Keys {
                 id: self.key_id.clone(),
                 secret: self.key.clone(),
                 session_token: None,
@@ -98,9 +98,10 @@ impl B2Settings {
         let bad = |problem: String| unreachable(problem);
         request.set_uri(format!("{service}/b2api/v3/b2_authorize_account")).map_err(|error| bad(error.to_string()))?;
         let authorization = format!("Basic {}", STANDARD.encode(pair.as_bytes()));
-        request.headers_mut().try_insert("authorization", authorization).map_err(|_| {
-            SetupError::Denied { detail: "it has characters that no key has".to_owned() }
-        })?;
+        request
+            .headers_mut()
+            .try_insert("authorization", authorization)
+            .map_err(|_| SetupError::Denied { detail: "it has characters that no key has".to_owned() })?;
         let answer = self.network.connector().call(request).await.map_err(|error| bad(chain(&error)))?;
         let status = answer.status();
         let body = ByteStream::new(answer.into_body()).collect().await.map_err(|error| bad(chain(&error)))?;
@@ -120,7 +121,8 @@ impl B2Settings {
 
     /// A key may be for one bucket, or for one prefix of it.
     fn check(&self, bucket: Option<String>, prefix: Option<String>) -> Result<(), SetupError> {
-        let (bucket, prefix) = (bucket.unwrap_or_else(|| self.location.bucket().to_owned()), prefix.unwrap_or_default());
+        let (bucket, prefix) =
+            (bucket.unwrap_or_else(|| self.location.bucket().to_owned()), prefix.unwrap_or_default());
         if bucket == self.location.bucket() && self.location.name_of("").starts_with(&prefix) {
             return Ok(());
         }

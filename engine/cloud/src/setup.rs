@@ -14,6 +14,12 @@ pub enum SetupError {
         /// The bucket.
         bucket: String,
     },
+    /// Nothing says which region a key is in.
+    #[error("it is not known which region the key {key} is in: give its ARN, or set the region")]
+    NoKeyRegion {
+        /// The key.
+        key: String,
+    },
     /// The service did not let us in.
     #[error("Backblaze B2 does not accept the application key ({detail}): check the key's id and the key")]
     Denied {
@@ -35,4 +41,3 @@ pub enum SetupError {
         location: String,
     },
 }
-

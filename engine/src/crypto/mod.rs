@@ -7,8 +7,10 @@ mod aead;
 mod compress;
 mod keys;
 mod seal;
+mod service;
 mod slot;
 
 pub use keys::{MasterKey, RepositoryKeys};
 pub use seal::{OpenError, Sealer};
+pub use service::{KeyService, KeyServiceError};
 pub use slot::{Credential, SlotError, check_slot, make_recovery_slot, make_slot, open_slot};

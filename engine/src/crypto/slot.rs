@@ -1,5 +1,7 @@
 //! Key slots: the master key, wrapped by what a user has (format, section 3).
 
+use std::sync::Arc;
+
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use bip39::{Language, Mnemonic};
@@ -7,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::keys::MasterKey;
+use super::service::{KeyService, KeyServiceError};
 use super::{OpenError, aead};
 use crate::object::{KdfParams, KeySlot, SlotType};
 
@@ -19,6 +22,8 @@ pub enum Credential {
     PlatformKey(SecretString),
     /// 24 words of the English BIP39 list.
     RecoveryWords(SecretString),
+    /// A key that a service keeps.
+    KeyService(Arc<dyn KeyService>),
 }
 
 /// A slot that cannot be made or opened, for another reason than a wrong credential.
@@ -35,6 +40,9 @@ pub enum SlotError {
         /// How.
         problem: String,
     },
+    /// The service that keeps the key.
+    #[error(transparent)]
+    Service(#[from] KeyServiceError),
     /// No random numbers.
     #[error("a key slot cannot be made: {0}")]
     System(String),
@@ -54,19 +62,29 @@ impl Credential {
             Self::Password(_) => SlotType::Password,
             Self::PlatformKey(_) => SlotType::Platform,
             Self::RecoveryWords(_) => SlotType::Recovery,
+            Self::KeyService(_) => SlotType::KmsPlatform,
         }
     }
 
-    fn wrapping_key(&self, kdf: Option<&KdfParams>, slot: &str) -> Result<Zeroizing<[u8; 32]>, SlotError> {
-        match self {
+    /// What the master key is wrapped with.
+    fn wrapping(&self, kdf: Option<&KdfParams>, slot: &str) -> Result<Wrapping<'_>, SlotError> {
+        let key = match self {
             Self::Password(password) => {
                 let kdf = kdf.ok_or_else(|| malformed(slot, "it has no kdf_params"))?;
                 password_key(password.expose_secret(), kdf, slot)
             }
             Self::PlatformKey(digits) => platform_key(digits.expose_secret()),
             Self::RecoveryWords(words) => recovery_key(words.expose_secret()),
-        }
+            Self::KeyService(service) => return Ok(Wrapping::Service(&**service)),
+        };
+        key.map(Wrapping::Key)
     }
+}
+
+/// A key, or a service that has it.
+enum Wrapping<'a> {
+    Key(Zeroizing<[u8; 32]>),
+    Service(&'a dyn KeyService),
 }
 
 /// Wraps the master key for a credential. Some 150 ms of CPU for a password.
@@ -86,10 +104,16 @@ pub fn make_slot(master: &MasterKey, credential: &Credential) -> Result<KeySlot,
         }
         _ => None,
     };
-    let key = credential.wrapping_key(kdf_params.as_ref(), slot_type.as_str())?;
-    let mut wrapped = vec![0; aead::HEADER];
-    wrapped.extend_from_slice(master.as_bytes());
-    aead::encrypt_in_place(&aead::cipher(&key), &mut wrapped).map_err(|cause| SlotError::System(cause.to_string()))?;
+    let wrapped = match credential.wrapping(kdf_params.as_ref(), slot_type.as_str())? {
+        Wrapping::Service(service) => service.wrap(master.as_bytes())?,
+        Wrapping::Key(key) => {
+            let mut wrapped = vec![0; aead::HEADER];
+            wrapped.extend_from_slice(master.as_bytes());
+            aead::encrypt_in_place(&aead::cipher(&key), &mut wrapped)
+                .map_err(|cause| SlotError::System(cause.to_string()))?;
+            wrapped
+        }
+    };
     Ok(KeySlot { slot_type, wrapped_key: BASE64_STANDARD.encode(wrapped), label: LABEL.to_owned(), kdf_params })
 }
 
@@ -110,17 +134,17 @@ pub fn open_slot(slot: &KeySlot, credential: &Credential) -> Result<Option<Maste
         return Ok(None);
     }
     let wrapped = wrapped_key(slot)?;
-    if !aead::is_encrypted(&wrapped) {
+    let has_layout = credential.slot_type() == SlotType::KmsPlatform || aead::is_encrypted(&wrapped);
+    if !has_layout {
         return Err(malformed(&slot.key(), "wrapped_key has not the layout of a wrapped key"));
     }
-    let key = credential.wrapping_key(slot.kdf_params.as_ref(), &slot.key())?;
-    match aead::decrypt(&aead::cipher(&key), &wrapped).map(Zeroizing::new) {
-        Ok(master) => match MasterKey::from_bytes(&master) {
-            Some(master) => Ok(Some(master)),
-            None => Err(malformed(&slot.key(), "the key inside has not 32 bytes")),
-        },
-        Err(aead::NotAuthentic) => Ok(None),
-    }
+    let master = match credential.wrapping(slot.kdf_params.as_ref(), &slot.key())? {
+        Wrapping::Service(service) => service.unwrap(&wrapped)?,
+        Wrapping::Key(key) => aead::decrypt(&aead::cipher(&key), &wrapped).map(Zeroizing::new).ok(),
+    };
+    let Some(master) = master else { return Ok(None) };
+    let master = MasterKey::from_bytes(&master);
+    master.map(Some).ok_or_else(|| malformed(&slot.key(), "the key inside has not 32 bytes"))
 }
 
 /// Whether a slot can open at all, as far as that can be told without its credential.

@@ -10,8 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cloudstic_engine::repository::{Credential, InitOptions, Repository, RepositoryError};
 use cloudstic_engine::store::{
-    Capabilities, LocalStore, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult, Version,
-    delete_each,
+    Capabilities, LocalStore, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult, Version, delete_each,
 };
 use futures::stream::BoxStream;
 

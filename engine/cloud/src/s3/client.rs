@@ -1,22 +1,24 @@
 //! The SDK's client: one that sends each request once, and checksums only where the service demands them.
 
-use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{Credentials, StalledStreamProtectionConfig};
+use aws_sdk_s3::config::StalledStreamProtectionConfig;
 use aws_smithy_types::checksum_config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_smithy_types::retry::RetryConfig;
-use secrecy::ExposeSecret;
 
 use super::clock::StoreClock;
-use super::settings::{S3Credentials, S3Settings};
+use super::settings::S3Settings;
 use crate::SetupError;
+use crate::account;
 use crate::network::timeouts;
 
-/// What services are told that have no regions but want to hear of one.
+/// Where Amazon began.
 const ANY_REGION: &str = "us-east-1";
 
 pub(super) async fn make(settings: &S3Settings, clock: StoreClock) -> Result<Client, SetupError> {
-    let shared = shared(settings).await;
+    // Other services have no regions, and want to hear of one all the same.
+    let elsewhere = settings.endpoint.as_ref().map(|_| ANY_REGION.to_owned());
+    let region = settings.region.clone().or(elsewhere);
+    let shared = account::load(&settings.network, &settings.credentials, region, settings.profile.as_deref()).await;
     if shared.region().is_none() {
         return Err(SetupError::NoRegion { bucket: settings.location.bucket().to_owned() });
     }
@@ -35,24 +37,4 @@ pub(super) async fn make(settings: &S3Settings, clock: StoreClock) -> Result<Cli
         config = config.endpoint_url(endpoint);
     }
     Ok(Client::from_conf(config.build()))
-}
-
-/// Credentials and region. Where these come from a service, the SDK itself repeats what fails.
-async fn shared(settings: &S3Settings) -> SdkConfig {
-    let mut loader: ConfigLoader =
-        aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(settings.network.client());
-    if let Some(profile) = &settings.profile {
-        loader = loader.profile_name(profile);
-    }
-    if let Some(region) = &settings.region {
-        loader = loader.region(Region::new(region.clone()));
-    } else if settings.endpoint.is_some() {
-        loader = loader.region(Region::new(ANY_REGION));
-    }
-    if let S3Credentials::Keys { id, secret, session_token } = &settings.credentials {
-        let token = session_token.as_ref().map(|token| token.expose_secret().to_owned());
-        let keys = Credentials::new(id.expose_secret(), secret.expose_secret(), token, None, "settings");
-        loader = loader.credentials_provider(keys);
-    }
-    loader.load().await
 }

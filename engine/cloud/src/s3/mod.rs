@@ -47,7 +47,7 @@ use unanswered::Unanswered;
 use write::Condition;
 
 pub use probe::Conditions;
-pub use settings::{BadStorageClass, CONCURRENCY, Encryption, S3Credentials, S3Settings, StorageClass};
+pub use settings::{BadStorageClass, CONCURRENCY, Encryption, S3Settings, StorageClass};
 
 /// How names of temporary files end, which are no objects.
 const TEMPORARY: &str = ".tmp";

@@ -56,12 +56,7 @@ impl Shared {
         answer
     }
 
-    async fn finish(
-        &self,
-        upload: &Upload,
-        body: &Body,
-        condition: Option<Condition<'_>>,
-    ) -> Result<Answer, Refusal> {
+    async fn finish(&self, upload: &Upload, body: &Body, condition: Option<Condition<'_>>) -> Result<Answer, Refusal> {
         let (length, size) = (body.len(), part_size(body.len()));
         // An empty object has one part, too.
         let count = length.div_ceil(size).max(1);
@@ -146,7 +141,12 @@ async fn abort(client: &Client, bucket: &str, name: &str, id: &str) {
     if let Err(error) = aborted {
         let refusal = Refusal::of(&error);
         if refusal.code != "NoSuchUpload" {
-            tracing::warn!(bucket, name, problem = refusal.detail, "parts of an upload that failed are left in the bucket");
+            tracing::warn!(
+                bucket,
+                name,
+                problem = refusal.detail,
+                "parts of an upload that failed are left in the bucket"
+            );
         }
     }
 }

@@ -107,11 +107,21 @@ fn kind(status: u16, code: &str, message: &str, after: Option<Duration>) -> Stor
     match code {
         "NoSuchKey" | "NoSuchVersion" => return StoreErrorKind::NotFound,
         "NoSuchBucket" => return StoreErrorKind::Gone,
-        "SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "TooManyRequests"
+        "SlowDown"
+        | "Throttling"
+        | "ThrottlingException"
+        | "RequestLimitExceeded"
+        | "TooManyRequests"
         | "ThrottledException" => return StoreErrorKind::Throttled { retry_after: after },
         // Bytes were lost or changed on their way, or somebody else was there first.
-        "RequestTimeout" | "IncompleteBody" | "BadDigest" | "XAmzContentSHA256Mismatch" | "InternalError"
-        | "OperationAborted" | "ConditionalRequestConflict" | "NoSuchUpload" => return StoreErrorKind::Transient,
+        "RequestTimeout"
+        | "IncompleteBody"
+        | "BadDigest"
+        | "XAmzContentSHA256Mismatch"
+        | "InternalError"
+        | "OperationAborted"
+        | "ConditionalRequestConflict"
+        | "NoSuchUpload" => return StoreErrorKind::Transient,
         "InvalidRange" => return StoreErrorKind::Corrupt,
         "ObjectLocked" => return StoreErrorKind::Retained,
         "QuotaExceeded" | "InsufficientStorage" | "XMinioStorageFull" | "XMinioAdminBucketQuotaExceeded" => {
@@ -200,8 +210,20 @@ mod tests {
             (404, "NoSuchBucket", "", None, StoreErrorKind::Gone),
             (403, "AccessDenied", "Access Denied", None, StoreErrorKind::Denied),
             (403, "", "", None, StoreErrorKind::Denied),
-            (403, "AccessDenied", "Access Denied because object protected by object lock.", None, StoreErrorKind::Retained),
-            (400, "InvalidRequest", "Object is WORM protected and cannot be overwritten", None, StoreErrorKind::Retained),
+            (
+                403,
+                "AccessDenied",
+                "Access Denied because object protected by object lock.",
+                None,
+                StoreErrorKind::Retained,
+            ),
+            (
+                400,
+                "InvalidRequest",
+                "Object is WORM protected and cannot be overwritten",
+                None,
+                StoreErrorKind::Retained,
+            ),
             (403, "AccessDenied", "Cannot upload files, storage cap exceeded.", None, StoreErrorKind::Full),
             (507, "", "", None, StoreErrorKind::Full),
             (503, "SlowDown", "", None, StoreErrorKind::Throttled { retry_after: None }),

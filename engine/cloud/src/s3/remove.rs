@@ -89,9 +89,8 @@ impl Shared {
     }
 
     async fn delete_batch(&self, batch: &[Doomed<'_>]) -> StoreResult<Vec<StoreError>> {
-        let identifier = |it: &Doomed<'_>| {
-            ObjectIdentifier::builder().key(&it.name).set_version_id(it.version.clone()).build().ok()
-        };
+        let identifier =
+            |it: &Doomed<'_>| ObjectIdentifier::builder().key(&it.name).set_version_id(it.version.clone()).build().ok();
         let objects: Vec<_> = batch.iter().filter_map(identifier).collect();
         let Ok(list) = Delete::builder().set_objects(Some(objects)).quiet(true).build() else {
             return Ok(self.delete_each(batch).await);

@@ -3,9 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use secrecy::SecretString;
-
-use crate::{BucketLocation, Network};
+use crate::{AwsCredentials, BucketLocation, Network};
 
 /// How many requests at once a store likes unless it is told otherwise.
 pub const CONCURRENCY: usize = 16;
@@ -26,7 +24,7 @@ pub struct S3Settings {
     /// The bucket is named in the path, not in the host's name; by default where there is an endpoint.
     pub path_style: Option<bool>,
     /// Who we are.
-    pub credentials: S3Credentials,
+    pub credentials: AwsCredentials,
     /// For chunks and packs; everything else is small and read often.
     pub storage_class: Option<StorageClass>,
     /// Encryption by the service, beside our own.
@@ -51,7 +49,7 @@ impl S3Settings {
             region: None,
             profile: None,
             path_style: None,
-            credentials: S3Credentials::Default,
+            credentials: AwsCredentials::Default,
             storage_class: None,
             encryption: None,
             network: Network::default(),
@@ -60,22 +58,6 @@ impl S3Settings {
             removes_versions: false,
         }
     }
-}
-
-/// Who we are.
-#[derive(Debug, Clone)]
-pub enum S3Credentials {
-    /// What the AWS tools would use: environment, files, web identity, container, machine.
-    Default,
-    /// These.
-    Keys {
-        /// The access key's id.
-        id: SecretString,
-        /// The secret access key.
-        secret: SecretString,
-        /// For temporary ones.
-        session_token: Option<SecretString>,
-    },
 }
 
 /// How the service keeps objects. Classes that have to be thawed before they are read are none of these.
@@ -113,12 +95,12 @@ impl StorageClass {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadStorageClass {
     /// What is in it cannot be read at once.
-    #[error("objects of this class cannot be read before they are restored: use GLACIER_IR, STANDARD_IA or another one")]
+    #[error(
+        "objects of this class cannot be read before they are restored: use GLACIER_IR, STANDARD_IA or another one"
+    )]
     Frozen,
     /// None of S3's.
-    #[error(
-        "must be STANDARD, STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING, GLACIER_IR or REDUCED_REDUNDANCY"
-    )]
+    #[error("must be STANDARD, STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING, GLACIER_IR or REDUCED_REDUNDANCY")]
     Unknown,
 }
 

@@ -49,7 +49,10 @@ pub(super) fn etag(version: &Version) -> String {
 }
 
 /// What the answer to a write means.
-pub(super) fn judge(answer: Result<Option<String>, Refusal>, condition: Option<Condition<'_>>) -> Result<Answer, Refusal> {
+pub(super) fn judge(
+    answer: Result<Option<String>, Refusal>,
+    condition: Option<Condition<'_>>,
+) -> Result<Answer, Refusal> {
     match answer {
         Ok(etag) => Ok(Answer::Won(etag)),
         Err(refusal) if condition.is_some() && refusal.is_unmet() => Ok(Answer::Lost),
@@ -158,7 +161,9 @@ impl Shared {
     async fn holds(&self, key: &str, name: &str, body: &Body) -> StoreResult<bool> {
         let answer = self.client.get_object().bucket(self.bucket()).key(name).send().await;
         let mut stored = match self.done(key, answer) {
-            Ok(output) if output.content_length.and_then(|it| u64::try_from(it).ok()) == Some(body.len()) => output.body,
+            Ok(output) if output.content_length.and_then(|it| u64::try_from(it).ok()) == Some(body.len()) => {
+                output.body
+            }
             Ok(_) => return Ok(false),
             Err(error) if error.is_not_found() => return Ok(false),
             Err(error) => return Err(error),

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use cloudstic_cloud::SetupError;
 use cloudstic_cloud::b2::B2Settings;
 use cloudstic_cloud::s3::{Conditions, S3Store};
-use cloudstic_cloud::SetupError;
 use cloudstic_engine::store::ObjectStore;
 use secrecy::SecretString;
 

@@ -1,10 +1,8 @@
 //! Every store keeps the contract, with what was found out of its service; and what a service only claims is found out.
 
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-
 use cloudstic_cloud::BucketLocation;
 use cloudstic_cloud::s3::{Conditions, S3Settings, S3Store};
+use cloudstic_e2e::ministack::Ministack;
 use cloudstic_engine::store::{ObjectStore, StoreErrorKind, conformance};
 use futures::TryStreamExt;
 
@@ -75,64 +73,14 @@ async fn a_service_that_cannot_be_asked_is_not_judged() {
     assert_eq!(store.probe().await.unwrap_err().kind, StoreErrorKind::Denied);
 }
 
-/// A program that stands in for AWS, written by others.
-struct Ministack {
-    child: Child,
-    url: String,
-}
-
-impl Drop for Ministack {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Ministack {
-    async fn start() -> Self {
-        let program = cloudstic_e2e::oracle::python().with_file_name("ministack");
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Command::new(program)
-            .env("BIND_HOST", "127.0.0.1")
-            .env("GATEWAY_PORT", port.to_string())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let this = Self { child, url: format!("http://127.0.0.1:{port}") };
-        for _ in 0..3000 {
-            if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
-                return this;
-            }
-            // It is another program, and says nothing when it is ready.
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("ministack does not start");
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn another_one_s_service_meets_conditions_in_races() {
-    let service = Ministack::start().await;
+    let service = Ministack::start();
     let location: BucketLocation = format!("{BUCKET}/one/two").parse().unwrap();
-    let settings =
-        S3Settings { endpoint: Some(service.url.clone()), credentials: keys("any"), ..S3Settings::new(location) };
+    let settings = S3Settings { endpoint: Some(service.url()), credentials: keys("any"), ..S3Settings::new(location) };
     let store = S3Store::connect(settings, Conditions::NONE).await.unwrap();
     assert_eq!(store.create_root().await.unwrap_err().kind, StoreErrorKind::Gone);
-    make_bucket(&service.url).await;
+    service.make_bucket(BUCKET);
     let found = probed(store).await;
     assert!(found.create && found.replace, "{found:?}");
-}
-
-async fn make_bucket(url: &str) {
-    let credentials = aws_sdk_s3::config::Credentials::new("test", "test", None, None, "test");
-    let config = aws_sdk_s3::Config::builder()
-        .behavior_version(aws_config::BehaviorVersion::v2026_01_12())
-        .credentials_provider(credentials)
-        .region(aws_config::Region::new("us-east-1"))
-        .endpoint_url(url)
-        .force_path_style(true)
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .build();
-    aws_sdk_s3::Client::from_conf(config).create_bucket().bucket(BUCKET).send().await.unwrap();
 }

@@ -35,8 +35,14 @@ async fn a_request_is_sent_once_and_its_error_says_whether_a_retry_helps() {
         (Fault::CutOff, StoreErrorKind::Transient),
         (Fault::Refused(500, "InternalError", None), StoreErrorKind::Transient),
         (Fault::Refused(503, "SlowDown", None), StoreErrorKind::Throttled { retry_after: None }),
-        (Fault::Refused(503, "SlowDown", Some("7")), StoreErrorKind::Throttled { retry_after: Some(Duration::from_secs(7)) }),
-        (Fault::Refused(429, "TooManyRequests", Some("1")), StoreErrorKind::Throttled { retry_after: Some(Duration::from_secs(1)) }),
+        (
+            Fault::Refused(503, "SlowDown", Some("7")),
+            StoreErrorKind::Throttled { retry_after: Some(Duration::from_secs(7)) },
+        ),
+        (
+            Fault::Refused(429, "TooManyRequests", Some("1")),
+            StoreErrorKind::Throttled { retry_after: Some(Duration::from_secs(1)) },
+        ),
         (Fault::Refused(403, "ExpiredToken", None), StoreErrorKind::Denied),
         (Fault::Refused(507, "InsufficientStorage", None), StoreErrorKind::Full),
     ] {

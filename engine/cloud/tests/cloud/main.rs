@@ -4,13 +4,15 @@
 mod b2;
 mod conformance;
 mod faults;
+mod kms;
 mod network;
 mod requests;
 mod secrets;
 mod server;
 mod settings;
 
-use cloudstic_cloud::s3::{Conditions, S3Credentials, S3Settings, S3Store};
+use cloudstic_cloud::AwsCredentials;
+use cloudstic_cloud::s3::{Conditions, S3Settings, S3Store};
 use secrecy::SecretString;
 use server::{BUCKET, KEY_ID, SECRET, Server};
 
@@ -26,8 +28,8 @@ fn settings(server: &Server) -> S3Settings {
     }
 }
 
-fn keys(secret: &str) -> S3Credentials {
-    S3Credentials::Keys {
+fn keys(secret: &str) -> AwsCredentials {
+    AwsCredentials::Keys {
         id: SecretString::from(KEY_ID),
         secret: SecretString::from(secret.to_owned()),
         session_token: None,

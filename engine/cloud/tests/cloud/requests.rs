@@ -69,7 +69,8 @@ async fn other_things_in_the_bucket_are_no_objects() {
     let memory = MemoryS3::new(Believes::All);
     let server = Server::start(memory.clone()).await;
     let store = store(&server, ALL).await;
-    let others = ["one/two/", "one/two/packs/", "one/two/packs/a.tmp", "one/twofold/packs/a", "packs/a", "one/two/packs/a"];
+    let others =
+        ["one/two/", "one/two/packs/", "one/two/packs/a.tmp", "one/twofold/packs/a", "packs/a", "one/two/packs/a"];
     memory.fill(others.into_iter().map(str::to_owned));
     for prefix in ["", "packs/"] {
         let found: Vec<_> = store.list(prefix).map_ok(|stat| stat.key).try_collect().await.unwrap();

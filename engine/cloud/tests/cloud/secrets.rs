@@ -1,8 +1,9 @@
 //! No credential is in what anybody prints.
 
 use bytes::Bytes;
+use cloudstic_cloud::AwsCredentials;
 use cloudstic_cloud::b2::B2Settings;
-use cloudstic_cloud::s3::{S3Credentials, S3Settings, S3Store};
+use cloudstic_cloud::s3::{S3Settings, S3Store};
 use cloudstic_engine::store::{ObjectStore, StoreErrorKind};
 use secrecy::SecretString;
 
@@ -15,7 +16,7 @@ const SECRETS: [&str; 3] = ["AKIDSECRETID", "hunter2-secret", "hunter2-token"];
 async fn neither_settings_nor_stores_nor_errors_show_them() {
     let server = Server::start(MemoryS3::new(Believes::All)).await;
     let [id, secret, token] = SECRETS.map(SecretString::from);
-    let credentials = S3Credentials::Keys { id, secret, session_token: Some(token) };
+    let credentials = AwsCredentials::Keys { id, secret, session_token: Some(token) };
     let settings = S3Settings { credentials, ..settings(&server) };
     let mut shown = format!("{settings:?}");
     let store = S3Store::connect(settings, ALL).await.unwrap();

@@ -108,7 +108,9 @@ impl Shared {
             _ => StoreErrorKind::Other,
         };
         match kind {
-            StoreErrorKind::Gone => self.failure(key, kind, "mount its disk or put its folder back, and try again".into()),
+            StoreErrorKind::Gone => {
+                self.failure(key, kind, "mount its disk or put its folder back, and try again".into())
+            }
             _ => self.failure(key, kind, cause.to_string()),
         }
     }

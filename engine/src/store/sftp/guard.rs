@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::stream::StreamExt;
+use futures::stream::TryStreamExt;
 use tokio::time::Instant;
 
 use super::connection::Connection;
@@ -197,11 +197,13 @@ async fn marks(connection: &Connection, guard: &str) -> Result<Vec<String>, Trou
         Err(Trouble::Missing) => return Ok(Vec::new()),
         Err(other) => return Err(other),
     };
-    let names = entries.filter_map(async |entry| {
-        let entry = entry.ok()?;
-        entry.filename().to_str().filter(|name| !matches!(*name, "." | "..")).map(str::to_owned)
-    });
-    let mut names: Vec<_> = names.collect().await;
+    let entries: Vec<_> = match entries.try_collect().await {
+        Ok(entries) => entries,
+        Err(Trouble::Missing) => return Ok(Vec::new()),
+        Err(other) => return Err(other),
+    };
+    let names = entries.iter().filter_map(|entry| entry.filename().to_str());
+    let mut names: Vec<_> = names.filter(|name| !matches!(*name, "." | "..")).map(str::to_owned).collect();
     names.sort_unstable();
     Ok(names)
 }

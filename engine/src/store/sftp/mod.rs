@@ -400,7 +400,7 @@ impl ObjectStore for SftpStore {
             receiver.recv().await.map(|stat| (Ok(stat), receiver))
         });
         // The walk gives nothing but its failure; both are polled by whoever reads the listing.
-        let walk = futures::stream::once(walk).filter_map(async |walked| walked.err().map(Err));
+        let walk = futures::stream::once(walk).filter_map(|walked| std::future::ready(walked.err().map(Err)));
         futures::stream::select(found, walk).boxed()
     }
 

@@ -108,7 +108,10 @@ impl MemoryS3 {
         let Some(condition) = condition else { return Ok(()) };
         match (self.believes, deletes) {
             (Believes::Refuses, _) => {
-                return Err(s3_error!(NotImplemented, "A header you provided implies functionality that is not implemented"));
+                return Err(s3_error!(
+                    NotImplemented,
+                    "A header you provided implies functionality that is not implemented"
+                ));
             }
             (Believes::Nothing, _) | (Believes::Writes, true) => return Ok(()),
             _ => {}
@@ -173,7 +176,9 @@ impl Inner {
 async fn read(body: Option<StreamingBlob>) -> S3Result<Bytes> {
     let mut bytes = BytesMut::new();
     let mut body = body.ok_or_else(|| s3_error!(IncompleteBody))?;
-    while let Some(piece) = body.try_next().await.map_err(|error| S3Error::with_source(S3ErrorCode::IncompleteBody, error))? {
+    while let Some(piece) =
+        body.try_next().await.map_err(|error| S3Error::with_source(S3ErrorCode::IncompleteBody, error))?
+    {
         bytes.extend_from_slice(&piece);
     }
     Ok(bytes.freeze())
@@ -249,7 +254,10 @@ impl S3 for MemoryS3 {
         Ok(S3Response::new(DeleteObjectOutput::default()))
     }
 
-    async fn delete_objects(&self, request: S3Request<DeleteObjectsInput>) -> S3Result<S3Response<DeleteObjectsOutput>> {
+    async fn delete_objects(
+        &self,
+        request: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
         bucket(&request.input.bucket)?;
         let mut inner = self.lock();
         if inner.batches_refused {
@@ -277,8 +285,10 @@ impl S3 for MemoryS3 {
         bucket(&input.bucket)?;
         let (inner, prefix) = (self.lock(), input.prefix.unwrap_or_default());
         let after = input.continuation_token.or(input.start_after).unwrap_or_default();
-        let found = inner.objects.range(after.clone()..).filter(|(name, _)| **name > after && name.starts_with(&prefix));
-        let mut found: Vec<_> = found.filter_map(|(name, _)| Some((name, inner.current(name)?))).take(inner.page + 1).collect();
+        let found =
+            inner.objects.range(after.clone()..).filter(|(name, _)| **name > after && name.starts_with(&prefix));
+        let mut found: Vec<_> =
+            found.filter_map(|(name, _)| Some((name, inner.current(name)?))).take(inner.page + 1).collect();
         let is_truncated = found.len() > inner.page;
         found.truncate(inner.page);
         let next = found.last().filter(|_| is_truncated).map(|(name, _)| (*name).clone());
@@ -309,7 +319,10 @@ impl S3 for MemoryS3 {
         'all: for (name, states) in inner.objects.iter().filter(|(name, _)| name.starts_with(&prefix)) {
             for (at, state) in states.iter().enumerate().rev() {
                 // The newest come first, and later ones have greater ids.
-                if marker.as_ref().is_some_and(|(key, version)| name < key || (name == key && state.version >= *version)) {
+                if marker
+                    .as_ref()
+                    .is_some_and(|(key, version)| name < key || (name == key && state.version >= *version))
+                {
                     continue;
                 }
                 if count == inner.page {
