@@ -25,6 +25,8 @@ pub struct S3Config {
     pub profile: Option<String>,
     /// Whether the bucket is named in the path; by default where there is an endpoint.
     pub path_style: Option<bool>,
+    /// Whether requests carry checksums; by default at Amazon.
+    pub checksums: Option<bool>,
     /// Who we are, if not who the AWS tools would be.
     pub keys: Option<AwsKeys>,
     /// For chunks and packs.
@@ -94,6 +96,7 @@ impl S3Config {
             region: None,
             profile: None,
             path_style: None,
+            checksums: None,
             keys: None,
             storage_class: None,
             encryption: None,
@@ -104,6 +107,7 @@ impl S3Config {
         config.region = section.string("region").map(|text| text.value);
         config.profile = section.string("profile").map(|text| text.value);
         config.path_style = section.boolean("path_style").map(|it| it.value);
+        config.checksums = section.boolean("checksums").map(|it| it.value);
         config.storage_class = section.parsed("storage_class").map(|it| it.value);
         config.keys = AwsKeys::read(&mut section, reader);
         let key = section.string("kms_key");

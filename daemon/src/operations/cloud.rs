@@ -57,6 +57,7 @@ impl Clouds {
             region: config.region.clone(),
             profile: config.profile.clone(),
             path_style: config.path_style,
+            checksums: config.checksums,
             credentials: credentials(name, config.keys.as_ref()).await?,
             storage_class: config.storage_class,
             encryption: config.encryption.clone(),
@@ -87,7 +88,7 @@ impl Clouds {
         let tried = tokio::time::timeout(PATIENCE, store.probe()).await;
         match tried {
             Ok(Ok(conditions)) => {
-                self.remember(place, conditions);
+                self.remember(place, conditions).await;
                 Ok(store.with_conditions(conditions))
             }
             // Who may only read needs no conditions.
@@ -109,14 +110,20 @@ impl Clouds {
     }
 
     /// If it cannot be written, it is found out again by the next daemon.
-    fn remember(&self, place: String, conditions: Conditions) {
+    async fn remember(&self, place: String, conditions: Conditions) {
         let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(place, Tried { at, conditions });
-        let temporary = self.path.with_extension("json.tmp");
-        let written = serde_json::to_vec_pretty(&*known).map_err(std::io::Error::other);
-        let written = written.and_then(|text| fs::write(&temporary, text));
-        if let Err(problem) = written.and_then(|()| fs::rename(&temporary, &self.path)) {
+        let known = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.insert(place, Tried { at, conditions });
+            known.clone()
+        };
+        let path = self.path.clone();
+        let writing = tokio::task::spawn_blocking(move || {
+            let temporary = path.with_extension("json.tmp");
+            fs::write(&temporary, serde_json::to_vec_pretty(&known)?)?;
+            fs::rename(&temporary, &path)
+        });
+        if let Err(problem) = writing.await.unwrap_or_else(|panic| Err(panic.into())) {
             tracing::warn!(%problem, path = %self.path.display(), "what was found out of a store is not remembered");
         }
     }
@@ -172,11 +179,11 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    #[test]
-    fn what_was_found_out_is_known_to_the_next_daemon_and_not_for_ever() {
+    #[tokio::test]
+    async fn what_was_found_out_is_known_to_the_next_daemon_and_not_for_ever() {
         let folder = tempfile::tempdir().unwrap();
         let found = Conditions { create: true, ..Conditions::NONE };
-        Clouds::new(folder.path()).remember("aws bucket".to_owned(), found);
+        Clouds::new(folder.path()).remember("aws bucket".to_owned(), found).await;
         let next = Clouds::new(folder.path());
         let now = SystemTime::now();
         assert_eq!(next.known("aws bucket", now + Duration::from_secs(60)), Some(found));

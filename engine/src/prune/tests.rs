@@ -9,5 +9,6 @@ mod late;
 mod lease;
 mod memory;
 mod repaired;
+mod retained;
 mod stores;
 mod unknown;

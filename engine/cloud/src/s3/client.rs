@@ -23,14 +23,18 @@ pub(super) async fn make(settings: &S3Settings, clock: StoreClock) -> Result<Cli
         return Err(SetupError::NoRegion { bucket: settings.location.bucket().to_owned() });
     }
     let stall = StalledStreamProtectionConfig::enabled().upload_enabled(true).grace_period(settings.stall);
+    // R2 and others refuse what they do not know.
+    let (calculation, validation) = match settings.checksums.unwrap_or(settings.endpoint.is_none()) {
+        true => (RequestChecksumCalculation::WhenSupported, ResponseChecksumValidation::WhenSupported),
+        false => (RequestChecksumCalculation::WhenRequired, ResponseChecksumValidation::WhenRequired),
+    };
     let mut config = aws_sdk_s3::config::Builder::from(&shared)
         // The layer above repeats.
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts())
         .stalled_stream_protection(stall.build())
-        // R2, B2 and others refuse what they do not know.
-        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        .request_checksum_calculation(calculation)
+        .response_checksum_validation(validation)
         .force_path_style(settings.path_style.unwrap_or(settings.endpoint.is_some()))
         .interceptor(clock);
     if let Some(endpoint) = &settings.endpoint {

@@ -23,6 +23,9 @@ pub struct S3Settings {
     pub profile: Option<String>,
     /// The bucket is named in the path, not in the host's name; by default where there is an endpoint.
     pub path_style: Option<bool>,
+    /// Requests carry checksums beside their signatures, and answers are held against theirs; by default at Amazon. Buckets
+    /// with a default retention want it, and some other services refuse it.
+    pub checksums: Option<bool>,
     /// Who we are.
     pub credentials: AwsCredentials,
     /// For chunks and packs; everything else is small and read often.
@@ -49,6 +52,7 @@ impl S3Settings {
             region: None,
             profile: None,
             path_style: None,
+            checksums: None,
             credentials: AwsCredentials::Default,
             storage_class: None,
             encryption: None,

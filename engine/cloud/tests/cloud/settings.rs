@@ -26,6 +26,18 @@ async fn only_what_is_large_goes_to_a_storage_class_and_all_is_encrypted() {
     }
 }
 
+#[tokio::test]
+async fn other_services_get_checksums_only_if_they_want_them() {
+    let server = Server::start(MemoryS3::new(Believes::All)).await;
+    for (checksums, expected) in [(None, false), (Some(false), false), (Some(true), true)] {
+        let settings = S3Settings { checksums, ..settings(&server) };
+        let store = S3Store::connect(settings, ALL).await.unwrap();
+        store.put("config", Bytes::from_static(b"x")).await.unwrap();
+        assert_eq!(store.get("config").await.unwrap(), "x");
+        assert_eq!(server.take_asked().iter().map(|asked| asked.has_checksum).collect::<Vec<_>>(), [expected; 2]);
+    }
+}
+
 #[test]
 fn a_class_that_has_to_be_thawed_is_refused() {
     for (text, is_good) in [("STANDARD_IA", true), ("GLACIER_IR", true), ("GLACIER", false), ("standard", false)] {

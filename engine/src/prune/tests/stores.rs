@@ -9,7 +9,9 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use tokio::sync::watch;
 
-use crate::store::{Capabilities, MemoryStore, ObjectStat, ObjectStore, StoreError, StoreResult, Version, delete_each};
+use crate::store::{
+    Capabilities, MemoryStore, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult, Version, delete_each,
+};
 
 /// A store whose client stops before it deletes.
 #[derive(Debug)]
@@ -19,16 +21,28 @@ pub(super) struct Stopping {
     pub(super) gate: watch::Sender<bool>,
     /// What it was asked to delete.
     pub(super) deletes: watch::Sender<Vec<String>>,
+    /// What it does not delete, as object lock does.
+    pub(super) retained: Option<String>,
 }
 
 impl Stopping {
     pub(super) fn new(inner: MemoryStore) -> Self {
-        Self { inner, gate: watch::Sender::new(false), deletes: watch::Sender::default() }
+        Self { inner, gate: watch::Sender::new(false), deletes: watch::Sender::default(), retained: None }
     }
 
-    async fn delete_begins(&self, key: &str) {
+    /// One that goes on at once, and keeps what has this key.
+    pub(super) fn retaining(inner: MemoryStore, key: &str) -> Self {
+        Self { gate: watch::Sender::new(true), retained: Some(key.to_owned()), ..Self::new(inner) }
+    }
+
+    async fn delete_begins(&self, key: &str) -> StoreResult<()> {
         self.deletes.send_modify(|deletes| deletes.push(key.to_owned()));
         self.gate.subscribe().wait_for(|open| *open).await.unwrap();
+        if self.retained.as_deref() != Some(key) {
+            return Ok(());
+        }
+        let (backend, detail) = (self.describe(), "until next year".to_owned());
+        Err(StoreError { kind: StoreErrorKind::Retained, key: key.to_owned(), backend, detail })
     }
 }
 
@@ -79,7 +93,7 @@ impl ObjectStore for Stopping {
     }
 
     async fn delete(&self, key: &str) -> StoreResult<()> {
-        self.delete_begins(key).await;
+        self.delete_begins(key).await?;
         self.inner.delete(key).await
     }
 
@@ -88,7 +102,7 @@ impl ObjectStore for Stopping {
     }
 
     async fn delete_if_unchanged(&self, key: &str, version: &Version) -> StoreResult<bool> {
-        self.delete_begins(key).await;
+        self.delete_begins(key).await?;
         self.inner.delete_if_unchanged(key, version).await
     }
 

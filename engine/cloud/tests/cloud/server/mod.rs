@@ -37,6 +37,8 @@ pub(crate) const BUCKET: &str = "backups";
 pub(crate) struct Asked {
     pub(crate) method: Method,
     pub(crate) target: String,
+    /// It carried a checksum, or asked for one.
+    pub(crate) has_checksum: bool,
 }
 
 /// A service, until it is dropped.
@@ -95,7 +97,9 @@ where
         let (answer, faults, asked) = (answer.clone(), Arc::clone(&faults), Arc::clone(&asked));
         let service = service_fn(move |request: Request<Incoming>| {
             let (method, target) = (request.method().clone(), request.uri().to_string());
-            asked.lock().unwrap().push(Asked { method: method.clone(), target: target.clone() });
+            let is_checksum = |name: &str| name.starts_with("x-amz-checksum") || name.starts_with("x-amz-trailer");
+            let has_checksum = request.headers().keys().any(|name| is_checksum(name.as_str()));
+            asked.lock().unwrap().push(Asked { method: method.clone(), target: target.clone(), has_checksum });
             let (answer, fault) = (answer(request), faults.next(&method, &target));
             async move { faults::befall(fault, answer).await }
         });
