@@ -14,7 +14,6 @@ for what in "$@"; do
         servers)
             command -v ssh >/dev/null || wanted+=(openssh-client)
             [ -x /usr/sbin/sshd ] || wanted+=(openssh-server)
-            command -v rclone >/dev/null || wanted+=(rclone)
             ;;
         venv) python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv) ;;
         *) echo "needs.sh: do not know $what" >&2; exit 2 ;;

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use cloudstic_e2e::ministack::Ministack;
 use cloudstic_e2e::oracle::assert_same_tree;
+use cloudstic_e2e::servers::ministack::Ministack;
 use cloudstic_e2e::site::{Credential, Site};
 use cloudstic_e2e::tree;
 

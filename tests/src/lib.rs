@@ -8,7 +8,6 @@
 
 pub mod binaries;
 pub mod golden;
-pub mod ministack;
 pub mod mount;
 pub mod oracle;
 pub mod ran;

@@ -14,7 +14,7 @@ use cloudstic_cloud::kms::{KmsKey, KmsSettings};
 use cloudstic_cloud::s3::{Conditions, S3Settings, S3Store};
 use cloudstic_cloud::{AwsCredentials, Network, SetupError};
 use cloudstic_engine::repository::Credential;
-use cloudstic_engine::store::{ObjectStore, StoreErrorKind};
+use cloudstic_engine::store::{ObjectStore, StoreError, StoreErrorKind, StoreResult};
 use cloudstic_proto::Reason;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ use crate::secrets::SecretRef;
 const BELIEVED: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How long a service may take to be tried.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is known of services.
 #[derive(Debug)]
@@ -51,37 +51,17 @@ impl Clouds {
         Self { path, known: Mutex::new(known) }
     }
 
-    pub(super) async fn s3(&self, name: &str, config: &S3Config) -> Result<S3Store, Failure> {
-        let settings = S3Settings {
-            endpoint: config.endpoint.clone(),
-            region: config.region.clone(),
-            profile: config.profile.clone(),
-            path_style: config.path_style,
-            checksums: config.checksums,
-            credentials: credentials(name, config.keys.as_ref()).await?,
-            storage_class: config.storage_class,
-            encryption: config.encryption.clone(),
-            network: network(name, &config.way)?,
-            ..S3Settings::new(config.bucket.clone())
-        };
-        self.connect(name, settings).await
+    /// A bucket of B2, wherever the account has it.
+    pub(super) async fn connect_b2(&self, settings: &B2Settings, stall: Duration) -> StoreResult<S3Store> {
+        let found = settings.find().await.map_err(|error| trouble(format!("b2:{}", settings.location), &error))?;
+        self.connect(S3Settings { stall, ..found }).await
     }
 
-    pub(super) async fn b2(&self, name: &str, config: &B2Config) -> Result<S3Store, Failure> {
-        let settings = B2Settings {
-            location: config.bucket.clone(),
-            key_id: secret(name, &config.key_id).await?,
-            key: secret(name, &config.application_key).await?,
-            network: network(name, &config.way)?,
-            service: None,
-        };
-        let settings = settings.find().await.map_err(|error| failed(name, &error))?;
-        self.connect(name, settings).await
-    }
-
-    async fn connect(&self, name: &str, settings: S3Settings) -> Result<S3Store, Failure> {
+    /// A bucket, with what is known of its service. To be tried again where the error says that this may help.
+    pub(super) async fn connect(&self, settings: S3Settings) -> StoreResult<S3Store> {
         let place = format!("{} {}", settings.endpoint.as_deref().unwrap_or("aws"), settings.location);
-        let store = S3Store::connect(settings, Conditions::NONE).await.map_err(|error| failed(name, &error))?;
+        let name = settings.name.clone();
+        let store = S3Store::connect(settings, Conditions::NONE).await.map_err(|error| trouble(name, &error))?;
         if let Some(conditions) = self.known(&place, SystemTime::now()) {
             return Ok(store.with_conditions(conditions));
         }
@@ -93,11 +73,11 @@ impl Clouds {
             }
             // Who may only read needs no conditions.
             Ok(Err(error)) if error.kind == StoreErrorKind::Denied => Ok(store),
-            Ok(Err(error)) => Err(error.into()),
+            Ok(Err(error)) => Err(error),
             Err(_) => {
-                let seconds = PATIENCE.as_secs();
-                let problem = format!("{} did not answer within {seconds} seconds; try again", store.describe());
-                Err(Failure::new(Reason::StoreFailed, problem))
+                let detail = format!("it did not answer within {} seconds", PATIENCE.as_secs());
+                let (key, backend) = (String::new(), store.describe());
+                Err(StoreError { kind: StoreErrorKind::Transient, key, backend, detail })
             }
         }
     }
@@ -127,6 +107,34 @@ impl Clouds {
             tracing::warn!(%problem, path = %self.path.display(), "what was found out of a store is not remembered");
         }
     }
+}
+
+/// What a bucket of S3 is told.
+pub(super) async fn s3(name: &str, config: &S3Config, stall: Duration) -> Result<S3Settings, Failure> {
+    Ok(S3Settings {
+        endpoint: config.endpoint.clone(),
+        region: config.region.clone(),
+        profile: config.profile.clone(),
+        path_style: config.path_style,
+        checksums: config.checksums,
+        credentials: credentials(name, config.keys.as_ref()).await?,
+        storage_class: config.storage_class,
+        encryption: config.encryption.clone(),
+        network: network(name, &config.way)?,
+        stall,
+        ..S3Settings::new(config.bucket.clone())
+    })
+}
+
+/// What a bucket of B2 is told.
+pub(super) async fn b2(name: &str, config: &B2Config) -> Result<B2Settings, Failure> {
+    Ok(B2Settings {
+        location: config.bucket.clone(),
+        key_id: secret(name, &config.key_id).await?,
+        key: secret(name, &config.application_key).await?,
+        network: network(name, &config.way)?,
+        service: None,
+    })
 }
 
 /// What opens a repository with a key of AWS KMS.
@@ -172,6 +180,15 @@ fn network(name: &str, way: &Way) -> Result<Network, Failure> {
 
 fn failed(name: &str, error: &SetupError) -> Failure {
     Failure::new(Reason::StoreFailed, format!("repository {name}: {error}"))
+}
+
+/// Why there is no store, as an error of the store.
+fn trouble(backend: String, error: &SetupError) -> StoreError {
+    let kind = match error {
+        SetupError::Unreachable { .. } => StoreErrorKind::Transient,
+        _ => StoreErrorKind::Other,
+    };
+    StoreError { kind, key: String::new(), backend, detail: error.to_string() }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use cloudstic_proto::Reason;
 use futures::FutureExt;
 use tokio::sync::OnceCell;
 
-use super::cloud::{self, Clouds};
+use super::cloud;
 use super::remote::Remotes;
 use crate::config::{Config, CredentialKind, RepositoryConfig, StoreLocation};
 use crate::failure::Failure;
@@ -24,7 +24,6 @@ pub(super) struct OpenRepositories {
     config: Arc<Config>,
     open: Shared<Repository>,
     metrics: Arc<Metrics>,
-    clouds: Clouds,
     remotes: Remotes,
     /// What was asked of the store of each configured one, since the daemon started.
     meters: HashMap<String, Arc<Meter>>,
@@ -33,9 +32,8 @@ pub(super) struct OpenRepositories {
 impl OpenRepositories {
     pub(super) fn new(config: Arc<Config>, metrics: Arc<Metrics>) -> Self {
         let meters = config.repositories.keys().map(|name| (name.clone(), Arc::default())).collect();
-        let clouds = Clouds::new(&config.daemon.state_dir);
         let remotes = Remotes::new(&config);
-        Self { config, open: Shared::default(), metrics, clouds, remotes, meters }
+        Self { config, open: Shared::default(), metrics, remotes, meters }
     }
 
     /// The repository of that name. One that was opened before proves first that it is still what lies there, so that
@@ -69,8 +67,8 @@ impl OpenRepositories {
         let backend: Arc<dyn ObjectStore> = match &repository.store {
             StoreLocation::Local(path) => Arc::new(LocalStore::new(path)),
             StoreLocation::Sftp(config) => self.remotes.sftp(name, config, &repository.limits).await?,
-            StoreLocation::S3(config) => Arc::new(self.clouds.s3(name, config).boxed().await?),
-            StoreLocation::B2(config) => Arc::new(self.clouds.b2(name, config).boxed().await?),
+            StoreLocation::S3(config) => self.remotes.s3(name, config, &repository.limits).boxed().await?,
+            StoreLocation::B2(config) => self.remotes.b2(name, config, &repository.limits).boxed().await?,
         };
         Ok(match self.meters.get(name) {
             Some(meter) => Arc::new(MeteredStore::with(backend, Arc::clone(meter))),

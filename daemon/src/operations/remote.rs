@@ -1,19 +1,24 @@
-//! Stores at the other end of a line: connected with their secrets, and with the layer of retries and limits around them.
+//! Stores at the other end of a line: connected with their secrets, and with the layer of retries and limits around them,
+//! which is the only one that tries anything again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use cloudstic_engine::store::limits::{LimitedStore, Pace};
 use cloudstic_engine::store::sftp::{SftpLogin, SftpProbe, SftpSettings, SftpStore};
-use cloudstic_engine::store::{ObjectStore, StoreError};
+use cloudstic_engine::store::{ObjectStore, StoreResult};
 use cloudstic_proto::Reason;
 
-use crate::config::{Config, LimitsConfig, SftpConfig, SftpLoginConfig};
+use super::cloud::{self, Clouds};
+use crate::config::{B2Config, Config, LimitsConfig, S3Config, SftpConfig, SftpLoginConfig};
 use crate::failure::Failure;
 
-/// What is kept of each configured repository as long as the daemon runs, by name.
+/// What is kept of each configured repository as long as the daemon runs, by name, and what is known of services.
 #[derive(Debug)]
-pub(super) struct Remotes(HashMap<String, Remote>);
+pub(super) struct Remotes {
+    remotes: HashMap<String, Remote>,
+    clouds: Clouds,
+}
 
 #[derive(Debug, Default)]
 struct Remote {
@@ -29,7 +34,30 @@ impl Remotes {
             Remote { pace, probe: SftpProbe::default() }
         };
         let remotes = config.repositories.iter();
-        Self(remotes.map(|(name, repository)| (name.clone(), remote(&repository.limits))).collect())
+        let remotes = remotes.map(|(name, repository)| (name.clone(), remote(&repository.limits))).collect();
+        Self { remotes, clouds: Clouds::new(&config.daemon.state_dir) }
+    }
+
+    /// A bucket of S3.
+    pub(super) async fn s3(
+        &self,
+        name: &str,
+        config: &S3Config,
+        limits: &LimitsConfig,
+    ) -> Result<Arc<dyn ObjectStore>, Failure> {
+        let settings = cloud::s3(name, config, limits.store.stall).await?;
+        self.limited(name, limits, || self.clouds.connect(settings.clone())).await
+    }
+
+    /// A bucket of B2.
+    pub(super) async fn b2(
+        &self,
+        name: &str,
+        config: &B2Config,
+        limits: &LimitsConfig,
+    ) -> Result<Arc<dyn ObjectStore>, Failure> {
+        let settings = cloud::b2(name, config).await?;
+        self.limited(name, limits, || self.clouds.connect_b2(&settings, limits.store.stall)).await
     }
 
     /// An SFTP store, with a connection of its own.
@@ -57,12 +85,18 @@ impl Remotes {
             stall: limits.store.stall,
             ..SftpSettings::new(config.location.clone())
         };
-        let (pace, probe) = match self.0.get(name) {
-            Some(remote) => (Arc::clone(&remote.pace), remote.probe.clone()),
-            None => Default::default(),
-        };
-        let connect = || SftpStore::connect(settings.clone(), probe.clone());
-        let connected: Result<_, StoreError> = LimitedStore::connect(limits.store.clone(), pace, connect).await;
-        Ok(Arc::new(connected?))
+        let probe = self.remotes.get(name).map(|remote| remote.probe.clone()).unwrap_or_default();
+        self.limited(name, limits, || SftpStore::connect(settings.clone(), probe.clone())).await
+    }
+
+    /// Connects, and puts the limits around what is there then.
+    async fn limited<S: ObjectStore + 'static, F: Future<Output = StoreResult<S>>>(
+        &self,
+        name: &str,
+        limits: &LimitsConfig,
+        connect: impl Fn() -> F,
+    ) -> Result<Arc<dyn ObjectStore>, Failure> {
+        let pace = self.remotes.get(name).map(|remote| Arc::clone(&remote.pace)).unwrap_or_default();
+        Ok(Arc::new(LimitedStore::connect(limits.store.clone(), pace, connect).await?))
     }
 }

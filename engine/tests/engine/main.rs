@@ -20,6 +20,7 @@ mod memory;
 mod midway;
 mod properties;
 mod queries;
+mod recording;
 mod requests;
 mod several;
 mod state;

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use cloudstic_e2e::random;
 use cloudstic_engine::dump::{DumpRequest, dump_path};
 use cloudstic_engine::lock::LeaseWatch;
 use cloudstic_engine::progress::Silent;
 use cloudstic_engine::repository::Repository;
 use cloudstic_engine::restore::{ArchiveRequest, archive};
-use cloudstic_engine::store::{LocalStore, Meter, MeteredStore, StoreOperation};
+use cloudstic_engine::store::{LocalStore, Meter, MeteredStore, ObjectStore, StoreOperation};
 use cloudstic_engine::tree::Tree;
 use cloudstic_engine::view::SnapshotView;
 use tokio_util::sync::CancellationToken;
 
+use crate::recording::Recording;
 use crate::support::{Bench, platform_key, restore};
 
 /// A repository that was just opened, with a meter that begins at nothing.
@@ -123,4 +125,54 @@ async fn a_file_of_an_open_snapshot_costs_its_own_data_and_little_else() {
     let listed = tokio::task::spawn_blocking(move || folder.list(b"d3", &CancellationToken::new())).await.unwrap();
     assert_eq!(listed.unwrap().unwrap().entries.len(), 14);
     before.at_most(2);
+}
+
+/// The same repository, opened anew, and what is asked of its store from then on.
+async fn recorded(bench: Bench) -> (Bench, Arc<Recording>) {
+    let store = Arc::new(Recording::new(Arc::new(LocalStore::new(bench.repository_path()))));
+    let repository = Repository::open(Arc::clone(&store) as Arc<dyn ObjectStore>, vec![platform_key()]).await.unwrap();
+    store.take();
+    (Bench { repository: Arc::new(repository), ..bench }, store)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_what_has_not_changed_costs_twelve_requests_at_most() {
+    let (bench, store) = recorded(bench().await).await;
+    for _ in 0..2 {
+        bench.backup().await;
+        let asked = store.take();
+        assert!(asked.len() <= 12, "{}: {asked:?}", asked.len());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_asks_for_nothing_for_each_chunk_but_to_store_it() {
+    let (bench, store) = recorded(bench().await).await;
+    for n in 0..30 {
+        bench.write(&format!("large/{n}"), &random::bytes(n, 700_000));
+    }
+    bench.backup().await;
+    let asked = store.take();
+    let puts = |prefix: &str| asked.iter().filter(|(what, key)| *what == "put" && key.starts_with(prefix)).count();
+    let (chunks, packs) = (puts("chunk/"), puts("packs/"));
+    assert!(chunks >= 30, "{chunks}");
+    let others: Vec<_> = asked.iter().filter(|(_, key)| !key.starts_with("chunk/")).collect();
+    assert!(asked.len() <= chunks + packs + 15, "{chunks} chunks, {packs} packs: {others:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_reads_each_pack_and_each_chunk_once() {
+    let bench = bench().await;
+    for n in 0..10 {
+        bench.write(&format!("large/{n}"), &random::bytes(n, 3_000_000));
+    }
+    bench.backup().await;
+    let (bench, store) = recorded(bench).await;
+    let report = bench.restore("latest", &bench.folder.path().join("target")).await.unwrap();
+    assert_eq!(report.files, 110);
+    let mut read: Vec<_> = store.take();
+    read.retain(|(_, key)| key.starts_with("packs/") || key.starts_with("chunk/"));
+    read.sort_unstable();
+    let twice: Vec<_> = read.windows(2).filter(|pair| pair[0].1 == pair[1].1).collect();
+    assert!(read.len() > 20 && twice.is_empty(), "{} reads, twice: {twice:?}", read.len());
 }

@@ -1,11 +1,16 @@
 //! Real servers for tests: each listens on 127.0.0.1 only, keeps all it needs in a folder of its own, and ends with the
 //! test, also when it panics.
 
+pub mod ministack;
 pub mod rclone;
 pub mod sshd;
 
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+
+use crate::oracle::python;
+use crate::site::poll;
 
 /// A program of this name on the path, or where system programs are.
 fn program(name: &str) -> Option<PathBuf> {
@@ -25,4 +30,25 @@ fn run(command: &mut Command) -> String {
 /// Makes a pair of keys: the private one at this path, and the public one beside it.
 fn make_key(path: &Path) {
     run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"]).arg(path));
+}
+
+/// A program of the tests' Python environment.
+fn of_python(name: &str) -> Command {
+    let program = python().with_file_name(name);
+    assert!(program.is_file(), "there is no {}: `make .venv` installs it, as `make test` does", program.display());
+    Command::new(program)
+}
+
+/// One that was free a moment ago; if it is not any more, nothing will answer as it should.
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Waits until a server can be connected to; `false` if it ends, or takes too long.
+fn listens(server: &mut Child, port: u16) -> bool {
+    let started = poll(|| match server.try_wait().unwrap() {
+        Some(_) => Some(false),
+        None => TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok().map(|_| true),
+    });
+    started.unwrap_or(false)
 }

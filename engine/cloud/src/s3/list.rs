@@ -98,7 +98,8 @@ impl Shared {
             name => request.prefix(name),
         };
         let after = span.after.clone().filter(|_| span.token.is_none());
-        let answer = request.set_start_after(after).set_continuation_token(span.token.clone()).send().await;
+        let request = request.set_start_after(after).set_continuation_token(span.token.clone());
+        let answer = self.soon(request.send()).await;
         let ListObjectsV2Output { contents, is_truncated, next_continuation_token, .. } = self.done(prefix, answer)?;
         let mut next = next_continuation_token.filter(|_| is_truncated.unwrap_or(false));
         let mut found = Vec::new();

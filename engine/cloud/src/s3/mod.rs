@@ -37,6 +37,7 @@ use cloudstic_engine::store::{
     Capabilities, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult, Version,
 };
 use futures::stream::BoxStream;
+use tokio::time::timeout;
 
 use crate::SetupError;
 use body::Body;
@@ -126,6 +127,15 @@ impl Shared {
         self.error(key, refusal.kind, refusal.detail)
     }
 
+    /// Sends a question, whose answer begins to come soon, or not at all: of what is sent and not answered nothing else
+    /// takes notice before its deadline, which allows for large answers on slow lines.
+    async fn soon<T, E>(
+        &self,
+        asking: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, SdkError<E, HttpResponse>> {
+        timeout(self.settings.stall, asking).await.unwrap_or_else(|late| Err(SdkError::timeout_error(late)))
+    }
+
     /// What a request came to.
     fn heard<T, E>(&self, answer: Result<T, SdkError<E, HttpResponse>>) -> Result<T, Refusal>
     where
@@ -150,7 +160,7 @@ impl Shared {
 
     /// Whether there is a bucket at all.
     async fn find_bucket(&self, key: &str) -> StoreResult<()> {
-        let answer = self.client.head_bucket().bucket(self.bucket()).send().await;
+        let answer = self.soon(self.client.head_bucket().bucket(self.bucket()).send()).await;
         match self.heard(answer) {
             Ok(_) => Ok(()),
             Err(refusal) if refusal.status == 404 => {

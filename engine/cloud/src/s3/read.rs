@@ -18,7 +18,7 @@ const BELIEVED: u64 = 64 << 20;
 impl Shared {
     pub(super) async fn get(&self, key: &str) -> StoreResult<(Bytes, Version)> {
         let name = self.name(key)?;
-        let answer = self.client.get_object().bucket(self.bucket()).key(name).send().await;
+        let answer = self.soon(self.client.get_object().bucket(self.bucket()).key(name).send()).await;
         let mut output = self.done(key, answer)?;
         let version = output.e_tag.take().map(Version::new);
         let bytes = self.receive(key, output).await?;
@@ -35,7 +35,7 @@ impl Shared {
         }
         let name = self.name(key)?;
         let wanted = format!("bytes={}-{}", range.start, range.end - 1);
-        let answer = self.client.get_object().bucket(self.bucket()).key(name).range(wanted).send().await;
+        let answer = self.soon(self.client.get_object().bucket(self.bucket()).key(name).range(wanted).send()).await;
         let output = match self.done(key, answer) {
             Err(error) if error.kind == StoreErrorKind::Corrupt => return Err(short()),
             other => other?,
@@ -74,7 +74,7 @@ impl Shared {
 
     pub(super) async fn stat(&self, key: &str) -> StoreResult<(ObjectStat, Version)> {
         let name = self.name(key)?;
-        let answer = self.client.head_object().bucket(self.bucket()).key(name).send().await;
+        let answer = self.soon(self.client.head_object().bucket(self.bucket()).key(name).send()).await;
         let output = match self.heard(answer) {
             Ok(output) => output,
             Err(refusal) => {

@@ -154,7 +154,7 @@ impl Shared {
         loop {
             let request = self.client.list_object_versions().bucket(self.bucket()).prefix(&name);
             let request = request.set_key_marker(after_key).set_version_id_marker(after_version);
-            let page = self.done(key, request.send().await)?;
+            let page = self.done(key, self.soon(request.send()).await)?;
             let versions = page.versions().iter().map(|it| (it.key(), it.version_id(), it.is_latest()));
             let markers = page.delete_markers().iter().map(|it| (it.key(), it.version_id(), it.is_latest()));
             for (_, version, is_latest) in versions.chain(markers).filter(|(found, ..)| *found == Some(&name)) {

@@ -34,7 +34,7 @@ pub struct S3Settings {
     pub encryption: Option<Encryption>,
     /// How the service is reached.
     pub network: Network,
-    /// After how long without a byte a transfer is given up.
+    /// After how long without a byte a transfer is given up, and a question that is not answered.
     pub stall: Duration,
     /// How many requests at once, at least 1.
     pub concurrency: usize,

@@ -159,7 +159,7 @@ impl Shared {
 
     /// Whether the object has just these bytes.
     async fn holds(&self, key: &str, name: &str, body: &Body) -> StoreResult<bool> {
-        let answer = self.client.get_object().bucket(self.bucket()).key(name).send().await;
+        let answer = self.soon(self.client.get_object().bucket(self.bucket()).key(name).send()).await;
         let mut stored = match self.done(key, answer) {
             Ok(output) if output.content_length.and_then(|it| u64::try_from(it).ok()) == Some(body.len()) => {
                 output.body

@@ -2,11 +2,12 @@
 
 use cloudstic_cloud::BucketLocation;
 use cloudstic_cloud::s3::{Conditions, S3Settings, S3Store};
-use cloudstic_e2e::ministack::Ministack;
+use cloudstic_e2e::servers::ministack::Ministack;
+use cloudstic_e2e::servers::rclone::RcloneS3;
 use cloudstic_engine::store::{ObjectStore, StoreErrorKind, conformance};
 use futures::TryStreamExt;
 
-use super::server::{BUCKET, Believes, MemoryS3, Server};
+use super::server::{BUCKET, Believes, KEY_ID, MemoryS3, SECRET, Server};
 use super::{ALL, keys, settings, store};
 
 /// Tries a service, and holds a store that knows the result to the contract.
@@ -83,4 +84,15 @@ async fn another_one_s_service_meets_conditions_in_races() {
     service.make_bucket(BUCKET);
     let found = probed(store).await;
     assert!(found.create && found.replace, "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn another_one_s_service_that_ignores_conditions_is_not_believed() {
+    let service = RcloneS3::start(KEY_ID, SECRET);
+    let location: BucketLocation = format!("{BUCKET}/one/two").parse().unwrap();
+    let settings = S3Settings { endpoint: Some(service.url()), credentials: keys(SECRET), ..S3Settings::new(location) };
+    let store = S3Store::connect(settings, Conditions::NONE).await.unwrap();
+    assert_eq!(store.create_root().await.unwrap_err().kind, StoreErrorKind::Gone);
+    service.make_bucket(BUCKET);
+    assert_eq!(probed(store).await, Conditions::NONE);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aws_sdk_kms::Client;
 use cloudstic_cloud::Network;
 use cloudstic_cloud::kms::{KmsKey, KmsSettings};
-use cloudstic_e2e::ministack::Ministack;
+use cloudstic_e2e::servers::ministack::Ministack;
 use cloudstic_engine::repository::{Credential, InitOptions, Repository, RepositoryError};
 use cloudstic_engine::store::{LocalStore, ObjectStore};
 

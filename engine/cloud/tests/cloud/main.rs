@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod b2;
+mod backups;
 mod conformance;
 mod faults;
 mod kms;

@@ -14,9 +14,7 @@ impl LimitedStore {
         let deadline = self.limits.deadline(EACH * keys.len() as u64);
         let once = async |left: &[String]| {
             let key = left.first().map_or("", String::as_str);
-            timeout(deadline, self.inner.delete_many(left))
-                .await
-                .unwrap_or_else(|_| Err(self.no_answer(key, deadline)))
+            timeout(deadline, self.inner.delete_many(left)).await.unwrap_or_else(|_| Err(self.no_answer(key, deadline)))
         };
         if keys.iter().any(|key| key.starts_with(LOCKS)) {
             return once(keys).await;

@@ -66,6 +66,29 @@ async fn a_store_that_asks_for_time_is_given_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_many_removals_only_those_that_may_pass_are_tried_again() {
+    let names = |names: &[&str]| -> Vec<String> { names.iter().map(|name| format!("chunk/{name}")).collect() };
+    let keys = names(&["a", "b", "c"]);
+    let [passes, stays] = [StoreErrorKind::Transient, StoreErrorKind::Retained].map(Fault::Unsent);
+    let store = Scripted::new([passes, stays, Fault::None, passes, Fault::None]);
+    let errors = limited(&store).delete_many(&keys).await.unwrap();
+    assert_eq!(errors.iter().map(|error| error.key.as_str()).collect::<Vec<_>>(), ["chunk/b"]);
+    assert_eq!(store.times().len(), 5, "three, and twice the first one");
+
+    // A store that answers nothing any more is told of, however much has gone before.
+    let store = Scripted::new([]);
+    store.break_key("chunk/c");
+    let error = limited(&store).delete_many(&keys).await.unwrap_err().to_string();
+    assert!(error.contains("could not be reached for 5 minutes"), "{error}");
+    assert!(store.times().len() > 4);
+
+    // A lock's holder must know of each.
+    let store = Scripted::new([passes]);
+    let errors = limited(&store).delete_many(&["index/lock.exclusive".to_owned()]).await.unwrap();
+    assert_eq!((errors.len(), store.times().len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_that_hangs_is_given_up_and_large_ones_may_take_longer() {
     let store = Scripted::new([Fault::Hang; 2]);
     let start = Instant::now();

@@ -77,7 +77,7 @@ async fn keeps_the_contract() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_overwrites_is_told_from_one_that_does_not() {
-    let Some(server) = RcloneSftp::start("a server without hard links", "secret") else { return };
+    let server = RcloneSftp::start("secret");
     fs::create_dir(server.files().join("repository")).unwrap();
     let store = SftpStore::connect(rclone_settings(&server), SftpProbe::default()).await.unwrap();
     let Capabilities { atomic_create, conditional_replace, conditional_delete, .. } = store.capabilities();
@@ -87,7 +87,7 @@ async fn a_server_that_overwrites_is_told_from_one_that_does_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_is_given_to_ssh_and_a_wrong_one_is_denied() {
-    let Some(server) = RcloneSftp::start("logins by password", "right secret") else { return };
+    let server = RcloneSftp::start("right secret");
     fs::create_dir(server.files().join("repository")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let askpass = folder.path().join("askpass");

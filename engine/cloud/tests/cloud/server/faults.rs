@@ -29,18 +29,45 @@ pub(crate) enum Fault {
 
 /// What is going to happen.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(Mutex<VecDeque<(Method, &'static str, Fault)>>);
+pub(crate) struct Faults {
+    next: Mutex<VecDeque<(Method, &'static str, Fault)>>,
+    again: Mutex<Option<Again>>,
+}
+
+/// Faults one after the other, over and over.
+#[derive(Debug)]
+struct Again {
+    /// One for so many requests.
+    every: usize,
+    faults: Vec<Fault>,
+    requests: usize,
+}
 
 impl Faults {
     /// This happens to the next request of this method with this text in its target.
     pub(crate) fn add(&self, method: Method, part: &'static str, fault: Fault) {
-        self.0.lock().unwrap().push_back((method, part, fault));
+        self.next.lock().unwrap().push_back((method, part, fault));
+    }
+
+    /// From now on, one of so many requests meets the next of these, and after the last one the first again.
+    pub(crate) fn again(&self, every: usize, faults: Vec<Fault>) {
+        *self.again.lock().unwrap() = Some(Again { every, faults, requests: 0 });
+    }
+
+    /// Nothing happens any more. Gives how many requests there were since [`Faults::again`].
+    pub(crate) fn stop(&self) -> usize {
+        self.again.lock().unwrap().take().map_or(0, |again| again.requests)
     }
 
     pub(super) fn next(&self, method: &Method, target: &str) -> Option<Fault> {
-        let mut faults = self.0.lock().unwrap();
-        let at = faults.iter().position(|(of, part, _)| of == method && target.contains(part))?;
-        faults.remove(at).map(|(_, _, fault)| fault)
+        let mut faults = self.next.lock().unwrap();
+        if let Some(at) = faults.iter().position(|(of, part, _)| of == method && target.contains(part)) {
+            return faults.remove(at).map(|(_, _, fault)| fault);
+        }
+        let mut again = self.again.lock().unwrap();
+        let Again { every, faults, requests } = again.as_mut()?;
+        *requests += 1;
+        requests.is_multiple_of(*every).then(|| faults[*requests / *every % faults.len()].clone())
     }
 }
 

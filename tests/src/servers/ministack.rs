@@ -2,11 +2,10 @@
 //! credentials.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::net::TcpStream;
+use std::process::{Child, Stdio};
 
-use crate::oracle::python;
-use crate::site::poll;
+use super::{free_port, listens, of_python};
 
 /// It, until it is dropped.
 #[derive(Debug)]
@@ -18,19 +17,12 @@ pub struct Ministack {
 impl Ministack {
     /// Starts it, and waits until it answers.
     pub fn start() -> Self {
-        // Free a moment ago; if it is not any more, nothing will answer as it should.
-        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        let program = python().with_file_name("ministack");
-        let child = Command::new(&program)
-            .env("BIND_HOST", "127.0.0.1")
-            .env("GATEWAY_PORT", port.to_string())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|why| panic!("{} cannot be started ({why}): `make .venv` installs it", program.display()));
-        let started = Self { child, port };
-        poll(|| TcpStream::connect(("127.0.0.1", port)).ok()).expect("ministack does not start");
+        let port = free_port();
+        let mut command = of_python("ministack");
+        command.env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut started = Self { child: command.spawn().unwrap(), port };
+        assert!(listens(&mut started.child, port), "ministack does not start");
         started
     }
 
