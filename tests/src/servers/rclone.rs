@@ -99,9 +99,10 @@ impl RcloneSftp {
 pub struct RcloneS3(Rclone);
 
 impl RcloneS3 {
-    /// Starts one that lets in whoever has this key.
-    pub fn start(key_id: &str, secret: &str) -> Self {
-        Self(Rclone::start("s3", |command, _| {
+    /// Starts one that lets in whoever has this key, with an empty bucket.
+    pub fn start(key_id: &str, secret: &str, bucket: &str) -> Self {
+        Self(Rclone::start("s3", |command, folder| {
+            fs::create_dir(folder.path().join("files").join(bucket)).unwrap();
             command.args(["--auth-key", &format!("{key_id},{secret}")]);
         }))
     }
@@ -109,10 +110,5 @@ impl RcloneS3 {
     /// Where it answers.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.0.port)
-    }
-
-    /// Makes a bucket.
-    pub fn make_bucket(&self, name: &str) {
-        fs::create_dir(self.0.path("files").join(name)).unwrap();
     }
 }

@@ -133,7 +133,10 @@ impl Shared {
         &self,
         asking: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     ) -> Result<T, SdkError<E, HttpResponse>> {
-        timeout(self.settings.stall, asking).await.unwrap_or_else(|late| Err(SdkError::timeout_error(late)))
+        match timeout(self.settings.stall, asking).await {
+            Ok(answer) => answer,
+            Err(late) => Err(SdkError::timeout_error(late)),
+        }
     }
 
     /// What a request came to.

@@ -50,7 +50,7 @@ impl Shared {
         let upload = Upload { client, bucket, name: name.to_owned(), id, is_open: true };
         let answer = self.finish(&upload, body, condition).await;
         match answer {
-            Ok(Answer::Won(_)) => upload.is_done(),
+            Ok(Answer::Won(_)) => upload.done(),
             _ => upload.abort().await,
         }
         answer
@@ -115,7 +115,7 @@ struct Upload {
 }
 
 impl Upload {
-    fn is_done(mut self) {
+    fn done(mut self) {
         self.is_open = false;
     }
 

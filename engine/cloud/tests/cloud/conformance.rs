@@ -88,11 +88,13 @@ async fn another_one_s_service_meets_conditions_in_races() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn another_one_s_service_that_ignores_conditions_is_not_believed() {
-    let service = RcloneS3::start(KEY_ID, SECRET);
-    let location: BucketLocation = format!("{BUCKET}/one/two").parse().unwrap();
-    let settings = S3Settings { endpoint: Some(service.url()), credentials: keys(SECRET), ..S3Settings::new(location) };
-    let store = S3Store::connect(settings, Conditions::NONE).await.unwrap();
-    assert_eq!(store.create_root().await.unwrap_err().kind, StoreErrorKind::Gone);
-    service.make_bucket(BUCKET);
+    let service = RcloneS3::start(KEY_ID, SECRET, BUCKET);
+    let settings = |bucket: &str| {
+        let location: BucketLocation = format!("{bucket}/one/two").parse().unwrap();
+        S3Settings { endpoint: Some(service.url()), credentials: keys(SECRET), ..S3Settings::new(location) }
+    };
+    let elsewhere = S3Store::connect(settings("elsewhere"), Conditions::NONE).await.unwrap();
+    assert_eq!(elsewhere.create_root().await.unwrap_err().kind, StoreErrorKind::Gone);
+    let store = S3Store::connect(settings(BUCKET), Conditions::NONE).await.unwrap();
     assert_eq!(probed(store).await, Conditions::NONE);
 }
