@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use cloudstic_e2e::oracle::{assert_same_tree, assert_sound};
+use cloudstic_e2e::servers::proxy::CuttingProxy;
 use cloudstic_e2e::servers::sshd::Sshd;
 use cloudstic_e2e::site::{Credential, Site};
 use cloudstic_e2e::{golden, tree};
@@ -14,7 +15,12 @@ const PASSWORD: &str = "correct horse battery staple";
 
 /// Settings for logins by key.
 fn by_key(server: &Sshd) -> String {
-    let (key, known) = (server.key(), server.known_hosts());
+    by_key_through(server, server.port())
+}
+
+/// The same by way of another port.
+fn by_key_through(server: &Sshd, port: u16) -> String {
+    let (key, known) = (server.key(), server.known_hosts_by(port));
     format!("sftp = {{ key = \"{}\", known_hosts = \"{}\" }}", key.display(), known.display())
 }
 
@@ -42,6 +48,40 @@ fn a_tree_comes_back_from_a_server_although_connections_are_cut() {
     daemon.ctl(&["check", "main"]).ok();
     assert_sound(&server.files().join("repository"), &["--password", PASSWORD]);
     assert!(!daemon.log().contains("let several clients win"), "{}", daemon.log());
+}
+
+/// Locks are not tried twice, so a job may fail; then it says why.
+#[test]
+fn on_a_line_that_breaks_again_and_again_jobs_end_right_or_say_why() {
+    let Some(server) = Sshd::start("a line that breaks") else { return };
+    let line = CuttingProxy::start(server.port(), 100_000);
+    let mut site = Site::new();
+    let source = site.path("source");
+    tree::full(&source);
+    let credential = Credential::Password(PASSWORD);
+    site.repository_at("direct", &server.location("repository"), credential).setting(&by_key(&server));
+    site.repository_at("main", &server.location_by(line.port(), "repository"), credential);
+    site.setting(&by_key_through(&server, line.port())).profile("tree", "main", &source, "");
+    let daemon = site.start();
+    daemon.ctl(&["init", "direct"]).ok();
+    let until_done = |arguments: &[&str]| {
+        let done = (0..10).any(|_| {
+            let ran = daemon.ctl(arguments);
+            let is_done = ran.code == 0;
+            if !is_done {
+                ran.expect(1).says(&[]);
+            }
+            is_done
+        });
+        assert!(done, "{arguments:?} ended badly ten times");
+    };
+    until_done(&["backup", "tree"]);
+    assert!(line.cut() > 3, "{} connections were cut", line.cut());
+    assert_sound(&server.files().join("repository"), &["--password", PASSWORD]);
+    let target = site.path("target");
+    until_done(&["restore", "main", "latest", "--to", target.to_str().unwrap()]);
+    assert_same_tree(&source, &target);
+    until_done(&["check", "main"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! test, also when it panics.
 
 pub mod ministack;
+pub mod proxy;
 pub mod rclone;
 pub mod sshd;
 

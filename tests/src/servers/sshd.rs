@@ -94,9 +94,19 @@ impl Sshd {
 
     /// `sftp://…` of a folder below the one that is served.
     pub fn location(&self, folder: &str) -> String {
+        self.location_by(self.port, folder)
+    }
+
+    /// The same by way of another port.
+    pub fn location_by(&self, port: u16, folder: &str) -> String {
         let files = self.files();
         let user = self.user.as_ref().map(|user| format!("{}@", user.name)).unwrap_or_default();
-        format!("sftp://{user}127.0.0.1:{}{}/{folder}", self.port, files.display())
+        format!("sftp://{user}127.0.0.1:{port}{}/{folder}", files.display())
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The folder that is served.
@@ -116,12 +126,17 @@ impl Sshd {
 
     /// A file with the server's host key.
     pub fn known_hosts(&self) -> PathBuf {
-        self.known_hosts_of("host")
+        self.known_hosts_of("host", self.port)
+    }
+
+    /// The same for whoever comes by way of another port.
+    pub fn known_hosts_by(&self, port: u16) -> PathBuf {
+        self.known_hosts_of("host", port)
     }
 
     /// A file with another host key under the server's name.
     pub fn wrong_known_hosts(&self) -> PathBuf {
-        self.known_hosts_of("other")
+        self.known_hosts_of("other", self.port)
     }
 
     /// A file with no key.
@@ -131,10 +146,10 @@ impl Sshd {
         path
     }
 
-    fn known_hosts_of(&self, key: &str) -> PathBuf {
+    fn known_hosts_of(&self, key: &str, port: u16) -> PathBuf {
         let public = fs::read_to_string(self.path(&format!("{key}.pub"))).unwrap();
-        let path = self.path(&format!("{key}.known"));
-        fs::write(&path, format!("[127.0.0.1]:{} {public}", self.port)).unwrap();
+        let path = self.path(&format!("{key}.{port}.known"));
+        fs::write(&path, format!("[127.0.0.1]:{port} {public}")).unwrap();
         path
     }
 
