@@ -70,7 +70,7 @@ impl ObjectStore for Recording {
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> StoreResult<Bytes> {
-        self.asked("get", key).get_range(key, range).await
+        self.asked("range", key).get_range(key, range).await
     }
 
     async fn stat(&self, key: &str) -> StoreResult<ObjectStat> {

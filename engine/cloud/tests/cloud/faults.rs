@@ -181,7 +181,7 @@ async fn what_is_retained_is_told_and_the_rest_goes() {
         memory.retain("one/two/packs/b");
         let errors = store.delete_many(&keys).await.unwrap();
         assert!(errors.iter().all(|error| (error.kind, error.key.as_str()) == (StoreErrorKind::Retained, "packs/b")));
-        assert_eq!(errors.is_empty(), false);
+        assert!(!errors.is_empty());
         assert_eq!(kind(store.delete("packs/b").await), StoreErrorKind::Retained);
         assert!(memory.states().iter().all(|name| name == "one/two/packs/b"));
         assert_eq!(store.get("packs/b").await.unwrap(), "again");
