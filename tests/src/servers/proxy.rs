@@ -22,7 +22,7 @@ struct Shared {
 }
 
 impl CuttingProxy {
-    /// Cuts the first connection after so many bytes in both directions, and each further one after half as many again.
+    /// Cuts the first connection after so many bytes in both directions, and each further one after twice as many.
     pub fn start(server: u16, first: u64) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -63,7 +63,7 @@ impl Shared {
             }
             let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.server)) else { continue };
             let left = Arc::new(AtomicU64::new(lasts));
-            lasts += lasts / 2;
+            lasts *= 2;
             for (from, to) in [(&client, &server), (&server, &client)] {
                 let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
                 let (shared, left) = (Arc::clone(self), Arc::clone(&left));
