@@ -55,7 +55,7 @@ fn a_tree_comes_back_from_a_server_although_connections_are_cut() {
 #[test]
 fn on_a_line_that_breaks_again_and_again_jobs_end_right_or_say_why() {
     let Some(server) = Sshd::start("a line that breaks") else { return };
-    let line = CuttingProxy::start(server.port(), 500_000);
+    let line = CuttingProxy::start(server.port(), 1_000_000, 4);
     let mut site = Site::new();
     let source = site.path("source");
     tree::full(&source);
@@ -77,7 +77,7 @@ fn on_a_line_that_breaks_again_and_again_jobs_end_right_or_say_why() {
         assert!(done, "{arguments:?} ended badly ten times");
     };
     until_done(&["backup", "tree"]);
-    assert!(line.cut() >= 3, "{} connections were cut", line.cut());
+    assert_eq!(line.cut(), 4);
     // Nothing is wrong in it but temporary files.
     let repository = server.files().join("repository");
     oracle([OsStr::new("verify"), repository.as_os_str(), OsStr::new("--password"), OsStr::new(PASSWORD)]).ok();

@@ -1,4 +1,4 @@
-//! A bad line to a server: each connection is cut after it has carried so many bytes, each one later than the one before.
+//! A bad line to a server: connections are cut after they have carried so many bytes, until it is a good one.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -17,18 +17,20 @@ pub struct CuttingProxy {
 #[derive(Debug)]
 struct Shared {
     server: u16,
+    after: u64,
+    times: u64,
     ends: AtomicBool,
     cut: AtomicU64,
 }
 
 impl CuttingProxy {
-    /// Cuts the first connection after so many bytes in both directions, and each further one after twice as many.
-    pub fn start(server: u16, first: u64) -> Self {
+    /// Cuts connections that have carried more than so many bytes, both directions together; so often.
+    pub fn start(server: u16, after: u64, times: u64) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let shared = Arc::new(Shared { server, ends: AtomicBool::new(false), cut: AtomicU64::new(0) });
+        let shared = Arc::new(Shared { server, after, times, ends: AtomicBool::new(false), cut: AtomicU64::new(0) });
         let serving = Arc::clone(&shared);
-        let listener = Some(std::thread::spawn(move || serving.serve(&listener, first)));
+        let listener = Some(std::thread::spawn(move || serving.serve(&listener)));
         Self { port, shared, listener }
     }
 
@@ -55,24 +57,22 @@ impl Drop for CuttingProxy {
 }
 
 impl Shared {
-    fn serve(self: &Arc<Self>, listener: &TcpListener, first: u64) {
-        let mut lasts = first;
+    fn serve(self: &Arc<Self>, listener: &TcpListener) {
         while let Ok((client, _)) = listener.accept() {
             if self.ends.load(Ordering::SeqCst) {
                 return;
             }
             let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.server)) else { continue };
-            let left = Arc::new(AtomicU64::new(lasts));
-            lasts *= 2;
+            let carried = Arc::new(AtomicU64::new(0));
             for (from, to) in [(&client, &server), (&server, &client)] {
                 let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-                let (shared, left) = (Arc::clone(self), Arc::clone(&left));
-                std::thread::spawn(move || shared.carry(from, to, &left));
+                let (shared, carried) = (Arc::clone(self), Arc::clone(&carried));
+                std::thread::spawn(move || shared.carry(from, to, &carried));
             }
         }
     }
 
-    fn carry(&self, mut from: TcpStream, mut to: TcpStream, left: &AtomicU64) {
+    fn carry(&self, mut from: TcpStream, mut to: TcpStream, carried: &AtomicU64) {
         let mut bytes = [0; 16 << 10];
         loop {
             let read = match from.read(&mut bytes) {
@@ -82,18 +82,18 @@ impl Shared {
                 }
                 Ok(read) => read,
             };
-            let carried = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(read as u64));
-            if carried.is_err() {
-                if left.swap(0, Ordering::SeqCst) > 0 {
-                    self.cut.fetch_add(1, Ordering::SeqCst);
-                }
+            let before = carried.fetch_add(read as u64, Ordering::SeqCst);
+            let is_last = before <= self.after && before + read as u64 > self.after;
+            if (is_last && self.may_cut()) || to.write_all(&bytes[..read]).is_err() {
                 let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
                 return;
             }
-            if to.write_all(&bytes[..read]).is_err() {
-                let _ = from.shutdown(Shutdown::Both);
-                return;
-            }
         }
+    }
+
+    /// Counts one more, if it is not the last one already.
+    fn may_cut(&self) -> bool {
+        let more = |cut| (cut < self.times).then_some(cut + 1);
+        self.cut.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
     }
 }
