@@ -47,8 +47,7 @@ impl Queries for Engine {
         let v1::ListSnapshotsRequest { repository, filter } = request;
         let filter = convert::filter(filter);
         let open = self.open.get(&repository).await?;
-        let mut list = open.snapshots().await.map_err(|error| self.noted(&repository, &open, error))?;
-        list.unreadable.extend(open.missing_snapshots().await.map_err(|error| self.noted(&repository, &open, error))?);
+        let list = open.snapshots_and_missing().await.map_err(|error| self.noted(&repository, &open, error))?;
         let matching = list.readable.into_iter().filter(|entry| filter.matches(entry));
         Ok(v1::ListSnapshotsResponse {
             snapshots: matching.map(convert::snapshot_entry).collect(),

@@ -84,8 +84,8 @@ pub async fn backup(
 ) -> Result<BackupReport, BackupError> {
     progress.phase(Phase::Opening);
     request.lease.confirm().await?;
-    let followed = repository.find_previous(request.source.info()).await?;
     let existing = repository.existing().await?;
+    let followed = repository.find_previous(request.source.info()).await?;
     if let Some(cache) = request.cache.as_ref().filter(|_| existing.has_lost_packs()) {
         // What any source's records rely on may be among what is gone.
         tracing::warn!(

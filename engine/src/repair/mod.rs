@@ -282,7 +282,7 @@ impl Work<'_> {
             (catalog, judged) = (salvaged.catalog, salvaged.judged);
         }
         if all.rewritten {
-            repository.rebuild_catalog(catalog, examined.survey.version.as_ref(), lease).await?;
+            repository.rebuild_catalog(catalog, examined.survey.version.clone(), lease).await?;
         }
         report.catalog = all;
         let is_unreadable =

@@ -9,6 +9,8 @@ use std::io::{self, BufWriter};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
+
 use super::commit::TRIES;
 use super::{Repository, RepositoryError};
 pub(crate) use sweep::WholeCatalog;
@@ -35,6 +37,14 @@ pub(super) struct LoadedCatalog {
 /// The size and the version of the stored catalog.
 type Stored = (u64, Version);
 
+/// The stored catalog as far as it was read to know which one it is.
+#[derive(Debug)]
+struct Found {
+    stored: Stored,
+    /// Its first bytes, if they were asked for.
+    start: Bytes,
+}
+
 /// The catalog that is in the store.
 #[derive(Debug)]
 pub(crate) struct StoredCatalog {
@@ -59,24 +69,23 @@ impl Repository {
         let mut slot = self.catalog.lock().await;
         match &*slot {
             Some(loaded) => Ok(Arc::clone(&loaded.catalog)),
-            None => Ok(self.load_into(&mut slot).await?.catalog),
+            None => Ok(self.load_into(&mut slot).await?.0.catalog),
         }
     }
 
     /// The same, read again if somebody has written it since.
     pub(super) async fn refresh_catalog(&self) -> Result<Arc<Catalog>, RepositoryError> {
         let mut slot = self.catalog.lock().await;
-        Ok(self.load_into(&mut slot).await?.catalog)
+        Ok(self.load_into(&mut slot).await?.0.catalog)
     }
 
-    /// As it was, after a look at which packs there are now. Says also whether any of those that the catalog names is
-    /// gone.
+    /// The same, after a look at which packs there are now. Says also whether any of those that the catalog names is gone.
     pub(crate) async fn catalog_now(&self) -> Result<(Arc<Catalog>, bool), RepositoryError> {
         let mut slot = self.catalog.lock().await;
-        let loaded = match &*slot {
-            Some(loaded) => loaded.clone(),
-            None => self.load_into(&mut slot).await?,
-        };
+        let (loaded, is_read) = self.load_into(&mut slot).await?;
+        if is_read {
+            return Ok((loaded.catalog, loaded.lost));
+        }
         let Healed { catalog, recovered, dropped, .. } =
             heal(&*self.store, &self.sealer, Arc::clone(&loaded.catalog)).await?;
         let differs = loaded.differs || recovered + dropped > 0;
@@ -111,13 +120,21 @@ impl Repository {
                 return Ok(());
             }
         }
-        let mut next = self.load_into(&mut slot).await?;
+        let is_conditional = self.store.capabilities().conditional_replace;
+        let mut next = match &*slot {
+            // If it is another one by now, it is not overwritten.
+            Some(loaded) if is_conditional => loaded.clone(),
+            _ => self.load_into(&mut slot).await?.0,
+        };
         let mut added = added;
         let (mut written, mut conflicts) = (0, 0);
         while written < TRIES {
             lease.confirm().await?;
             let is_written = self.write_catalog(&mut slot, next, std::mem::take(&mut added), remove).await?;
-            next = self.load_into(&mut slot).await?;
+            if is_written && is_conditional {
+                break;
+            }
+            next = self.load_into(&mut slot).await?.0;
             if !is_written {
                 conflicts += 1;
                 if conflicts > CONFLICTS {
@@ -198,35 +215,47 @@ impl Repository {
         };
         let next = slot.insert(next);
         let file = file.map_err(not_written)?;
-        let expected = version.as_ref().map(|(_, version)| version);
-        let is_written = self.store.put_file_if_unchanged(CATALOG_KEY, file, expected).await?;
-        if is_written {
-            self.remembers.store(false, Ordering::Relaxed);
-            self.forget_damage(CATALOG_KEY);
-            next.version = self.catalog_version().await?;
-            next.differs = false;
-        }
-        Ok(is_written)
+        let Some(written) = self.put_catalog(file, version.as_ref()).await? else { return Ok(false) };
+        next.version = Some(written);
+        next.differs = false;
+        Ok(true)
     }
 
-    async fn load_into(&self, slot: &mut Option<LoadedCatalog>) -> Result<LoadedCatalog, RepositoryError> {
-        let version = self.catalog_version().await?;
-        if let Some(loaded) = slot.as_ref().filter(|loaded| loaded.version == version) {
-            return Ok(loaded.clone());
+    /// Writes the catalog if the stored one is still this; `None` if it is not.
+    async fn put_catalog(&self, file: File, expected: Option<&Stored>) -> Result<Option<Stored>, RepositoryError> {
+        let size = file.metadata().map_err(not_written)?.len();
+        let expected = expected.map(|(_, version)| version);
+        let written = self.store.put_file_if_unchanged(CATALOG_KEY, file, expected).await?;
+        if written.is_some() {
+            self.remembers.store(false, Ordering::Relaxed);
+            self.forget_damage(CATALOG_KEY);
         }
-        let loaded = self.read_catalog(version, slot.as_ref().map(|known| &*known.catalog)).await?;
-        Ok(slot.insert(loaded).clone())
+        Ok(written.map(|version| (size, version)))
+    }
+
+    /// Says also whether it had to be read: then it agrees with the packs that there are now.
+    async fn load_into(&self, slot: &mut Option<LoadedCatalog>) -> Result<(LoadedCatalog, bool), RepositoryError> {
+        let is_known = slot.as_ref().is_some_and(|loaded| loaded.version.is_some());
+        let found = if is_known { self.catalog_version().await? } else { self.catalog_start().await? };
+        let version = found.as_ref().map(|found| &found.stored);
+        if let Some(loaded) = slot.as_ref().filter(|loaded| loaded.version.as_ref() == version) {
+            return Ok((loaded.clone(), false));
+        }
+        let loaded = self.read_catalog(found, slot.as_ref().map(|known| &*known.catalog)).await?;
+        Ok((slot.insert(loaded).clone(), true))
     }
 
     /// Reads the stored catalog, and adds what `known`, an earlier one, says of packs of which nothing else says anything.
     async fn read_catalog(
         &self,
-        version: Option<Stored>,
+        found: Option<Found>,
         known: Option<&Catalog>,
     ) -> Result<LoadedCatalog, RepositoryError> {
-        let stored = match &version {
-            Some((size, _)) => self.read_stored(*size).await?,
-            None => Ok(Catalog::default()),
+        let (stored, version) = match found {
+            Some(Found { stored: (size, version), start }) => {
+                (self.read_stored(size, start).await?, Some((size, version)))
+            }
+            None => (Ok(Catalog::default()), None),
         };
         let (stored, damage) = match stored {
             Ok(catalog) => (catalog, None),
@@ -295,8 +324,8 @@ impl Repository {
 
     /// The catalog just as it is stored, if there is one.
     pub(crate) async fn stored_catalog(&self) -> Result<Option<StoredCatalog>, RepositoryError> {
-        let Some((size, version)) = self.catalog_version().await? else { return Ok(None) };
-        let (catalog, problem) = match self.read_stored(size).await? {
+        let Some(Found { stored: (size, version), start }) = self.catalog_start().await? else { return Ok(None) };
+        let (catalog, problem) = match self.read_stored(size, start).await? {
             Ok(catalog) => (catalog, None),
             Err(problem) => {
                 let bytes = self.store.get(CATALOG_KEY).await?;
@@ -306,23 +335,28 @@ impl Repository {
         Ok(Some(StoredCatalog { catalog, problem, version }))
     }
 
-    /// Reads the stored catalog piece by piece; in one piece where it is not in canonical form, or changes meanwhile.
-    async fn read_stored(&self, size: u64) -> Result<Result<Catalog, CatalogError>, RepositoryError> {
+    /// Reads the stored catalog piece by piece; in one piece where it is not in canonical form, or changes meanwhile. The
+    /// first piece may have been read already.
+    async fn read_stored(&self, size: u64, start: Bytes) -> Result<Result<Catalog, CatalogError>, RepositoryError> {
         let mut reader = CatalogReader::default();
+        let mut start = Some(start).filter(|start| !start.is_empty());
         let mut at = 0;
         while at < size {
-            let end = size.min(at + PIECE);
-            let piece = match self.store.get_range(CATALOG_KEY, at..end).await {
-                Ok(piece) => piece,
-                Err(error) if error.kind == StoreErrorKind::Corrupt => break,
-                Err(error) => return Err(error.into()),
+            let range = at..size.min(at + PIECE);
+            let piece = match start.take() {
+                Some(start) => start,
+                None => match self.store.get_range(CATALOG_KEY, range).await {
+                    Ok(piece) => piece,
+                    Err(error) if error.kind == StoreErrorKind::Corrupt => break,
+                    Err(error) => return Err(error.into()),
+                },
             };
+            at += piece.len() as u64;
             let fed = tokio::task::spawn_blocking(move || reader.feed(&piece).map(|()| reader)).await?;
             match fed {
                 Ok(fed) => reader = fed,
                 Err(_) => return self.parse_stored().await,
             }
-            at = end;
         }
         match tokio::task::spawn_blocking(move || reader.finish()).await? {
             Ok(catalog) => Ok(Ok(catalog)),
@@ -335,9 +369,17 @@ impl Repository {
         Ok(tokio::task::spawn_blocking(move || stored::parse(&bytes)).await?)
     }
 
-    async fn catalog_version(&self) -> Result<Option<Stored>, RepositoryError> {
+    async fn catalog_version(&self) -> Result<Option<Found>, RepositoryError> {
         match self.store.stat_versioned(CATALOG_KEY).await {
-            Ok((stat, version)) => Ok(Some((stat.size, version))),
+            Ok((stat, version)) => Ok(Some(Found { stored: (stat.size, version), start: Bytes::new() })),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn catalog_start(&self) -> Result<Option<Found>, RepositoryError> {
+        match self.store.get_start(CATALOG_KEY, PIECE).await {
+            Ok((start, stat, version)) => Ok(Some(Found { stored: (stat.size, version), start })),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error.into()),
         }

@@ -1,25 +1,27 @@
 //! Which objects a repository has, without reading them.
 
-use std::collections::HashSet;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::ready;
-use futures::stream::TryStreamExt;
+use futures::stream::{StreamExt, TryStreamExt};
 use tokio::runtime::Handle;
 
 use super::{Repository, RepositoryError};
 use crate::crypto::Sealer;
-use crate::object::{ObjectKind, ObjectRef};
+use crate::object::{Hash, ObjectKind, ObjectRef};
 use crate::pack::{Catalog, Doomed};
-use crate::store::{ObjectStore, StoreError};
+use crate::store::{ObjectStore, StoreError, StoreResult};
 
-/// So many chunks and contents are asked for before they are listed.
+/// So many objects of a kind are what one request lists, in most stores. If there are not more, they are listed at once.
+const PAGE: usize = 1000;
+
+/// Where there are more, so many are asked for before they are listed.
 const ASK_FIRST: u32 = 64;
 
-/// The objects of a repository as they are at one moment: those in packs that exist, by the catalog; chunks and
-/// contents that lie in the store by themselves, asked for one by one while they are few, and listed once when there
-/// are many to ask for. Blocking: for worker threads. Cheap to clone.
+/// The objects of a repository as they are at one moment: those in packs that exist, by the catalog; chunks and contents
+/// that lie in the store by themselves, listed once if they are few or many are to be asked for, else asked for one by
+/// one. Blocking: for worker threads. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Existing(Arc<Inner>);
 
@@ -28,27 +30,40 @@ struct Inner {
     catalog: Arc<Catalog>,
     /// Whether packs are gone that the stored catalog names.
     lost: bool,
-    store: Arc<dyn ObjectStore>,
-    sealer: Sealer,
+    repository: Arc<Repository>,
     runtime: Handle,
-    asked: AtomicU32,
-    listed: Mutex<Option<Arc<HashSet<ObjectRef>>>>,
+    chunks: Alone,
+    contents: Alone,
     /// What a prune was about to delete, read when it matters for the first time.
     doomed: Mutex<Option<Arc<Doomed>>>,
 }
 
+/// The kinds of which a process has seen, at any time, that more than a [`PAGE`] lie by themselves.
+#[derive(Debug, Default)]
+pub(super) struct Many {
+    chunks: AtomicBool,
+    contents: AtomicBool,
+}
+
+/// The objects of one kind that lie by themselves.
+#[derive(Debug, Default)]
+struct Alone {
+    asked: AtomicU32,
+    /// Their names, sorted, as soon as they were listed.
+    listed: Mutex<Option<Arc<[Hash]>>>,
+}
+
 impl Repository {
     /// What the repository has now.
-    pub async fn existing(&self) -> Result<Existing, RepositoryError> {
+    pub async fn existing(self: &Arc<Self>) -> Result<Existing, RepositoryError> {
         let (catalog, lost) = self.catalog_now().await?;
         Ok(Existing(Arc::new(Inner {
             catalog,
             lost,
-            store: Arc::clone(&self.store),
-            sealer: self.sealer.clone(),
+            repository: Arc::clone(self),
             runtime: Handle::current(),
-            asked: AtomicU32::new(0),
-            listed: Mutex::default(),
+            chunks: Alone::default(),
+            contents: Alone::default(),
             doomed: Mutex::default(),
         })))
     }
@@ -63,21 +78,22 @@ impl Existing {
     /// Whether an object exists, as far as this knows: of filemetas, nodes and snapshots only those in packs. What lies by
     /// itself and may be deleted at any moment does not.
     pub fn contains(&self, object: &ObjectRef) -> Result<bool, StoreError> {
-        let inner = &*self.0;
-        if inner.catalog.contains(object) {
+        if self.has_packed(object) {
             return Ok(true);
         }
-        if !matches!(object.kind, ObjectKind::Chunk | ObjectKind::Content) {
-            return Ok(false);
-        }
-        if inner.asked.fetch_add(1, Ordering::Relaxed) >= ASK_FIRST {
-            return Ok(inner.list()?.contains(object) && !self.is_doomed(object)?);
-        }
-        match inner.runtime.block_on(inner.store.stat(&object.key())) {
-            Ok(_) => Ok(!self.is_doomed(object)?),
-            Err(error) if error.is_not_found() => Ok(false),
-            Err(error) => Err(error),
-        }
+        let inner = &*self.0;
+        let many = &inner.repository.many;
+        let is_there = match object.kind {
+            ObjectKind::Chunk => inner.lies_alone(object, &inner.chunks, &many.chunks)?,
+            ObjectKind::Content => inner.lies_alone(object, &inner.contents, &many.contents)?,
+            ObjectKind::Filemeta | ObjectKind::Node | ObjectKind::Snapshot => false,
+        };
+        Ok(is_there && !self.is_doomed(object)?)
+    }
+
+    /// Whether an object is in a pack.
+    pub(super) fn has_packed(&self, object: &ObjectRef) -> bool {
+        self.0.catalog.contains(object)
     }
 
     /// Whether a prune was about to delete an object that lies by itself: it may be gone at any moment, and so may what is
@@ -88,26 +104,54 @@ impl Existing {
 }
 
 impl Inner {
+    fn store(&self) -> &dyn ObjectStore {
+        &**self.repository.store()
+    }
+
+    fn sealer(&self) -> &Sealer {
+        self.repository.sealer()
+    }
+
     fn doomed(&self) -> Result<Arc<Doomed>, StoreError> {
         let mut doomed = self.doomed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(doomed) = &*doomed {
             return Ok(Arc::clone(doomed));
         }
-        let (read, _) = self.runtime.block_on(Doomed::read(&*self.store, &self.sealer))?;
+        let (read, _) = self.runtime.block_on(Doomed::read(self.store(), self.sealer()))?;
         Ok(Arc::clone(doomed.insert(Arc::new(read))))
     }
 
-    fn list(&self) -> Result<Arc<HashSet<ObjectRef>>, StoreError> {
-        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(objects) = &*listed {
-            return Ok(Arc::clone(objects));
+    fn lies_alone(&self, object: &ObjectRef, alone: &Alone, many: &AtomicBool) -> StoreResult<bool> {
+        let has = |listed: &[Hash]| listed.binary_search(&object.hash).is_ok();
+        {
+            let mut listed = alone.listed.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(listed) = &*listed {
+                return Ok(has(listed));
+            }
+            let asks = many.load(Ordering::Relaxed) && alone.asked.fetch_add(1, Ordering::Relaxed) < ASK_FIRST;
+            if !asks {
+                let most = if many.load(Ordering::Relaxed) { usize::MAX } else { PAGE };
+                let found = self.runtime.block_on(self.list(object.kind, most))?;
+                if found.len() < most {
+                    return Ok(has(listed.insert(found.into())));
+                }
+                many.store(true, Ordering::Relaxed);
+            }
         }
-        let mut objects = HashSet::new();
-        for kind in [ObjectKind::Chunk, ObjectKind::Content] {
-            let prefix = format!("{}/", kind.as_str());
-            let keys = self.store.list(&prefix).try_filter_map(|stat| ready(Ok(stat.key.parse::<ObjectRef>().ok())));
-            objects.extend(self.runtime.block_on(keys.try_collect::<Vec<_>>())?);
+        match self.runtime.block_on(self.store().stat(&object.key())) {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
         }
-        Ok(Arc::clone(listed.insert(Arc::new(objects))))
+    }
+
+    /// The names of those that lie by themselves, sorted; not more than `most`.
+    async fn list(&self, kind: ObjectKind, most: usize) -> StoreResult<Vec<Hash>> {
+        let prefix = format!("{}/", kind.as_str());
+        let listed = self.store().list(&prefix).take(most);
+        let names = listed.try_filter_map(|stat| ready(Ok(stat.key.parse::<ObjectRef>().ok().map(|found| found.hash))));
+        let mut names: Vec<Hash> = names.try_collect().await?;
+        names.sort_unstable();
+        Ok(names)
     }
 }

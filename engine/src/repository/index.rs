@@ -22,7 +22,10 @@ pub(crate) const INDEX_MAX: usize = 64 << 20;
 impl Repository {
     /// What `index/snapshots` says; nothing if it is missing or damaged.
     pub(crate) async fn read_index(&self) -> Result<Vec<SnapshotEntry>, RepositoryError> {
-        Ok(self.read_sealed(SNAPSHOTS_KEY, None).await?.unwrap_or_default())
+        let index: Vec<SnapshotEntry> = self.read_sealed(SNAPSHOTS_KEY, None).await?.unwrap_or_default();
+        let indexed = index.iter().map(|entry| (entry.reference, entry.clone())).collect();
+        *self.indexed.lock().unwrap_or_else(PoisonError::into_inner) = indexed;
+        Ok(index)
     }
 
     /// What `index/latest` says; nothing if it is missing or damaged. One in a pack shadows one by itself.

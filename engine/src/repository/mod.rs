@@ -64,10 +64,14 @@ pub struct Repository {
     commits: tokio::sync::Mutex<()>,
     /// Snapshots that were read and proven; they never change.
     proven: Mutex<HashMap<ObjectRef, SnapshotEntry>>,
+    /// What `index/snapshots` said when it was last read.
+    indexed: Mutex<HashMap<ObjectRef, SnapshotEntry>>,
     /// Indexes that were found damaged, and how.
     damage: Mutex<BTreeMap<String, String>>,
     /// Whether only this process knows what is in some packs.
     remembers: AtomicBool,
+    /// The kinds of which too many lie by themselves to be listed for a few.
+    many: existing::Many,
     /// How often the catalog was put right.
     heals: Arc<AtomicU64>,
 }

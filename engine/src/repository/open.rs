@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures::stream::TryStreamExt;
 
+use super::existing::Many;
 use super::identity::Identity;
 use super::{Credential, MARKER_KEY, Repository, RepositoryError};
 use crate::crypto::{RepositoryKeys, Sealer, open_slot};
@@ -36,8 +37,10 @@ impl Repository {
             catalog: tokio::sync::Mutex::default(),
             commits: tokio::sync::Mutex::default(),
             proven: Mutex::default(),
+            indexed: Mutex::default(),
             damage: Mutex::default(),
             remembers: AtomicBool::new(false),
+            many: Many::default(),
             heals: Arc::default(),
         })
     }

@@ -36,26 +36,25 @@ impl Repository {
     /// The same, without a look at whether somebody has written the pack catalog.
     pub(super) async fn listed(self: &Arc<Self>) -> Result<SnapshotList, RepositoryError> {
         let refs = self.snapshot_refs().await?;
-        self.forget_damage_except(|key| {
-            !key.starts_with("snapshot/") || key.parse().is_ok_and(|reference| refs.contains(&reference))
-        });
-        let all_are_proven = {
-            let proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
-            refs.iter().all(|reference| proven.contains_key(reference))
+        self.forget_damage_of_others(&refs);
+        let index = match self.known_index(&refs) {
+            Some(index) => index,
+            None => self.read_index().await?,
         };
-        let index = if all_are_proven { Vec::new() } else { self.read_index().await? };
         self.entries(&refs, index).await
     }
 
-    /// Snapshots that `index/snapshots` names and that are nowhere, as far as this process sees: lost, or removed by a
-    /// program that was cut off.
-    pub async fn missing_snapshots(self: &Arc<Self>) -> Result<Vec<Warning>, RepositoryError> {
-        let named = self.read_index().await?;
+    /// The same, with those that `index/snapshots` names and that are nowhere, as far as this process sees: lost, or removed
+    /// by a program that was cut off.
+    pub async fn snapshots_and_missing(self: &Arc<Self>) -> Result<SnapshotList, RepositoryError> {
+        self.refresh_catalog().await?;
         let refs = self.snapshot_refs().await?;
-        let missing = named.into_iter().map(|entry| entry.reference).filter(|reference| !refs.contains(reference));
-        let problem = "index/snapshots names it, and it is nowhere: it was lost, or a program was cut off that removed it; \
-                       before the next backup, `cloudsticctl repair` can see what is left of it";
-        Ok(missing.map(|reference| Warning { path: reference.key(), problem: problem.to_owned() }).collect())
+        self.forget_damage_of_others(&refs);
+        let index = self.read_index().await?;
+        let missing = missing(&refs, &index);
+        let mut list = self.entries(&refs, index).await?;
+        list.unreadable.extend(missing);
+        Ok(list)
     }
 
     /// All snapshots, each of them read: for what cannot be undone, the index is not good enough.
@@ -101,7 +100,7 @@ impl Repository {
             (None, Some(first)) => {
                 Err(RepositoryError::NoneReadable { count: unreadable.len(), first: first.problem.clone() })
             }
-            (None, None) => Err(match self.missing_snapshots().await?.as_slice() {
+            (None, None) => Err(match missing(&self.snapshot_refs().await?, &self.read_index().await?).as_slice() {
                 [] => RepositoryError::NoSuchSnapshot("the repository has no snapshots yet: run a backup".to_owned()),
                 [first, ..] => RepositoryError::NoSuchSnapshot(format!("{}: {}", first.path, first.problem)),
             }),
@@ -122,12 +121,11 @@ impl Repository {
         }
     }
 
-    /// The snapshot that a backup of `source` follows on, proven.
+    /// The snapshot that a backup of `source` follows on, proven. Whoever asks has looked at the catalog a moment ago.
     pub(crate) async fn find_previous(
         self: &Arc<Self>,
         source: &SourceInfo,
     ) -> Result<Option<SnapshotEntry>, RepositoryError> {
-        self.refresh_catalog().await?;
         let pick = |snapshots: &[SnapshotEntry]| previous(snapshots, source).cloned();
         match self.choose(pick, |_| true).await {
             Ok((picked, _)) => Ok(picked),
@@ -207,6 +205,24 @@ impl Repository {
         Ok(snapshot)
     }
 
+    /// What the index said when it was last read, if nothing more can be learned from it: a snapshot never changes.
+    fn known_index(&self, refs: &BTreeSet<ObjectRef>) -> Option<Vec<SnapshotEntry>> {
+        let proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
+        let indexed = self.indexed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unproven = refs.iter().filter(|reference| !proven.contains_key(reference)).peekable();
+        if unproven.peek().is_none() {
+            return Some(Vec::new());
+        }
+        unproven.map(|reference| indexed.get(reference).cloned()).collect()
+    }
+
+    /// Of snapshots that are not there any more it does not matter.
+    fn forget_damage_of_others(&self, refs: &BTreeSet<ObjectRef>) {
+        self.forget_damage_except(|key| {
+            !key.starts_with("snapshot/") || key.parse().is_ok_and(|reference| refs.contains(&reference))
+        });
+    }
+
     fn is_proven(&self, entry: &SnapshotEntry) -> bool {
         self.proven.lock().unwrap_or_else(PoisonError::into_inner).get(&entry.reference) == Some(entry)
     }
@@ -228,6 +244,14 @@ impl Repository {
         refs.extend(self.catalog().await?.objects(ObjectKind::Snapshot));
         Ok(refs)
     }
+}
+
+/// What an index names and is nowhere.
+fn missing(refs: &BTreeSet<ObjectRef>, index: &[SnapshotEntry]) -> Vec<Warning> {
+    let missing = index.iter().map(|entry| entry.reference).filter(|reference| !refs.contains(reference));
+    let problem = "index/snapshots names it, and it is nowhere: it was lost, or a program was cut off that removed it; \
+                   before the next backup, `cloudsticctl repair` can see what is left of it";
+    missing.map(|reference| Warning { path: reference.key(), problem: problem.to_owned() }).collect()
 }
 
 /// The snapshot that a backup of this source follows on, among snapshots that are newest first.

@@ -133,7 +133,11 @@ impl ObjectWriter {
         if is_shared && !self.lock().claimed.insert(*object) {
             return Ok(true);
         }
-        Ok(self.existing.contains(object)?)
+        // Where contents lie by themselves, a second copy of so little is cheaper than the question.
+        match object.kind {
+            ObjectKind::Content => Ok(self.existing.has_packed(object)),
+            _ => Ok(self.existing.contains(object)?),
+        }
     }
 
     fn pack(&self, object: ObjectRef, sealed: &[u8]) -> Result<(), RepositoryError> {

@@ -102,21 +102,23 @@ fn file(text: &str) -> std::fs::File {
 async fn changes_are_noticed_without_reading(store: &dyn ObjectStore) {
     let key = "index/files";
     assert!(store.stat_versioned(key).await.unwrap_err().is_not_found());
-    assert!(!store.put_file_if_unchanged(key, file("none"), Some(&Version::new("x"))).await.unwrap());
-    assert!(store.put_file_if_unchanged(key, file("one"), None).await.unwrap());
-    assert!(!store.put_file_if_unchanged(key, file("none"), None).await.unwrap());
+    assert_eq!(store.put_file_if_unchanged(key, file("none"), Some(&Version::new("x"))).await.unwrap(), None);
+    let written = store.put_file_if_unchanged(key, file("one"), None).await.unwrap().unwrap();
+    assert_eq!(store.put_file_if_unchanged(key, file("none"), None).await.unwrap(), None);
     let (stat, one) = store.stat_versioned(key).await.unwrap();
+    assert_eq!(written, one);
     assert_eq!((stat.key.as_str(), stat.size), (key, 3));
     assert_eq!(store.stat_versioned(key).await.unwrap().1, one);
-    assert!(store.put_file_if_unchanged(key, file("two"), Some(&one)).await.unwrap());
-    assert!(!store.put_file_if_unchanged(key, file("none"), Some(&one)).await.unwrap());
+    let written = store.put_file_if_unchanged(key, file("two"), Some(&one)).await.unwrap().unwrap();
+    assert_eq!(store.stat_versioned(key).await.unwrap().1, written);
+    assert_eq!(store.put_file_if_unchanged(key, file("none"), Some(&one)).await.unwrap(), None);
     let (_, two) = store.get_versioned(key).await.unwrap();
-    assert!(store.put_file_if_unchanged(key, file("three"), Some(&two)).await.unwrap());
+    assert!(store.put_file_if_unchanged(key, file("three"), Some(&two)).await.unwrap().is_some());
     assert_eq!(store.get(key).await.unwrap(), "three");
     if store.capabilities().conditional_replace {
         let (_, version) = store.stat_versioned(key).await.unwrap();
         let won = join_all((0..20).map(|_| store.put_file_if_unchanged(key, file("x"), Some(&version)))).await;
-        assert_eq!(won.into_iter().filter(|won| *won.as_ref().unwrap()).count(), 1);
+        assert_eq!(won.into_iter().filter(|won| won.as_ref().unwrap().is_some()).count(), 1);
     }
     store.delete(key).await.unwrap();
 }
@@ -133,6 +135,16 @@ async fn ranges_are_exact(store: &dyn ObjectStore) {
     assert_eq!(store.get_range("packs/p", 2..5).await.unwrap(), "234");
     assert_eq!(store.get_range("packs/p", 0..10).await.unwrap(), "0123456789");
     assert_eq!(store.get_range("packs/p", 8..11).await.unwrap_err().kind, StoreErrorKind::Corrupt);
+    for (most, wanted) in [(3, "012"), (10, "0123456789"), (11, "0123456789")] {
+        let (bytes, stat, version) = store.get_start("packs/p", most).await.unwrap();
+        assert_eq!((&bytes[..], stat.key.as_str(), stat.size), (wanted.as_bytes(), "packs/p", 10));
+        assert_eq!(store.stat_versioned("packs/p").await.unwrap().1, version);
+    }
+    store.put("packs/empty", Bytes::new()).await.unwrap();
+    let (bytes, stat, _) = store.get_start("packs/empty", 5).await.unwrap();
+    assert_eq!((bytes.len(), stat.size), (0, 0));
+    store.delete("packs/empty").await.unwrap();
+    assert!(store.get_start("packs/empty", 5).await.unwrap_err().is_not_found());
 }
 
 async fn listings_are_complete(store: &dyn ObjectStore) {

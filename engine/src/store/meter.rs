@@ -25,7 +25,7 @@ pub enum StoreOperation {
     PutIfUnchanged,
     /// [`ObjectStore::get`] and [`ObjectStore::get_versioned`].
     Get,
-    /// [`ObjectStore::get_range`].
+    /// [`ObjectStore::get_range`] and [`ObjectStore::get_start`].
     GetRange,
     /// [`ObjectStore::stat`] and [`ObjectStore::stat_versioned`].
     Stat,
@@ -152,7 +152,12 @@ impl ObjectStore for MeteredStore {
         self.inner.put_if_unchanged(key, bytes, version).await
     }
 
-    async fn put_file_if_unchanged(&self, key: &str, file: File, version: Option<&Version>) -> StoreResult<bool> {
+    async fn put_file_if_unchanged(
+        &self,
+        key: &str,
+        file: File,
+        version: Option<&Version>,
+    ) -> StoreResult<Option<Version>> {
         let length = file.metadata().map_or(0, |metadata| metadata.len());
         self.meter.add(StoreOperation::PutIfUnchanged, length);
         self.inner.put_file_if_unchanged(key, file, version).await
@@ -171,6 +176,12 @@ impl ObjectStore for MeteredStore {
     async fn get_range(&self, key: &str, range: Range<u64>) -> StoreResult<Bytes> {
         self.meter.add(StoreOperation::GetRange, 0);
         self.inner.get_range(key, range).await.inspect(|bytes| self.meter.add_received(StoreOperation::GetRange, bytes))
+    }
+
+    async fn get_start(&self, key: &str, most: u64) -> StoreResult<(Bytes, ObjectStat, Version)> {
+        self.meter.add(StoreOperation::GetRange, 0);
+        let got = self.inner.get_start(key, most).await;
+        got.inspect(|(bytes, ..)| self.meter.add_received(StoreOperation::GetRange, bytes))
     }
 
     async fn stat(&self, key: &str) -> StoreResult<ObjectStat> {

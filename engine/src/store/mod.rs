@@ -58,9 +58,15 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     async fn put_if_unchanged(&self, key: &str, bytes: Bytes, version: &Version) -> StoreResult<bool>;
 
     /// [`ObjectStore::put_file`] only if the object is still the one that [`ObjectStore::stat_versioned`] or
-    /// [`ObjectStore::get_versioned`] gave or, with `None`, only if there is none; `false` otherwise. Atomic where
-    /// [`ObjectStore::put_if_unchanged`] and [`ObjectStore::put_if_absent`] are. Elsewhere it looks first and then writes.
-    async fn put_file_if_unchanged(&self, key: &str, file: File, version: Option<&Version>) -> StoreResult<bool>;
+    /// [`ObjectStore::get_versioned`] gave or, with `None`, only if there is none; gives what [`ObjectStore::stat_versioned`]
+    /// would say of it then, `None` if it was not written. Atomic where [`ObjectStore::put_if_unchanged`] and
+    /// [`ObjectStore::put_if_absent`] are. Elsewhere it looks first and then writes.
+    async fn put_file_if_unchanged(
+        &self,
+        key: &str,
+        file: File,
+        version: Option<&Version>,
+    ) -> StoreResult<Option<Version>>;
 
     /// The whole object.
     async fn get(&self, key: &str) -> StoreResult<Bytes>;
@@ -70,6 +76,10 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
 
     /// The bytes `range` of an object; an error of kind [`StoreErrorKind::Corrupt`] if it is shorter than that.
     async fn get_range(&self, key: &str, range: Range<u64>) -> StoreResult<Bytes>;
+
+    /// The first bytes of an object, at most `most` and at least one, with what [`ObjectStore::stat_versioned`] says of the
+    /// same state of it: one request for what is small as a rule.
+    async fn get_start(&self, key: &str, most: u64) -> StoreResult<(Bytes, ObjectStat, Version)>;
 
     /// Size and modification time.
     async fn stat(&self, key: &str) -> StoreResult<ObjectStat>;

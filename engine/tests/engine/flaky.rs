@@ -102,7 +102,12 @@ impl ObjectStore for Flaky {
         self.inner.put_if_unchanged(key, bytes, version).await
     }
 
-    async fn put_file_if_unchanged(&self, key: &str, file: File, version: Option<&Version>) -> StoreResult<bool> {
+    async fn put_file_if_unchanged(
+        &self,
+        key: &str,
+        file: File,
+        version: Option<&Version>,
+    ) -> StoreResult<Option<Version>> {
         self.inner.put_file_if_unchanged(key, file, version).await
     }
 
@@ -117,6 +122,11 @@ impl ObjectStore for Flaky {
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> StoreResult<Bytes> {
         self.answer(key, self.inner.get_range(key, range).await)
+    }
+
+    async fn get_start(&self, key: &str, most: u64) -> StoreResult<(Bytes, ObjectStat, Version)> {
+        let (bytes, stat, version) = self.inner.get_start(key, most).await?;
+        Ok((self.answer(key, Ok(bytes))?, stat, version))
     }
 
     async fn stat(&self, key: &str) -> StoreResult<ObjectStat> {

@@ -69,13 +69,21 @@ impl ObjectStore for Memory {
         self.put(key, bytes.into()).await
     }
 
-    async fn put_file_if_unchanged(&self, key: &str, mut file: File, version: Option<&Version>) -> StoreResult<bool> {
+    async fn put_file_if_unchanged(
+        &self,
+        key: &str,
+        mut file: File,
+        version: Option<&Version>,
+    ) -> StoreResult<Option<Version>> {
         let mut bytes = Vec::new();
         file.rewind().and_then(|()| file.read_to_end(&mut bytes)).unwrap();
-        match version {
-            Some(version) => self.put_if_unchanged(key, bytes.into(), version).await,
-            None => self.put_if_absent(key, bytes.into()).await,
-        }
+        let bytes = Bytes::from(bytes);
+        let written = Version::of(&bytes);
+        let is_written = match version {
+            Some(version) => self.put_if_unchanged(key, bytes, version).await?,
+            None => self.put_if_absent(key, bytes).await?,
+        };
+        Ok(is_written.then_some(written))
     }
 
     async fn put_if_absent(&self, key: &str, bytes: Bytes) -> StoreResult<bool> {
@@ -111,6 +119,12 @@ impl ObjectStore for Memory {
             return Err(self.error(key, StoreErrorKind::Corrupt));
         }
         Ok(bytes.slice(range.start as usize..range.end as usize))
+    }
+
+    async fn get_start(&self, key: &str, most: u64) -> StoreResult<(Bytes, ObjectStat, Version)> {
+        let (bytes, version) = self.get_versioned(key).await?;
+        let stat = ObjectStat { key: key.to_owned(), size: bytes.len() as u64, modified: SystemTime::UNIX_EPOCH };
+        Ok((bytes.slice(..bytes.len().min(most as usize)), stat, version))
     }
 
     async fn stat(&self, key: &str) -> StoreResult<ObjectStat> {

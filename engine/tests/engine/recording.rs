@@ -57,7 +57,12 @@ impl ObjectStore for Recording {
         self.asked("put", key).put_if_unchanged(key, bytes, version).await
     }
 
-    async fn put_file_if_unchanged(&self, key: &str, file: File, version: Option<&Version>) -> StoreResult<bool> {
+    async fn put_file_if_unchanged(
+        &self,
+        key: &str,
+        file: File,
+        version: Option<&Version>,
+    ) -> StoreResult<Option<Version>> {
         self.asked("put", key).put_file_if_unchanged(key, file, version).await
     }
 
@@ -71,6 +76,10 @@ impl ObjectStore for Recording {
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> StoreResult<Bytes> {
         self.asked("range", key).get_range(key, range).await
+    }
+
+    async fn get_start(&self, key: &str, most: u64) -> StoreResult<(Bytes, ObjectStat, Version)> {
+        self.asked("start", key).get_start(key, most).await
     }
 
     async fn stat(&self, key: &str) -> StoreResult<ObjectStat> {

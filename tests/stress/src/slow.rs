@@ -106,18 +106,23 @@ impl ObjectStore for Plain {
         Ok(true)
     }
 
-    async fn put_file_if_unchanged(&self, key: &str, file: File, version: Option<&Version>) -> StoreResult<bool> {
+    async fn put_file_if_unchanged(
+        &self,
+        key: &str,
+        file: File,
+        version: Option<&Version>,
+    ) -> StoreResult<Option<Version>> {
         let found = match self.0.stat_versioned(key).await {
             Ok((_, found)) => Some(found),
             Err(error) if error.kind == StoreErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
         if found.as_ref() != version {
-            return Ok(false);
+            return Ok(None);
         }
         self.delay().await;
         self.0.put_file(key, file).await?;
-        Ok(true)
+        Ok(Some(self.0.stat_versioned(key).await?.1))
     }
 
     async fn get(&self, key: &str) -> StoreResult<Bytes> {
@@ -133,6 +138,11 @@ impl ObjectStore for Plain {
     async fn get_range(&self, key: &str, range: Range<u64>) -> StoreResult<Bytes> {
         self.delay().await;
         self.0.get_range(key, range).await
+    }
+
+    async fn get_start(&self, key: &str, most: u64) -> StoreResult<(Bytes, ObjectStat, Version)> {
+        self.delay().await;
+        self.0.get_start(key, most).await
     }
 
     async fn stat(&self, key: &str) -> StoreResult<ObjectStat> {

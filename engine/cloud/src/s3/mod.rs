@@ -191,14 +191,20 @@ impl ObjectStore for S3Store {
     }
 
     async fn put_if_absent(&self, key: &str, bytes: Bytes) -> StoreResult<bool> {
-        self.shared.put_on(key, &Body::Bytes(bytes), Condition::Absent).await
+        self.shared.put_on(key, &Body::Bytes(bytes), Condition::Absent).await.map(|written| written.is_some())
     }
 
     async fn put_if_unchanged(&self, key: &str, bytes: Bytes, version: &Version) -> StoreResult<bool> {
-        self.shared.put_on(key, &Body::Bytes(bytes), Condition::Unchanged(version)).await
+        let written = self.shared.put_on(key, &Body::Bytes(bytes), Condition::Unchanged(version)).await;
+        written.map(|written| written.is_some())
     }
 
-    async fn put_file_if_unchanged(&self, key: &str, file: File, version: Option<&Version>) -> StoreResult<bool> {
+    async fn put_file_if_unchanged(
+        &self,
+        key: &str,
+        file: File,
+        version: Option<&Version>,
+    ) -> StoreResult<Option<Version>> {
         let body = self.shared.body(key, file).await?;
         self.shared.put_on(key, &body, version.map_or(Condition::Absent, Condition::Unchanged)).await
     }
@@ -213,6 +219,10 @@ impl ObjectStore for S3Store {
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> StoreResult<Bytes> {
         self.shared.get_range(key, range).await
+    }
+
+    async fn get_start(&self, key: &str, most: u64) -> StoreResult<(Bytes, ObjectStat, Version)> {
+        self.shared.get_start(key, most).await
     }
 
     async fn stat(&self, key: &str) -> StoreResult<ObjectStat> {

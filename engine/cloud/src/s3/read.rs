@@ -54,6 +54,27 @@ impl Shared {
         }
     }
 
+    pub(super) async fn get_start(&self, key: &str, most: u64) -> StoreResult<(Bytes, ObjectStat, Version)> {
+        let name = self.name(key)?;
+        let wanted = format!("bytes=0-{}", most.max(1) - 1);
+        let answer = self.soon(self.client.get_object().bucket(self.bucket()).key(name).range(wanted).send()).await;
+        let mut output = match self.done(key, answer) {
+            // There is no first byte.
+            Err(error) if error.kind == StoreErrorKind::Corrupt => {
+                return self.stat(key).await.map(|(stat, version)| (Bytes::new(), stat, version));
+            }
+            other => other?,
+        };
+        let total = output.content_range.as_deref().and_then(|range| range.rsplit_once('/')?.1.parse().ok());
+        let modified = output.last_modified.as_ref().map_or(SystemTime::UNIX_EPOCH, time);
+        let etag = output.e_tag.take();
+        let mut bytes = self.receive(key, output).await?;
+        let size = total.unwrap_or(bytes.len() as u64);
+        // Who knows no ranges sends everything.
+        bytes.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        Ok((bytes, ObjectStat { key: key.to_owned(), size, modified }, version_of(etag, size, modified)))
+    }
+
     async fn receive(&self, key: &str, output: GetObjectOutput) -> StoreResult<Bytes> {
         let GetObjectOutput { mut body, content_length, .. } = output;
         let length = content_length.and_then(|length| u64::try_from(length).ok());
@@ -87,10 +108,13 @@ impl Shared {
         };
         let size = output.content_length.and_then(|length| u64::try_from(length).ok()).unwrap_or(0);
         let modified = output.last_modified.as_ref().map_or(SystemTime::UNIX_EPOCH, time);
-        // Without an ETag a version cannot be told; the time and the size are the next best.
-        let version = output.e_tag.map_or_else(|| Version::new(format!("{size} {modified:?}")), Version::new);
-        Ok((ObjectStat { key: key.to_owned(), size, modified }, version))
+        Ok((ObjectStat { key: key.to_owned(), size, modified }, version_of(output.e_tag, size, modified)))
     }
+}
+
+/// Without an ETag a version cannot be told; the time and the size are the next best.
+fn version_of(etag: Option<String>, size: u64, modified: SystemTime) -> Version {
+    etag.map_or_else(|| Version::new(format!("{size} {modified:?}")), Version::new)
 }
 
 pub(super) fn time(time: &DateTime) -> SystemTime {

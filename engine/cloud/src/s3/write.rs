@@ -67,15 +67,29 @@ pub(super) fn judge(
 
 impl Shared {
     pub(super) async fn put(&self, key: &str, body: &Body) -> StoreResult<()> {
+        self.put_always(key, body).await.map(drop)
+    }
+
+    /// Gives the ETag, if the service tells it.
+    async fn put_always(&self, key: &str, body: &Body) -> StoreResult<Option<String>> {
         let name = self.name(key)?;
         let answer = match body.len() > IN_MEMORY {
             true => self.put_in_parts(key, &name, body, None).await,
             false => self.put_once(key, &name, body, None).await,
         };
-        answer.map(drop).map_err(|refusal| self.refused(key, refusal))
+        match answer.map_err(|refusal| self.refused(key, refusal))? {
+            Answer::Won(etag) => Ok(etag),
+            // Without a condition there is nothing to lose.
+            Answer::Lost | Answer::Conflict => Ok(None),
+        }
     }
 
-    pub(super) async fn put_on(&self, key: &str, body: &Body, condition: Condition<'_>) -> StoreResult<bool> {
+    pub(super) async fn put_on(
+        &self,
+        key: &str,
+        body: &Body,
+        condition: Condition<'_>,
+    ) -> StoreResult<Option<Version>> {
         let name = self.name(key)?;
         let is_honoured = match condition {
             Condition::Absent => self.conditions.create,
@@ -91,18 +105,21 @@ impl Shared {
                 false => self.put_once(key, &name, body, Some(condition)).await,
             };
             match answer {
-                Ok(Answer::Won(_)) => {
+                Ok(Answer::Won(etag)) => {
                     attempt.answered();
                     self.unanswered.forget(key);
-                    return Ok(true);
+                    return self.written(key, etag).await.map(Some);
                 }
                 Ok(Answer::Lost) => {
                     attempt.answered();
-                    let is_ours = self.unanswered.has(key) && self.holds(key, &name, body).await?;
-                    if is_ours {
+                    if !self.unanswered.has(key) {
+                        return Ok(None);
+                    }
+                    let ours = self.holds(key, &name, body).await?;
+                    if ours.is_some() {
                         self.unanswered.forget(key);
                     }
-                    return Ok(is_ours);
+                    return Ok(ours);
                 }
                 Ok(Answer::Conflict) => attempt.answered(),
                 Err(refusal) => {
@@ -118,7 +135,7 @@ impl Shared {
     }
 
     /// Where the service has no conditions.
-    async fn look_and_put(&self, key: &str, body: &Body, condition: Condition<'_>) -> StoreResult<bool> {
+    async fn look_and_put(&self, key: &str, body: &Body, condition: Condition<'_>) -> StoreResult<Option<Version>> {
         let found = match self.stat(key).await {
             Ok((_, version)) => Some(version),
             Err(error) if error.is_not_found() => None,
@@ -128,10 +145,21 @@ impl Shared {
             Condition::Absent => found.is_none(),
             Condition::Unchanged(version) => found.as_ref() == Some(version),
         };
-        if holds {
-            self.put(key, body).await?;
+        match holds {
+            true => {
+                let etag = self.put_always(key, body).await?;
+                self.written(key, etag).await.map(Some)
+            }
+            false => Ok(None),
         }
-        Ok(holds)
+    }
+
+    /// What tells what was just written; most services say it in their answer.
+    async fn written(&self, key: &str, etag: Option<String>) -> StoreResult<Version> {
+        match etag {
+            Some(etag) => Ok(Version::new(etag)),
+            None => self.stat(key).await.map(|(_, version)| version),
+        }
     }
 
     /// One request.
@@ -157,15 +185,15 @@ impl Shared {
         judge(self.heard(answer).map(|output| output.e_tag), condition)
     }
 
-    /// Whether the object has just these bytes.
-    async fn holds(&self, key: &str, name: &str, body: &Body) -> StoreResult<bool> {
+    /// The version of the object if it has just these bytes.
+    async fn holds(&self, key: &str, name: &str, body: &Body) -> StoreResult<Option<Version>> {
         let answer = self.soon(self.client.get_object().bucket(self.bucket()).key(name).send()).await;
-        let mut stored = match self.done(key, answer) {
+        let (etag, mut stored) = match self.done(key, answer) {
             Ok(output) if output.content_length.and_then(|it| u64::try_from(it).ok()) == Some(body.len()) => {
-                output.body
+                (output.e_tag, output.body)
             }
-            Ok(_) => return Ok(false),
-            Err(error) if error.is_not_found() => return Ok(false),
+            Ok(_) => return Ok(None),
+            Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error),
         };
         let mut at = 0;
@@ -173,11 +201,14 @@ impl Shared {
             let bytes = bytes.map_err(|cause| self.cut_off(key, &cause))?;
             let end = at + bytes.len() as u64;
             if end > body.len() || body.read(at..end).await.map_err(|cause| self.unreadable(key, &cause))? != bytes {
-                return Ok(false);
+                return Ok(None);
             }
             at = end;
         }
-        Ok(at == body.len())
+        if at != body.len() {
+            return Ok(None);
+        }
+        self.written(key, etag).await.map(Some)
     }
 
     /// The class for what is large and seldom read.

@@ -136,16 +136,16 @@ async fn a_large_file_goes_in_parts_and_a_broken_upload_leaves_none() {
     assert_eq!((memory.uploads(), store.get("index/packs").await.unwrap().len()), (0, length));
 
     let (_, version) = store.stat_versioned("index/packs").await.unwrap();
-    assert!(!store.put_file_if_unchanged("index/packs", file(length), None).await.unwrap());
-    assert!(store.put_file_if_unchanged("index/packs", file(length + 2), Some(&version)).await.unwrap());
-    assert!(!store.put_file_if_unchanged("index/packs", file(length + 3), Some(&version)).await.unwrap());
+    assert!(store.put_file_if_unchanged("index/packs", file(length), None).await.unwrap().is_none());
+    assert!(store.put_file_if_unchanged("index/packs", file(length + 2), Some(&version)).await.unwrap().is_some());
+    assert!(store.put_file_if_unchanged("index/packs", file(length + 3), Some(&version)).await.unwrap().is_none());
     assert_eq!((memory.uploads(), store.get("index/packs").await.unwrap().len()), (0, length + 2));
 
     let (_, version) = store.stat_versioned("index/packs").await.unwrap();
     server.faults.add(Method::POST, "uploadId", Fault::AnswerLost);
     let lost = store.put_file_if_unchanged("index/packs", file(length), Some(&version)).await;
     assert_eq!(kind(lost), StoreErrorKind::Transient);
-    assert!(store.put_file_if_unchanged("index/packs", file(length), Some(&version)).await.unwrap());
+    assert!(store.put_file_if_unchanged("index/packs", file(length), Some(&version)).await.unwrap().is_some());
     assert_eq!(memory.uploads(), 0);
 }
 
@@ -155,12 +155,12 @@ async fn a_large_file_is_written_on_condition_where_parts_know_none() {
     for conditions in [Conditions { parts: false, ..ALL }, Conditions::NONE] {
         let store = store(&server, conditions).await;
         let length = (9 << 20) + 1;
-        assert!(store.put_file_if_unchanged("index/packs", file(length), None).await.unwrap());
-        assert!(!store.put_file_if_unchanged("index/packs", file(length), None).await.unwrap());
+        assert!(store.put_file_if_unchanged("index/packs", file(length), None).await.unwrap().is_some());
+        assert!(store.put_file_if_unchanged("index/packs", file(length), None).await.unwrap().is_none());
         let (stat, version) = store.stat_versioned("index/packs").await.unwrap();
         assert_eq!(stat.size, length as u64);
-        assert!(store.put_file_if_unchanged("index/packs", file(length + 1), Some(&version)).await.unwrap());
-        assert!(!store.put_file_if_unchanged("index/packs", file(length), Some(&version)).await.unwrap());
+        assert!(store.put_file_if_unchanged("index/packs", file(length + 1), Some(&version)).await.unwrap().is_some());
+        assert!(store.put_file_if_unchanged("index/packs", file(length), Some(&version)).await.unwrap().is_none());
         assert_eq!(store.get("index/packs").await.unwrap().len(), length + 1);
         store.delete("index/packs").await.unwrap();
     }

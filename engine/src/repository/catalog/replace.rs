@@ -1,7 +1,6 @@
 //! Putting another catalog in the place of the stored one, for a repair.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::{LoadedCatalog, Repository, RepositoryError, not_written, write_out};
 use crate::lock::LeaseWatch;
@@ -14,7 +13,7 @@ impl Repository {
     pub(crate) async fn rebuild_catalog(
         &self,
         catalog: Catalog,
-        seen: Option<&Version>,
+        seen: Option<Version>,
         lease: &LeaseWatch,
     ) -> Result<(), RepositoryError> {
         let mut slot = self.catalog.lock().await;
@@ -23,17 +22,15 @@ impl Repository {
             .map_err(not_written)?;
         lease.prove().await?;
         self.prove_identity().await?;
-        if !self.store.put_file_if_unchanged(CATALOG_KEY, file, seen).await? {
+        // Only which one it is counts.
+        let Some(version) = self.put_catalog(file, seen.map(|seen| (0, seen)).as_ref()).await? else {
             return Err(RepositoryError::System(format!(
                 "{CATALOG_KEY} was written by somebody else, although the repository is locked: find out by whom, and run \
                  this again"
             )));
-        }
-        self.remembers.store(false, Ordering::Relaxed);
-        self.forget_damage(CATALOG_KEY);
-        let version = self.catalog_version().await?;
+        };
         *slot = Some(LoadedCatalog {
-            version,
+            version: Some(version),
             catalog: Arc::new(catalog),
             differs: false,
             lost: false,

@@ -1,12 +1,11 @@
 //! The catalog for a prune: as it is with everything that is known, and replaced by what is left of it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::{LoadedCatalog, Stored, not_written, write_out};
 use crate::lock::LeaseWatch;
 use crate::object::{Hash, Latest, ObjectKind, ObjectRef, SnapshotEntry};
-use crate::pack::{CATALOG_KEY, Catalog, Doomed, Healed, heal_for_prune};
+use crate::pack::{Catalog, Doomed, Healed, heal_for_prune};
 use crate::repository::index::LATEST_KEY;
 use crate::repository::{Repository, RepositoryError, newer};
 use crate::store::Version;
@@ -32,7 +31,7 @@ impl Repository {
     /// The catalog as it is now.
     pub(crate) async fn whole_catalog(&self) -> Result<WholeCatalog, RepositoryError> {
         let mut slot = self.catalog.lock().await;
-        let loaded = self.load_into(&mut slot).await?;
+        let (loaded, _) = self.load_into(&mut slot).await?;
         let doomed = Doomed::read(&*self.store, &self.sealer).await?;
         let healed = heal_for_prune(&*self.store, &self.sealer, Arc::clone(&loaded.catalog), &doomed.0).await?;
         let Healed { catalog, recovered, dropped, unknown, left_out: damaged } = healed;
@@ -70,15 +69,10 @@ impl Repository {
         let next = slot.insert(next);
         let file = file.map_err(not_written)?;
         lease.prove().await?;
-        let expected = version.as_ref().map(|(_, version)| version);
-        let is_written = self.store.put_file_if_unchanged(CATALOG_KEY, file, expected).await?;
-        if is_written {
-            self.remembers.store(false, Ordering::Relaxed);
-            self.forget_damage(CATALOG_KEY);
-            next.version = self.catalog_version().await?;
-            next.differs = false;
-        }
-        Ok(is_written)
+        let Some(written) = self.put_catalog(file, version.as_ref()).await? else { return Ok(false) };
+        next.version = Some(written);
+        next.differs = false;
+        Ok(true)
     }
 
     /// Writes `index/latest` by itself, before one in a pack goes: it names the snapshot with the highest number.

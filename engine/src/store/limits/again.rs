@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use bytes::Bytes;
 
 use super::LimitedStore;
-use crate::store::{StoreError, StoreErrorKind, StoreResult};
+use crate::store::{StoreError, StoreErrorKind, StoreResult, Version};
 
 /// Bytes that are compared at once.
 const PIECE: usize = 1 << 20;
@@ -24,20 +24,21 @@ impl LimitedStore {
         }
     }
 
-    /// Whether the object has all bytes of this file.
-    pub(super) async fn has_file(&self, key: &str, file: File) -> StoreResult<bool> {
+    /// The version of the object if it has all bytes of this file.
+    pub(super) async fn has_file(&self, key: &str, file: File) -> StoreResult<Option<Version>> {
         let length = file.metadata().map_err(|cause| self.unreadable(key, &cause))?.len();
-        match self.inner.stat(key).await {
-            Ok(stat) if stat.size != length => return Ok(false),
-            Err(error) if error.is_not_found() => return Ok(false),
-            other => other.map(drop)?,
-        }
+        let version = match self.inner.stat_versioned(key).await {
+            Ok((stat, _)) if stat.size != length => return Ok(None),
+            Err(error) if error.is_not_found() => return Ok(None),
+            other => other?.1,
+        };
         let found = match self.inner.get(key).await {
-            Err(error) if error.is_not_found() => return Ok(false),
+            Err(error) if error.is_not_found() => return Ok(None),
             other => other?,
         };
         let compared = tokio::task::spawn_blocking(move || is_same(&file, &found)).await;
-        compared.map_err(std::io::Error::other).flatten().map_err(|cause| self.unreadable(key, &cause))
+        let is_same = compared.map_err(std::io::Error::other).flatten();
+        Ok(is_same.map_err(|cause| self.unreadable(key, &cause))?.then_some(version))
     }
 
     /// Whether there is no such object.

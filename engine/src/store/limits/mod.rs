@@ -164,12 +164,19 @@ impl ObjectStore for LimitedStore {
         .await
     }
 
-    async fn put_file_if_unchanged(&self, key: &str, file: File, version: Option<&Version>) -> StoreResult<bool> {
+    async fn put_file_if_unchanged(
+        &self,
+        key: &str,
+        file: File,
+        version: Option<&Version>,
+    ) -> StoreResult<Option<Version>> {
         let (file, size) = (&file, length(&file));
         self.may_send(key, size).await;
         self.changed(key, size, |again| async move {
-            let won = self.inner.put_file_if_unchanged(key, self.reopen(key, file)?, version).await?;
-            Ok(won || (again && self.has_file(key, self.reopen(key, file)?).await?))
+            match self.inner.put_file_if_unchanged(key, self.reopen(key, file)?, version).await? {
+                None if again => self.has_file(key, self.reopen(key, file)?).await,
+                written => Ok(written),
+            }
         })
         .await
     }
@@ -190,6 +197,12 @@ impl ObjectStore for LimitedStore {
         let size = range.end.saturating_sub(range.start);
         self.may_receive(key, size).await;
         self.tried(key, size, |_| self.inner.get_range(key, range.clone())).await
+    }
+
+    async fn get_start(&self, key: &str, most: u64) -> StoreResult<(Bytes, ObjectStat, Version)> {
+        self.may_receive(key, 0).await;
+        let got = self.tried(key, most, |_| self.inner.get_start(key, most)).await;
+        got.inspect(|(bytes, ..)| self.received(key, bytes))
     }
 
     async fn stat(&self, key: &str) -> StoreResult<ObjectStat> {

@@ -176,15 +176,15 @@ async fn a_write_that_meets_its_own_first_try_has_won() {
         assert!(!limited.put_if_unchanged("a", text("late"), &version).await.unwrap());
         let (_, version) = limited.stat_versioned("a").await.unwrap();
         store.next(lost);
-        assert!(limited.put_file_if_unchanged("a", file("a file"), Some(&version)).await.unwrap());
+        assert!(limited.put_file_if_unchanged("a", file("a file"), Some(&version)).await.unwrap().is_some());
         store.next(lost);
-        assert!(!limited.put_file_if_unchanged("a", file("b file"), Some(&version)).await.unwrap());
+        assert!(limited.put_file_if_unchanged("a", file("b file"), Some(&version)).await.unwrap().is_none());
         assert_eq!(limited.get("a").await.unwrap(), "a file");
         let (_, version) = limited.get_versioned("a").await.unwrap();
         store.next(lost);
         assert!(limited.delete_if_unchanged("a", &version).await.unwrap());
         store.next(lost);
-        assert!(limited.put_file_if_unchanged("a", file("new"), None).await.unwrap());
+        assert!(limited.put_file_if_unchanged("a", file("new"), None).await.unwrap().is_some());
         store.next(lost);
         assert!(!limited.delete_if_unchanged("a", &version).await.unwrap());
         store.next(lost);

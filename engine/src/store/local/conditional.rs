@@ -11,14 +11,14 @@ use super::folder::Folders;
 use super::{guard, read, write};
 use crate::store::Version;
 
-/// Replaces an object if it is still `version`; `false` if it is not.
+/// Replaces an object if it is still `version`, and gives the new file; `None` if it is not.
 pub(super) fn replace(
     folders: &Folders,
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
     version: &Version,
-) -> io::Result<bool> {
-    let (folder, temporary) = write::prepare(folders, path, write)?;
+) -> io::Result<Option<File>> {
+    let (folder, temporary, file) = write::prepare(folders, path, write)?;
     let replaced = guard::hold(path).and_then(|_guard| {
         let unchanged = is(path, version)?;
         if unchanged {
@@ -28,9 +28,9 @@ pub(super) fn replace(
     });
     if !matches!(replaced, Ok(true)) {
         let _ = fs::remove_file(&temporary);
-        return replaced;
+        return replaced.map(|_| None);
     }
-    folder.flush().map(|()| true)
+    folder.flush().map(|()| Some(file))
 }
 
 /// Removes an object if it is still `version`; `false` if it is not.

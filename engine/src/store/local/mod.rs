@@ -136,27 +136,39 @@ impl ObjectStore for LocalStore {
     }
 
     async fn put_if_absent(&self, key: &str, bytes: Bytes) -> StoreResult<bool> {
-        self.blocking(key, move |shared, path| write::create(&shared.folders, path, |file| file.write_all(&bytes)))
-            .await
+        self.blocking(key, move |shared, path| {
+            let created = write::create(&shared.folders, path, |file| file.write_all(&bytes));
+            created.map(|file| file.is_some())
+        })
+        .await
     }
 
     async fn put_if_unchanged(&self, key: &str, bytes: Bytes, version: &Version) -> StoreResult<bool> {
         let version = version.clone();
         self.blocking(key, move |shared, path| {
-            conditional::replace(&shared.folders, path, |file| file.write_all(&bytes), &version)
+            let replaced = conditional::replace(&shared.folders, path, |file| file.write_all(&bytes), &version);
+            replaced.map(|file| file.is_some())
         })
         .await
     }
 
-    async fn put_file_if_unchanged(&self, key: &str, mut source: File, version: Option<&Version>) -> StoreResult<bool> {
+    async fn put_file_if_unchanged(
+        &self,
+        key: &str,
+        mut source: File,
+        version: Option<&Version>,
+    ) -> StoreResult<Option<Version>> {
         let version = version.cloned();
         let write = move |file: &mut File| {
             source.rewind()?;
             io::copy(&mut source, file).map(drop)
         };
-        self.blocking(key, move |shared, path| match version {
-            Some(version) => conditional::replace(&shared.folders, path, write, &version),
-            None => write::create(&shared.folders, path, write),
+        self.blocking(key, move |shared, path| {
+            let written = match version {
+                Some(version) => conditional::replace(&shared.folders, path, write, &version)?,
+                None => write::create(&shared.folders, path, write)?,
+            };
+            written.map(|file| Ok(conditional::version(&file.metadata()?))).transpose()
         })
         .await
     }
@@ -183,6 +195,19 @@ impl ObjectStore for LocalStore {
             let mut bytes = vec![0; length];
             file.read_exact_at(&mut bytes, range.start)?;
             Ok(bytes.into())
+        })
+        .await
+    }
+
+    async fn get_start(&self, key: &str, most: u64) -> StoreResult<(Bytes, ObjectStat, Version)> {
+        let name = key.to_owned();
+        self.blocking(key, move |_, path| {
+            let mut file = File::open(path)?;
+            let metadata = file.metadata()?;
+            let stat = ObjectStat { key: name, size: metadata.len(), modified: metadata.modified()? };
+            let mut bytes = Vec::new();
+            Read::by_ref(&mut file).take(most).read_to_end(&mut bytes)?;
+            Ok((bytes.into(), stat, conditional::version(&metadata)))
         })
         .await
     }

@@ -4,13 +4,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::TEMPORARY;
-use super::folder::Folders;
+use super::folder::{Folder, Folders};
 
 /// Writes an object, replacing what was there.
 pub(super) fn replace(
@@ -18,18 +19,18 @@ pub(super) fn replace(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<()> {
-    let (folder, temporary) = prepare(folders, path, write)?;
+    let (folder, temporary, _) = prepare(folders, path, write)?;
     publish(&temporary, fs::rename(&temporary, path))?;
     folder.flush()
 }
 
-/// Writes an object unless there is one; `false` if there was.
+/// Writes an object unless there is one, and gives its file; `None` if there was one.
 pub(super) fn create(
     folders: &Folders,
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
-) -> io::Result<bool> {
-    let (folder, temporary) = prepare(folders, path, write)?;
+) -> io::Result<Option<File>> {
+    let (folder, temporary, file) = prepare(folders, path, write)?;
     let renamed = match renameat_with(CWD, &temporary, CWD, path, RenameFlags::NOREPLACE) {
         // A file system without this kind of rename has hard links, which are as atomic.
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
@@ -40,8 +41,8 @@ pub(super) fn create(
         other => publish(&temporary, other.map_err(io::Error::from)),
     };
     match renamed {
-        Ok(()) => folder.flush().map(|()| true),
-        Err(cause) if cause.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Ok(()) => folder.flush().map(|()| Some(file)),
+        Err(cause) if cause.kind() == ErrorKind::AlreadyExists => Ok(None),
         Err(cause) => Err(cause),
     }
 }
@@ -66,16 +67,16 @@ pub(super) fn probe_time(path: &Path) -> io::Result<SystemTime> {
     modified
 }
 
-/// A flushed temporary file beside `path`.
+/// A flushed temporary file beside `path`: its folder, its path, and itself.
 pub(super) fn prepare(
     folders: &Folders,
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
-) -> io::Result<(std::sync::Arc<super::folder::Folder>, PathBuf)> {
+) -> io::Result<(Arc<Folder>, PathBuf, File)> {
     let parent = path.parent().ok_or(ErrorKind::InvalidInput)?;
     let mut folder = folders.open(parent)?;
     let temporary = temporary_name(path);
-    let file = match new_file(&temporary) {
+    let mut file = match new_file(&temporary) {
         // Somebody removed the folder under us.
         Err(cause) if cause.kind() == ErrorKind::NotFound => {
             folders.forget(parent);
@@ -84,16 +85,16 @@ pub(super) fn prepare(
         }
         other => other?,
     };
-    publish(&temporary, fill(file, write))?;
-    Ok((folder, temporary))
+    publish(&temporary, fill(&mut file, write))?;
+    Ok((folder, temporary, file))
 }
 
 fn new_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
-fn fill(mut file: File, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    write(&mut file)?;
+fn fill(file: &mut File, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    write(file)?;
     file.sync_data()
 }
 

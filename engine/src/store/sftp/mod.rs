@@ -326,11 +326,20 @@ impl ObjectStore for SftpStore {
         self.change(key, Change::Replace(Content::Bytes(bytes)), version).await
     }
 
-    async fn put_file_if_unchanged(&self, key: &str, file: File, version: Option<&Version>) -> StoreResult<bool> {
+    async fn put_file_if_unchanged(
+        &self,
+        key: &str,
+        file: File,
+        version: Option<&Version>,
+    ) -> StoreResult<Option<Version>> {
         let content = Content::File(Arc::new(file));
-        match version {
-            Some(version) => self.change(key, Change::Replace(content), version).await,
-            None => self.create(key, content).await,
+        let is_written = match version {
+            Some(version) => self.change(key, Change::Replace(content), version).await?,
+            None => self.create(key, content).await?,
+        };
+        match is_written {
+            true => self.stat_versioned(key).await.map(|(_, version)| Some(version)),
+            false => Ok(None),
         }
     }
 
@@ -350,6 +359,12 @@ impl ObjectStore for SftpStore {
         let (connection, path) = self.at(key).await?;
         let read = files::read_range(&connection, &path, range.start, range.end).await;
         self.told(key, &connection, read).await
+    }
+
+    async fn get_start(&self, key: &str, most: u64) -> StoreResult<(Bytes, ObjectStat, Version)> {
+        let (stat, version) = self.stat_versioned(key).await?;
+        let bytes = self.get_range(key, 0..stat.size.min(most)).await?;
+        Ok((bytes, stat, version))
     }
 
     async fn stat(&self, key: &str) -> StoreResult<ObjectStat> {

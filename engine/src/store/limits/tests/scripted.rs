@@ -133,7 +133,12 @@ impl ObjectStore for Scripted {
         self.request(key, self.inner.put_if_unchanged(key, bytes, version)).await
     }
 
-    async fn put_file_if_unchanged(&self, key: &str, file: File, version: Option<&Version>) -> StoreResult<bool> {
+    async fn put_file_if_unchanged(
+        &self,
+        key: &str,
+        file: File,
+        version: Option<&Version>,
+    ) -> StoreResult<Option<Version>> {
         self.request(key, self.inner.put_file_if_unchanged(key, file, version)).await
     }
 
@@ -147,6 +152,10 @@ impl ObjectStore for Scripted {
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> StoreResult<Bytes> {
         self.request(key, self.inner.get_range(key, range)).await
+    }
+
+    async fn get_start(&self, key: &str, most: u64) -> StoreResult<(Bytes, ObjectStat, Version)> {
+        self.request(key, self.inner.get_start(key, most)).await
     }
 
     async fn stat(&self, key: &str) -> StoreResult<ObjectStat> {
