@@ -53,7 +53,7 @@ pub struct Daemon {
 /// Runs the daemon with the engine until `stop` is ready.
 pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), DaemonError> {
     let (config, tasks, token) = (Arc::new(config), Tasks::default(), CancellationToken::new());
-    let metrics = Arc::new(Metrics::new(config.repositories.keys()));
+    let metrics = Arc::new(Metrics::new(config.backends()));
     let engine = Arc::new(Engine::new(config.clone(), metrics.clone(), tasks.clone(), token.clone()));
     let (runner, clock) = (engine.clone(), Arc::new(SystemClock));
     let parts = Parts { runner, queries: engine, metrics, clock, tasks, stop: token };
@@ -169,7 +169,7 @@ mod tests {
         let (runner, starts) = fake_runner(true);
         let (queries, ..) = fake_queries();
         let (tasks, stop) = (Tasks::default(), CancellationToken::new());
-        let (metrics, clock) = (Arc::new(Metrics::new(config.repositories.keys())), Arc::new(SteppingClock::default()));
+        let (metrics, clock) = (Arc::new(Metrics::new(config.backends())), Arc::new(SteppingClock::default()));
         let parts = Parts { runner, queries, metrics, clock, tasks, stop };
         (Daemon::start(Arc::new(config), parts).await.unwrap(), starts)
     }

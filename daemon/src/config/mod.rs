@@ -153,6 +153,16 @@ impl fmt::Display for StoreLocation {
 }
 
 impl StoreLocation {
+    /// What kind of store it is, as in metrics.
+    pub const fn backend(&self) -> &'static str {
+        match self {
+            Self::Local(_) => "local",
+            Self::Sftp(_) => "sftp",
+            Self::S3(_) => "s3",
+            Self::B2(_) => "b2",
+        }
+    }
+
     /// Whether both are one place, whoever we are there and however it is reached.
     fn is_place_of(&self, other: &Self) -> bool {
         match (self, other) {
@@ -162,6 +172,13 @@ impl StoreLocation {
             (Self::B2(one), Self::B2(other)) => one.bucket == other.bucket,
             _ => false,
         }
+    }
+}
+
+impl Config {
+    /// The configured repositories, each with what its store is called in metrics.
+    pub fn backends(&self) -> impl Iterator<Item = (&str, &'static str)> + Clone {
+        self.repositories.iter().map(|(name, repository)| (name.as_str(), repository.store.backend()))
     }
 }
 

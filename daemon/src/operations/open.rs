@@ -25,15 +25,12 @@ pub(super) struct OpenRepositories {
     open: Shared<Repository>,
     metrics: Arc<Metrics>,
     remotes: Remotes,
-    /// What was asked of the store of each configured one, since the daemon started.
-    meters: HashMap<String, Arc<Meter>>,
 }
 
 impl OpenRepositories {
     pub(super) fn new(config: Arc<Config>, metrics: Arc<Metrics>) -> Self {
-        let meters = config.repositories.keys().map(|name| (name.clone(), Arc::default())).collect();
-        let remotes = Remotes::new(&config);
-        Self { config, open: Shared::default(), metrics, remotes, meters }
+        let remotes = Remotes::new(&config, Arc::clone(&metrics));
+        Self { config, open: Shared::default(), metrics, remotes }
     }
 
     /// The repository of that name. One that was opened before proves first that it is still what lies there, so that
@@ -64,21 +61,20 @@ impl OpenRepositories {
         name: &str,
         repository: &RepositoryConfig,
     ) -> Result<Arc<dyn ObjectStore>, Failure> {
-        let backend: Arc<dyn ObjectStore> = match &repository.store {
-            StoreLocation::Local(path) => Arc::new(LocalStore::new(path)),
-            StoreLocation::Sftp(config) => self.remotes.sftp(name, config, &repository.limits).await?,
-            StoreLocation::S3(config) => self.remotes.s3(name, config, &repository.limits).boxed().await?,
-            StoreLocation::B2(config) => self.remotes.b2(name, config, &repository.limits).boxed().await?,
-        };
-        Ok(match self.meters.get(name) {
-            Some(meter) => Arc::new(MeteredStore::with(backend, Arc::clone(meter))),
-            None => backend,
-        })
+        match &repository.store {
+            StoreLocation::Local(path) => {
+                let backend = Arc::new(LocalStore::new(path));
+                Ok(Arc::new(MeteredStore::with(backend, self.meter(name))))
+            }
+            StoreLocation::Sftp(config) => self.remotes.sftp(name, config, &repository.limits).await,
+            StoreLocation::S3(config) => self.remotes.s3(name, config, &repository.limits).boxed().await,
+            StoreLocation::B2(config) => self.remotes.b2(name, config, &repository.limits).boxed().await,
+        }
     }
 
     /// What was asked of the store of a repository, since the daemon started.
-    pub(super) fn meter(&self, name: &str) -> Option<&Meter> {
-        self.meters.get(name).map(Arc::as_ref)
+    pub(super) fn meter(&self, name: &str) -> Arc<Meter> {
+        self.metrics.meter(name)
     }
 
     pub(super) fn configured(&self, name: &str) -> Result<&RepositoryConfig, Failure> {
@@ -163,11 +159,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let text = format!("[repositories.main]\nstore = \"local:{}\"", folder.path().display());
         let config = Arc::new(Config::parse("test.toml".as_ref(), &text, &Accounts::default()).unwrap());
-        let metrics = Arc::new(Metrics::new([].into_iter()));
+        let metrics = Arc::new(Metrics::new(config.backends()));
         let open = OpenRepositories::new(config, Arc::clone(&metrics));
         let store = open.store("main", open.configured("main").unwrap()).await.unwrap();
         Repository::init(store, InitOptions::default()).await.unwrap();
-        let before = open.meter("main").unwrap().requests();
+        let before = open.meter("main").requests();
         assert!(before > 0);
         metrics.checked_whole(
             "main",
@@ -177,9 +173,9 @@ mod tests {
         assert!(metrics.text().unwrap().contains(" 77.0"));
         let first = open.get("main").await.unwrap();
         assert!(!metrics.text().unwrap().contains(" 77.0"));
-        assert_eq!(open.meter("main").unwrap().requests(), before + 1, "the marker");
+        assert_eq!(open.meter("main").requests(), before + 1, "the marker");
         assert!(Arc::ptr_eq(&first, &open.get("main").await.unwrap()));
-        assert_eq!(open.meter("main").unwrap().requests(), before + 2, "the marker; there is no key slot");
+        assert_eq!(open.meter("main").requests(), before + 2, "the marker; there is no key slot");
     }
 
     #[tokio::test]
@@ -188,7 +184,7 @@ mod tests {
         cloudstic_e2e::golden::copy("plain", folder.path());
         let text = format!("[repositories.main]\nstore = \"local:{}\"", folder.path().display());
         let config = Arc::new(Config::parse("test.toml".as_ref(), &text, &Accounts::default()).unwrap());
-        let open = OpenRepositories::new(config, Arc::new(Metrics::new([].into_iter())));
+        let open = OpenRepositories::new(config, Arc::new(Metrics::new(config.backends())));
         let first = open.get("main").await.unwrap();
         assert_eq!(first.snapshots().await.unwrap().readable.len(), 3);
         // As a program does that writes it blindly.

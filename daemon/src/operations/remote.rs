@@ -6,18 +6,20 @@ use std::sync::Arc;
 
 use cloudstic_engine::store::limits::{LimitedStore, Pace};
 use cloudstic_engine::store::sftp::{SftpLogin, SftpProbe, SftpSettings, SftpStore};
-use cloudstic_engine::store::{ObjectStore, StoreResult};
+use cloudstic_engine::store::{MeteredStore, ObjectStore, StoreResult};
 use cloudstic_proto::Reason;
 
 use super::cloud::{self, Clouds};
 use crate::config::{B2Config, Config, LimitsConfig, S3Config, SftpConfig, SftpLoginConfig};
 use crate::failure::Failure;
+use crate::metrics::Metrics;
 
 /// What is kept of each configured repository as long as the daemon runs, by name, and what is known of services.
 #[derive(Debug)]
 pub(super) struct Remotes {
     remotes: HashMap<String, Remote>,
     clouds: Clouds,
+    metrics: Arc<Metrics>,
 }
 
 #[derive(Debug, Default)]
@@ -28,14 +30,14 @@ struct Remote {
 }
 
 impl Remotes {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, metrics: Arc<Metrics>) -> Self {
         let remote = |limits: &LimitsConfig| {
             let pace = Arc::new(Pace::new(limits.upload.clone(), limits.download.clone()));
             Remote { pace, probe: SftpProbe::default() }
         };
         let remotes = config.repositories.iter();
         let remotes = remotes.map(|(name, repository)| (name.clone(), remote(&repository.limits))).collect();
-        Self { remotes, clouds: Clouds::new(&config.daemon.state_dir) }
+        Self { remotes, clouds: Clouds::new(&config.daemon.state_dir), metrics }
     }
 
     /// A bucket of S3.
@@ -89,7 +91,7 @@ impl Remotes {
         self.limited(name, limits, || SftpStore::connect(settings.clone(), probe.clone())).await
     }
 
-    /// Connects, and puts the limits around what is there then.
+    /// Connects, and puts what counts and the limits around what is there then.
     async fn limited<S: ObjectStore + 'static, F: Future<Output = StoreResult<S>>>(
         &self,
         name: &str,
@@ -97,6 +99,9 @@ impl Remotes {
         connect: impl Fn() -> F,
     ) -> Result<Arc<dyn ObjectStore>, Failure> {
         let pace = self.remotes.get(name).map(|remote| Arc::clone(&remote.pace)).unwrap_or_default();
-        Ok(Arc::new(LimitedStore::connect(limits.store.clone(), pace, connect).await?))
+        let meter = self.metrics.meter(name);
+        let connect = || async { Ok(MeteredStore::with(Arc::new(connect().await?), Arc::clone(&meter))) };
+        let store = LimitedStore::connect(limits.store.clone(), pace, connect).await?;
+        Ok(Arc::new(store.counting_retries(meter)))
     }
 }

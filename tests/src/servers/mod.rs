@@ -1,6 +1,7 @@
 //! Real servers for tests: each listens on 127.0.0.1 only, keeps all it needs in a folder of its own, and ends with the
 //! test, also when it panics.
 
+pub mod agent;
 pub mod ministack;
 pub mod proxy;
 pub mod rclone;

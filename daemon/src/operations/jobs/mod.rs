@@ -68,10 +68,9 @@ impl Engine {
         repository: &Arc<Repository>,
         done: Result<T, E>,
     ) -> Result<T, JobError> {
-        if let Some(meter) = self.open.meter(name) {
-            let (requests, sent, received) = (meter.requests(), meter.sent(), meter.received());
-            tracing::debug!(repository = name, requests, sent, received, "asked of the store since the start");
-        }
+        let meter = self.open.meter(name);
+        let (requests, sent, received) = (meter.requests(), meter.sent(), meter.received());
+        tracing::debug!(repository = name, requests, sent, received, "asked of the store since the start");
         done.map_err(|error| {
             let failure = error.into();
             self.open.failed(name, repository, &failure);

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::LimitedStore;
 use super::tries::Tries;
-use crate::store::{ObjectStat, StoreResult};
+use crate::store::{ObjectStat, StoreOperation, StoreResult};
 
 /// One listing.
 struct Listing<'a> {
@@ -36,7 +36,14 @@ impl Given {
 }
 
 pub(super) fn list<'a>(store: &'a LimitedStore, prefix: &'a str) -> BoxStream<'a, StoreResult<ObjectStat>> {
-    let listing = Listing { store, prefix, listed: None, given: Given::default(), tries: Tries::new(), is_over: false };
+    let listing = Listing {
+        store,
+        prefix,
+        listed: None,
+        given: Given::default(),
+        tries: Tries::new(StoreOperation::List),
+        is_over: false,
+    };
     stream::unfold(listing, |mut listing| async move { listing.next().await.map(|next| (next, listing)) }).boxed()
 }
 

@@ -28,7 +28,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-use super::{Capabilities, ObjectStat, ObjectStore, StoreError, StoreResult, Version};
+use super::{Capabilities, Meter, ObjectStat, ObjectStore, StoreError, StoreOperation, StoreResult, Version};
 use health::Health;
 pub use pace::{LocalTimeOfDay, Pace, TimeOfDay};
 pub use settings::{RateSchedule, RateSpan, StoreLimits};
@@ -51,6 +51,7 @@ pub struct LimitedStore {
     limits: StoreLimits,
     pace: Arc<Pace>,
     health: Health,
+    meter: Arc<Meter>,
     name: String,
     random: Arc<Random>,
 }
@@ -59,7 +60,14 @@ impl LimitedStore {
     /// Puts limits around a store. `pace` may be shared with others that use the same line.
     pub fn new(inner: Arc<dyn ObjectStore>, limits: StoreLimits, pace: Arc<Pace>) -> Self {
         let name = inner.describe();
-        Self { inner, limits, pace, health: Health::default(), name, random: Arc::new(random) }
+        let (health, meter) = (Health::default(), Arc::default());
+        Self { inner, limits, pace, health, meter, name, random: Arc::new(random) }
+    }
+
+    /// Counts also in `meter` what it tries again.
+    pub fn counting_retries(mut self, meter: Arc<Meter>) -> Self {
+        self.meter = meter;
+        self
     }
 
     /// With other random numbers, from 0 to 1, for the waits between tries.
@@ -130,25 +138,28 @@ fn length(file: &File) -> u64 {
 #[async_trait]
 impl ObjectStore for LimitedStore {
     async fn create_root(&self) -> StoreResult<()> {
-        self.tried("", 0, |_| self.inner.create_root()).await
+        self.tried(StoreOperation::CreateRoot, "", 0, |_| self.inner.create_root()).await
     }
 
     async fn put(&self, key: &str, bytes: Bytes) -> StoreResult<()> {
         let size = bytes.len() as u64;
         self.may_send(key, size).await;
-        self.changed(key, size, |_| self.inner.put(key, bytes.clone())).await
+        self.changed(StoreOperation::Put, key, size, |_| self.inner.put(key, bytes.clone())).await
     }
 
     async fn put_file(&self, key: &str, file: File) -> StoreResult<()> {
         let (file, size) = (&file, length(&file));
         self.may_send(key, size).await;
-        self.changed(key, size, |_| async move { self.inner.put_file(key, self.reopen(key, file)?).await }).await
+        self.changed(StoreOperation::Put, key, size, |_| async move {
+            self.inner.put_file(key, self.reopen(key, file)?).await
+        })
+        .await
     }
 
     async fn put_if_absent(&self, key: &str, bytes: Bytes) -> StoreResult<bool> {
         let (bytes, size) = (&bytes, bytes.len() as u64);
         self.may_send(key, size).await;
-        self.changed(key, size, |again| async move {
+        self.changed(StoreOperation::PutIfAbsent, key, size, |again| async move {
             Ok(self.inner.put_if_absent(key, bytes.clone()).await? || (again && self.has(key, bytes).await?))
         })
         .await
@@ -157,7 +168,7 @@ impl ObjectStore for LimitedStore {
     async fn put_if_unchanged(&self, key: &str, bytes: Bytes, version: &Version) -> StoreResult<bool> {
         let (bytes, size) = (&bytes, bytes.len() as u64);
         self.may_send(key, size).await;
-        self.changed(key, size, |again| async move {
+        self.changed(StoreOperation::PutIfUnchanged, key, size, |again| async move {
             let won = self.inner.put_if_unchanged(key, bytes.clone(), version).await?;
             Ok(won || (again && self.has(key, bytes).await?))
         })
@@ -172,7 +183,7 @@ impl ObjectStore for LimitedStore {
     ) -> StoreResult<Option<Version>> {
         let (file, size) = (&file, length(&file));
         self.may_send(key, size).await;
-        self.changed(key, size, |again| async move {
+        self.changed(StoreOperation::PutIfUnchanged, key, size, |again| async move {
             match self.inner.put_file_if_unchanged(key, self.reopen(key, file)?, version).await? {
                 None if again => self.has_file(key, self.reopen(key, file)?).await,
                 written => Ok(written),
@@ -183,38 +194,38 @@ impl ObjectStore for LimitedStore {
 
     async fn get(&self, key: &str) -> StoreResult<Bytes> {
         self.may_receive(key, 0).await;
-        let got = self.tried(key, UNKNOWN, |_| self.inner.get(key)).await;
+        let got = self.tried(StoreOperation::Get, key, UNKNOWN, |_| self.inner.get(key)).await;
         got.inspect(|bytes| self.received(key, bytes))
     }
 
     async fn get_versioned(&self, key: &str) -> StoreResult<(Bytes, Version)> {
         self.may_receive(key, 0).await;
-        let got = self.tried(key, UNKNOWN, |_| self.inner.get_versioned(key)).await;
+        let got = self.tried(StoreOperation::Get, key, UNKNOWN, |_| self.inner.get_versioned(key)).await;
         got.inspect(|(bytes, _)| self.received(key, bytes))
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> StoreResult<Bytes> {
         let size = range.end.saturating_sub(range.start);
         self.may_receive(key, size).await;
-        self.tried(key, size, |_| self.inner.get_range(key, range.clone())).await
+        self.tried(StoreOperation::GetRange, key, size, |_| self.inner.get_range(key, range.clone())).await
     }
 
     async fn get_start(&self, key: &str, most: u64) -> StoreResult<(Bytes, ObjectStat, Version)> {
         self.may_receive(key, 0).await;
-        let got = self.tried(key, most, |_| self.inner.get_start(key, most)).await;
+        let got = self.tried(StoreOperation::GetRange, key, most, |_| self.inner.get_start(key, most)).await;
         got.inspect(|(bytes, ..)| self.received(key, bytes))
     }
 
     async fn stat(&self, key: &str) -> StoreResult<ObjectStat> {
-        self.tried(key, 0, |_| self.inner.stat(key)).await
+        self.tried(StoreOperation::Stat, key, 0, |_| self.inner.stat(key)).await
     }
 
     async fn stat_versioned(&self, key: &str) -> StoreResult<(ObjectStat, Version)> {
-        self.tried(key, UNKNOWN, |_| self.inner.stat_versioned(key)).await
+        self.tried(StoreOperation::Stat, key, UNKNOWN, |_| self.inner.stat_versioned(key)).await
     }
 
     async fn delete(&self, key: &str) -> StoreResult<()> {
-        self.changed(key, 0, |_| self.inner.delete(key)).await
+        self.changed(StoreOperation::Delete, key, 0, |_| self.inner.delete(key)).await
     }
 
     async fn delete_many(&self, keys: &[String]) -> StoreResult<Vec<StoreError>> {
@@ -222,7 +233,7 @@ impl ObjectStore for LimitedStore {
     }
 
     async fn delete_if_unchanged(&self, key: &str, version: &Version) -> StoreResult<bool> {
-        self.changed(key, 0, |again| async move {
+        self.changed(StoreOperation::Delete, key, 0, |again| async move {
             let deleted = self.inner.delete_if_unchanged(key, version).await?;
             Ok(deleted || (again && self.is_absent(key).await?))
         })
@@ -234,7 +245,7 @@ impl ObjectStore for LimitedStore {
     }
 
     async fn now(&self) -> StoreResult<Option<SystemTime>> {
-        self.tried("", 0, |_| self.inner.now()).await
+        self.tried(StoreOperation::Now, "", 0, |_| self.inner.now()).await
     }
 
     fn capabilities(&self) -> Capabilities {

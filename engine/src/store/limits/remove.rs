@@ -4,7 +4,7 @@ use tokio::time::timeout;
 
 use super::tries::Tries;
 use super::{LOCKS, LimitedStore};
-use crate::store::{Retry, StoreError, StoreResult};
+use crate::store::{Retry, StoreError, StoreOperation, StoreResult};
 
 /// What the removal of one object counts as, in bytes, for the deadline of all: backends may do it one by one.
 const EACH: u64 = 4 << 10;
@@ -20,7 +20,7 @@ impl LimitedStore {
             return once(keys).await;
         }
         let (mut left, mut failed) = (keys.to_vec(), Vec::new());
-        let mut tries = Tries::new();
+        let mut tries = Tries::new(StoreOperation::Delete);
         loop {
             self.health.admit()?;
             let error = match once(&left).await {

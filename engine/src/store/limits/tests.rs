@@ -39,7 +39,10 @@ async fn keeps_the_contract() {
 #[tokio::test(start_paused = true)]
 async fn what_may_pass_is_tried_again_after_longer_and_longer_waits() {
     let store = Scripted::new([Fault::Unsent(StoreErrorKind::Transient); 3]);
-    limited(&store).put("chunk/a", Bytes::from_static(b"x")).await.unwrap();
+    let meter = Arc::<Meter>::default();
+    let limited = limited(&store).counting_retries(Arc::clone(&meter));
+    limited.put("chunk/a", Bytes::from_static(b"x")).await.unwrap();
+    assert_eq!((meter.count(StoreOperation::Put).retries, meter.count(StoreOperation::Get).retries), (3, 0));
     let waits: Vec<_> = store.times().windows(2).map(|pair| (pair[1] - pair[0]).as_millis()).collect();
     assert_eq!(waits, [500, 1000, 2000]);
 }

@@ -6,24 +6,25 @@ use tokio::time::{Instant, timeout};
 
 use super::health::Outlook;
 use super::{LOCKS, LimitedStore};
-use crate::store::{Retry, StoreError, StoreErrorKind, StoreResult};
+use crate::store::{Retry, StoreError, StoreErrorKind, StoreOperation, StoreResult};
 
 /// What became of one request so far.
 #[derive(Debug)]
 pub(super) struct Tries {
+    operation: StoreOperation,
     started: Instant,
     failures: u32,
     first_failure: Option<Instant>,
 }
 
 impl Tries {
-    pub(super) fn new() -> Self {
-        Self { started: Instant::now(), failures: 0, first_failure: None }
+    pub(super) fn new(operation: StoreOperation) -> Self {
+        Self { operation, started: Instant::now(), failures: 0, first_failure: None }
     }
 
     /// It has got on, so that what failed before does not count any more.
     pub(super) fn got_on(&mut self) {
-        *self = Self::new();
+        *self = Self::new(self.operation);
     }
 }
 
@@ -31,12 +32,13 @@ impl LimitedStore {
     /// [`LimitedStore::tried`] for what changes something.
     pub(super) async fn changed<T, F: Future<Output = StoreResult<T>>>(
         &self,
+        operation: StoreOperation,
         key: &str,
         bytes: u64,
         once: impl Fn(bool) -> F,
     ) -> StoreResult<T> {
         if !key.starts_with(LOCKS) {
-            return self.tried(key, bytes, once).await;
+            return self.tried(operation, key, bytes, once).await;
         }
         let deadline = self.limits.deadline(bytes);
         timeout(deadline, once(false)).await.unwrap_or_else(|_| Err(self.no_answer(key, deadline)))
@@ -46,11 +48,12 @@ impl LimitedStore {
     /// whether an earlier one may have reached the store. May be dropped at any moment.
     pub(super) async fn tried<T, F: Future<Output = StoreResult<T>>>(
         &self,
+        operation: StoreOperation,
         key: &str,
         bytes: u64,
         once: impl Fn(bool) -> F,
     ) -> StoreResult<T> {
-        let mut tries = Tries::new();
+        let mut tries = Tries::new(operation);
         loop {
             self.health.admit()?;
             let deadline = self.limits.deadline(bytes);
@@ -98,6 +101,7 @@ impl LimitedStore {
         };
         tracing::debug!(%error, failures = tries.failures, ?wait, "tried again");
         tokio::time::sleep(wait).await;
+        self.meter.retried(tries.operation);
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 
+use cloudstic_e2e::servers::agent::Agent;
 use cloudstic_e2e::servers::rclone::RcloneSftp;
 use cloudstic_e2e::servers::sshd::Sshd;
 use futures::future::join_all;
@@ -107,6 +108,19 @@ async fn a_password_is_given_to_ssh_and_a_wrong_one_is_denied() {
     assert_eq!(error.kind, StoreErrorKind::Denied);
     assert!(error.to_string().ends_with("refuses access: the server does not accept the password"), "{error}");
     assert!(!format!("{:?} {error:?}", with("wrong secret")).contains("wrong secret"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_logs_in_if_it_has_the_key() {
+    let Some(server) = Sshd::start("logins by an agent") else { return };
+    fs::create_dir(server.files().join("repository")).unwrap();
+    let by =
+        |agent: &Agent| SftpSettings { login: SftpLogin::Agent(agent.socket()), ..settings(&server, "repository") };
+    let (good, wrong) = (Agent::with_key(&server.key()), Agent::with_key(&server.wrong_key()));
+    let store = SftpStore::connect(by(&good), SftpProbe::default()).await.unwrap();
+    store.put("config", Bytes::from_static(b"x")).await.unwrap();
+    let error = SftpStore::connect(by(&wrong), SftpProbe::default()).await.unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Denied, "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

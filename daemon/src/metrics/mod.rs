@@ -3,6 +3,8 @@
 //! The one invariant: a scrape touches no store. Every value is kept here when it changes, and every family is there from
 //! the start, with a zero for each configured repository.
 
+mod stores;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use cloudstic_engine::lock::Kind;
+use cloudstic_engine::store::Meter;
 use cloudstic_proto::Reason;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -19,6 +22,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use stores::Stores;
 
 /// What [`Metrics::text`] is: the exposition format of OpenMetrics.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -60,11 +64,12 @@ pub struct Metrics {
     /// By name, the fingerprint of the repository that was found whole last, and when that was.
     whole: Mutex<HashMap<String, (String, Duration)>>,
     heals: Vec<(Of, Arc<AtomicU64>)>,
+    stores: Stores,
 }
 
 impl Metrics {
-    /// Zeros for these repositories.
-    pub fn new<'a>(repositories: impl Iterator<Item = &'a String>) -> Self {
+    /// Zeros for these repositories, each with what its store is called.
+    pub fn new<'a>(repositories: impl Iterator<Item = (&'a str, &'static str)> + Clone) -> Self {
         let mut registry = Registry::with_prefix("cloudstic");
         registry.register("build", "This program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         let waits = || Histogram::new(exponential_buckets(0.01, 4.0, 10));
@@ -83,11 +88,12 @@ impl Metrics {
             check_full_success: Family::default(),
             whole: Mutex::default(),
             heals: Vec::new(),
+            stores: Stores::new(repositories.clone()),
             registry,
         };
         metrics.register();
-        for name in repositories {
-            let of = Of { repository: name.clone() };
+        for (name, _) in repositories {
+            let of = of(name);
             for kind in [Kind::Shared, Kind::Exclusive] {
                 drop(metrics.lock_held.get_or_create(&mode(name, kind)));
             }
@@ -111,6 +117,7 @@ impl Metrics {
 
     fn register(&mut self) {
         let registry = &mut self.registry;
+        self.stores.register(registry);
         registry.register("lock_held", "Repository locks that jobs of this daemon hold", self.lock_held.clone());
         let help = "How long jobs waited for a repository lock that they got";
         registry.register_with_unit("lock_wait", help, Unit::Seconds, self.lock_wait.clone());
@@ -215,11 +222,17 @@ impl Metrics {
         known.map(|(_, heals)| Arc::clone(heals)).unwrap_or_default()
     }
 
+    /// What counts what is asked of the store of a repository.
+    pub fn meter(&self, repository: &str) -> Arc<Meter> {
+        self.stores.meter(repository)
+    }
+
     /// All of them, as [`CONTENT_TYPE`].
     pub fn text(&self) -> Result<String, fmt::Error> {
         for (of, heals) in &self.heals {
             self.catalog_heals.get_or_create(of).inner().store(heals.load(Ordering::Relaxed), Ordering::Relaxed);
         }
+        self.stores.update();
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
@@ -255,7 +268,7 @@ mod tests {
 
     #[test]
     fn every_family_is_there_from_the_start_and_moves() {
-        let metrics = Metrics::new([&"main".to_owned()].into_iter());
+        let metrics = Metrics::new([("main", "s3")].into_iter());
         let text = metrics.text().unwrap();
         for zero in [
             "cloudstic_lock_held{repository=\"main\",mode=\"exclusive\"} 0",
@@ -270,6 +283,10 @@ mod tests {
             "cloudstic_check_last_errors{repository=\"main\"} 0",
             "cloudstic_check_verified_bytes_total{repository=\"main\"} 0",
             "cloudstic_check_last_full_success_timestamp_seconds{repository=\"main\"} 0.0",
+            "cloudstic_store_requests_total{repository=\"main\",backend=\"s3\",operation=\"get\",result=\"error\"} 0",
+            "cloudstic_store_retries_total{repository=\"main\",backend=\"s3\",operation=\"put\"} 0",
+            "cloudstic_store_sent_bytes_total{repository=\"main\",backend=\"s3\"} 0",
+            "cloudstic_store_received_bytes_total{repository=\"main\",backend=\"s3\"} 0",
             "cloudstic_build_info{version=\"",
         ] {
             assert!(text.contains(zero), "{zero} is not in\n{text}");
