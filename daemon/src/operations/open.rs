@@ -184,7 +184,8 @@ mod tests {
         cloudstic_e2e::golden::copy("plain", folder.path());
         let text = format!("[repositories.main]\nstore = \"local:{}\"", folder.path().display());
         let config = Arc::new(Config::parse("test.toml".as_ref(), &text, &Accounts::default()).unwrap());
-        let open = OpenRepositories::new(config, Arc::new(Metrics::new(config.backends())));
+        let metrics = Arc::new(Metrics::new(config.backends()));
+        let open = OpenRepositories::new(config, metrics);
         let first = open.get("main").await.unwrap();
         assert_eq!(first.snapshots().await.unwrap().readable.len(), 3);
         // As a program does that writes it blindly.

@@ -146,12 +146,18 @@ struct Begun<'a> {
 }
 
 impl Begun<'_> {
+    /// It has this result.
     fn ended<T>(mut self, result: StoreResult<T>) -> StoreResult<T> {
         self.is_answered = result.as_ref().err().is_none_or(StoreError::is_not_found);
         result
     }
 
-    /// The same of one whose answer brings bytes.
+    /// A listing goes on, or fails.
+    fn listed<T>(&mut self, listed: &StoreResult<T>) {
+        self.is_answered &= listed.is_ok();
+    }
+
+    /// [`Begun::ended`] of one whose answer brings bytes.
     fn received<T>(self, result: StoreResult<T>, bytes: impl Fn(&T) -> &Bytes) -> StoreResult<T> {
         let counters = self.counters;
         self.ended(result).inspect(|answer| {
@@ -279,7 +285,7 @@ impl ObjectStore for MeteredStore {
         let mut begun = self.meter.begin(StoreOperation::List, 0);
         // Whoever has seen enough has got an answer.
         begun.is_answered = true;
-        self.inner.list(prefix).inspect(move |listed| begun.is_answered &= listed.is_ok()).boxed()
+        self.inner.list(prefix).inspect(move |listed| begun.listed(listed)).boxed()
     }
 
     async fn now(&self) -> StoreResult<Option<SystemTime>> {

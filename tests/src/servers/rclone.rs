@@ -94,7 +94,7 @@ impl RcloneSftp {
     }
 }
 
-/// An S3 server.
+/// An S3 server. The folders in the one that it serves are its buckets.
 #[derive(Debug)]
 pub struct RcloneS3(Rclone);
 

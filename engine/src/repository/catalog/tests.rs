@@ -130,6 +130,7 @@ async fn backups_that_run_beside_this_one_are_no_heals() {
     store.put(&format!("packs/{}", in_flight.members.pack), in_flight.bytes).await.unwrap();
     let pack = store_pack(&store, "ours").await;
     ours.extend_catalog(vec![pack.clone()], NOTHING, &NO_LEASE()).await.unwrap();
+    ours.catalog_now().await.unwrap();
     assert!(has(&ours, &[&pack, &in_flight.members]).await);
     assert_eq!(heals(&ours), 0);
 }
