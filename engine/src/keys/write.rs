@@ -23,7 +23,8 @@ pub(super) async fn carry_out(repository: &Repository, plan: &Plan) -> Result<()
     }
 }
 
-/// Whether the new slot is what is stored now, however the write was answered. `before` is what was there.
+/// Whether the new slot is what is stored now, however the write was answered: one that was delivered twice meets itself,
+/// and is called a defeat. `before` is what was there.
 async fn settle(
     store: &dyn ObjectStore,
     put: StoreResult<bool>,
@@ -31,9 +32,6 @@ async fn settle(
     before: Option<&Bytes>,
     lost: impl Fn() -> KeyError,
 ) -> Result<(), KeyError> {
-    if matches!(put, Ok(false)) {
-        return Err(lost());
-    }
     let found = match store.get(&new.key()).await {
         Ok(found) => Some(found),
         Err(error) if error.is_not_found() => None,
@@ -42,6 +40,7 @@ async fn settle(
     match (found, put) {
         // The very bytes that were proven to open before they were written.
         (Some(found), _) if found == new.bytes => Ok(()),
+        (_, Ok(false)) => Err(lost()),
         // It failed, and has changed nothing.
         (found, Err(error)) if found.as_ref() == before => Err(RepositoryError::from(error).into()),
         (_, Err(error)) => Err(unknown(&new.name, error)),

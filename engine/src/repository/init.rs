@@ -58,17 +58,37 @@ impl Repository {
         }
         store.create_root().await?;
         for slot in &slots {
-            if !store.put_if_absent(&slot.key(), Bytes::from(json::encode(slot))).await? {
+            let (key, bytes) = (slot.key(), Bytes::from(json::encode(slot)));
+            if !store.put_if_absent(&key, bytes.clone()).await? && !is_there(&*store, &key, &bytes).await? {
                 return Err(already());
             }
         }
         let marker = RepositoryMarker { version: 1, created: Timestamp::seconds(Utc::now()), encrypted, chunker };
-        if !store.put_if_absent(MARKER_KEY, Bytes::from(json::encode(&marker))).await? {
+        let bytes = Bytes::from(json::encode(&marker));
+        if !store.put_if_absent(MARKER_KEY, bytes.clone()).await? && !is_own(&*store, &bytes, &slots).await? {
             return Err(already());
         }
         let slots = slots.iter().map(|slot| format!("{}-{}", slot.slot_type.as_str(), slot.label)).collect();
         Ok(InitReport { encrypted, slots, recovery_words })
     }
+}
+
+/// Whether an object has just these bytes. A write that was delivered twice meets itself, and is called a defeat; no two
+/// key slots have the same bytes.
+async fn is_there(store: &dyn ObjectStore, key: &str, bytes: &Bytes) -> Result<bool, StoreError> {
+    Ok(store.get(key).await? == *bytes)
+}
+
+/// The same of the marker, which another init of the same second may have written: but not beside just these slots.
+async fn is_own(store: &dyn ObjectStore, marker: &Bytes, slots: &[KeySlot]) -> Result<bool, StoreError> {
+    if !is_there(store, MARKER_KEY, marker).await? {
+        return Ok(false);
+    }
+    let mut found: Vec<_> = store.list("keys/").map_ok(|stat| stat.key).try_collect().await?;
+    let mut own: Vec<_> = slots.iter().map(KeySlot::key).collect();
+    found.sort_unstable();
+    own.sort_unstable();
+    Ok(found == own)
 }
 
 /// An object of a repository, where there is no marker.
