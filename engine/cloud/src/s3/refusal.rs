@@ -151,6 +151,8 @@ fn hint(status: u16, code: &str) -> Option<&'static str> {
         "ExpiredToken" | "TokenRefreshRequired" => Some("the session token has expired: give a new one"),
         "InvalidObjectState" => Some("it is in an archive class: restore it there first"),
         "NoSuchBucket" => Some("make the bucket, or correct its name"),
+        // An answer to HEAD has no body that would say why.
+        "" if matches!(status, 400 | 403) => Some("credentials that have expired are answered so, too"),
         _ if status == 301 || code == "AuthorizationHeaderMalformed" => Some("is the region the right one?"),
         _ => None,
     }
