@@ -5,9 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use cloudstic_e2e::oracle::{assert_same_tree, assert_sound, oracle};
-use cloudstic_e2e::servers::proxy::CuttingProxy;
+use cloudstic_e2e::servers::proxy::{Line, Trouble};
+use cloudstic_e2e::servers::rclone::RcloneSftp;
 use cloudstic_e2e::servers::sshd::Sshd;
-use cloudstic_e2e::site::{Credential, Site};
+use cloudstic_e2e::site::{Credential, Site, poll};
 use cloudstic_e2e::{golden, tree};
 
 use crate::client::{backup, snapshots};
@@ -16,13 +17,11 @@ const PASSWORD: &str = "correct horse battery staple";
 
 /// Settings for logins by key.
 fn by_key(server: &Sshd) -> String {
-    by_key_through(server, server.port())
+    login(&server.key(), &server.known_hosts())
 }
 
-/// The same by way of another port.
-fn by_key_through(server: &Sshd, port: u16) -> String {
-    let (key, known) = (server.key(), server.known_hosts_by(port));
-    format!("sftp = {{ key = \"{}\", known_hosts = \"{}\" }}", key.display(), known.display())
+fn login(key: &Path, known_hosts: &Path) -> String {
+    format!("sftp = {{ key = \"{}\", known_hosts = \"{}\" }}", key.display(), known_hosts.display())
 }
 
 #[test]
@@ -51,59 +50,83 @@ fn a_tree_comes_back_from_a_server_although_connections_are_cut() {
     assert!(!daemon.log().contains("let several clients win"), "{}", daemon.log());
 }
 
-/// Locks are not tried twice, so a job may fail; then it says why.
-#[test]
-fn on_a_line_that_breaks_again_and_again_jobs_end_right_or_say_why() {
-    let Some(server) = Sshd::start("a line that breaks") else { return };
-    let line = CuttingProxy::start(server.port(), 1_000_000, 4);
+/// A backup on a line that is cut again and again, and a restore on one that is slow, and then falls silent.
+fn jobs_outlive(line: &Line, location: &str, login: &str, repository: &Path) {
     let mut site = Site::new();
-    let source = site.path("source");
+    let (source, target) = (site.path("source"), site.path("target"));
     tree::full(&source);
-    let credential = Credential::Password(PASSWORD);
-    site.repository_at("direct", &server.location("repository"), credential).setting(&by_key(&server));
-    site.repository_at("main", &server.location_by(line.port(), "repository"), credential);
-    site.setting(&by_key_through(&server, line.port())).profile("tree", "main", &source, "");
+    site.repository_at("main", location, Credential::Password(PASSWORD)).setting(login);
+    site.setting("limits = { stall_timeout = \"2s\" }").profile("tree", "main", &source, "");
     let daemon = site.start();
-    daemon.ctl(&["init", "direct"]).ok();
-    let until_done = |arguments: &[&str]| {
-        let done = (0..10).any(|_| {
-            let ran = daemon.ctl(arguments);
-            let is_done = ran.code == 0;
-            if !is_done {
-                ran.expect(1).says(&[]);
-            }
-            is_done
-        });
-        assert!(done, "{arguments:?} ended badly ten times");
-    };
-    until_done(&["backup", "tree"]);
-    assert_eq!(line.cut(), 4);
-    // Nothing is wrong in it but temporary files.
-    let repository = server.files().join("repository");
-    oracle([OsStr::new("verify"), repository.as_os_str(), OsStr::new("--password"), OsStr::new(PASSWORD)]).ok();
-    let target = site.path("target");
-    until_done(&["restore", "main", "latest", "--to", target.to_str().unwrap()]);
+    daemon.ctl(&["init", "main"]).ok();
+    line.breaks(Trouble::Cut, 1_000_000, 3);
+    backup(&daemon, &["tree"], 0);
+    assert_eq!(line.broken(), 3);
+    line.slow(16 << 20);
+    line.breaks(Trouble::Silence, 1_000_000, 1);
+    daemon.ctl(&["restore", "main", "latest", "--to", target.to_str().unwrap()]).ok();
+    assert_eq!(line.broken(), 1);
     assert_same_tree(&source, &target);
-    until_done(&["check", "main"]);
+    // Nothing is wrong in it but temporary files. rclone takes its time until all is there.
+    let verify = [OsStr::new("verify"), repository.as_os_str(), OsStr::new("--password"), OsStr::new(PASSWORD)];
+    let sound = poll(|| (oracle(verify).code == 0).then_some(()));
+    assert!(sound.is_some(), "{:?}", oracle(verify));
 }
 
 #[test]
-fn a_repository_of_another_program_opens_on_a_server_too() {
-    let Some(server) = Sshd::start("a golden repository on an SFTP server") else { return };
+fn jobs_outlive_a_line_that_breaks_and_falls_silent() {
+    let Some(server) = Sshd::start("a line that breaks") else { return };
+    let line = Line::start(server.port());
+    let login = login(&server.key(), &server.known_hosts_by(line.port()));
+    jobs_outlive(&line, &server.location_by(line.port(), "repository"), &login, &server.files().join("repository"));
+}
+
+#[test]
+fn jobs_outlive_such_a_line_to_another_one_s_server() {
+    let server = RcloneSftp::start("secret");
+    let line = Line::start(server.port());
+    let login = login(&server.key(), &server.known_hosts_by(line.port()));
+    jobs_outlive(&line, &server.location_by(line.port(), "repository"), &login, &server.files().join("repository"));
+}
+
+/// Repositories in folders of a server, held against copies on this host.
+fn come_back(names: &[&str], files: &Path, location: impl Fn(&str) -> String, login: &str) {
     let mut site = Site::new();
-    let copy = server.files().join("golden");
-    golden::copy("encrypted", &copy);
-    let credential = Credential::Password("golden-password");
-    site.repository("local", &copy, credential);
-    site.repository_at("server", &server.location("golden"), credential).setting(&by_key(&server));
+    for name in names {
+        let copy = site.path(&format!("{name}.repository"));
+        golden::copy(name, &copy);
+        golden::copy(name, &files.join(name));
+        let credential = match *name {
+            "encrypted" => Credential::Password("golden-password"),
+            _ => Credential::None,
+        };
+        site.repository(&format!("{name}-local"), &copy, credential);
+        site.repository_at(&format!("{name}-server"), &location(name), credential).setting(login);
+    }
     let daemon = site.start();
-    let restored = ["local", "server"].map(|name| {
-        let target = site.path(&format!("from {name}"));
-        daemon.ctl(&["restore", name, "latest", "--to", target.to_str().unwrap()]).ok();
-        (target, snapshots(&daemon, name).len())
-    });
-    assert_eq!(restored[0].1, restored[1].1);
-    assert_same_tree(&restored[0].0, &restored[1].0);
+    for name in names {
+        let restored = ["local", "server"].map(|place| {
+            let (repository, target) = (format!("{name}-{place}"), site.path(&format!("{name} from {place}")));
+            daemon.ctl(&["restore", &repository, "latest", "--to", target.to_str().unwrap()]).ok();
+            (target, snapshots(&daemon, &repository))
+        });
+        assert_eq!(restored[0].1, restored[1].1);
+        assert_eq!(restored[0].1.len(), 3);
+        assert_same_tree(&restored[0].0, &restored[1].0);
+    }
+}
+
+#[test]
+fn repositories_of_another_program_open_on_a_server_too() {
+    let Some(server) = Sshd::start("golden repositories on an SFTP server") else { return };
+    come_back(&["encrypted", "nopack"], &server.files(), |name| server.location(name), &by_key(&server));
+}
+
+#[test]
+fn repositories_of_another_program_open_on_another_one_s_server_too() {
+    let server = RcloneSftp::start("secret");
+    let login = login(&server.key(), &server.known_hosts());
+    come_back(&["plain", "encrypted"], &server.files(), |name| server.location(name), &login);
 }
 
 #[test]

@@ -1,34 +1,66 @@
-//! A bad line to a server: connections are cut after they have carried so many bytes, until it is a good one.
+//! A line to a server, on which things can go wrong: connections are cut or fall silent once they have carried so many
+//! bytes, or carry few at a time.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// A port of its own in front of another one.
 #[derive(Debug)]
-pub struct CuttingProxy {
+pub struct Line {
     port: u16,
     shared: Arc<Shared>,
     listener: Option<JoinHandle<()>>,
 }
 
+/// What happens to a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// It is cut.
+    Cut,
+    /// It stays, and carries nothing any more.
+    Silence,
+}
+
 #[derive(Debug)]
 struct Shared {
     server: u16,
-    after: u64,
-    times: u64,
     ends: AtomicBool,
-    cut: AtomicU64,
+    state: Mutex<State>,
 }
 
-impl CuttingProxy {
-    /// Cuts connections that have carried more than so many bytes, both directions together; so often.
-    pub fn start(server: u16, after: u64, times: u64) -> Self {
+#[derive(Debug, Default)]
+struct State {
+    plan: Option<Plan>,
+    /// Bytes per second.
+    rate: Option<u32>,
+    connections: Vec<Connection>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    trouble: Trouble,
+    after: u64,
+    times: u64,
+    met: u64,
+}
+
+/// Both directions together.
+#[derive(Debug, Default)]
+struct Connection {
+    carried: u64,
+    met: Option<Trouble>,
+}
+
+impl Line {
+    /// A good one to this port.
+    pub fn start(server: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let shared = Arc::new(Shared { server, after, times, ends: AtomicBool::new(false), cut: AtomicU64::new(0) });
+        let shared = Arc::new(Shared { server, ends: AtomicBool::new(false), state: Mutex::default() });
         let serving = Arc::clone(&shared);
         let listener = Some(std::thread::spawn(move || serving.serve(&listener)));
         Self { port, shared, listener }
@@ -39,13 +71,25 @@ impl CuttingProxy {
         self.port
     }
 
-    /// How many connections it has cut.
-    pub fn cut(&self) -> u64 {
-        self.shared.cut.load(Ordering::SeqCst)
+    /// From now on this happens to connections that carry more than so many bytes, both directions together; so often.
+    pub fn breaks(&self, trouble: Trouble, after: u64, times: u64) {
+        let mut state = self.shared.state();
+        state.plan = Some(Plan { trouble, after, times, met: 0 });
+        state.connections.iter_mut().for_each(|connection| connection.carried = 0);
+    }
+
+    /// How many connections have met that since.
+    pub fn broken(&self) -> u64 {
+        self.shared.state().plan.map_or(0, |plan| plan.met)
+    }
+
+    /// From now on each connection carries so many bytes a second in each direction.
+    pub fn slow(&self, rate: u32) {
+        self.shared.state().rate = Some(rate);
     }
 }
 
-impl Drop for CuttingProxy {
+impl Drop for Line {
     fn drop(&mut self) {
         self.shared.ends.store(true, Ordering::SeqCst);
         // Wakes up who accepts.
@@ -57,43 +101,66 @@ impl Drop for CuttingProxy {
 }
 
 impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn serve(self: &Arc<Self>, listener: &TcpListener) {
         while let Ok((client, _)) = listener.accept() {
             if self.ends.load(Ordering::SeqCst) {
                 return;
             }
             let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.server)) else { continue };
-            let carried = Arc::new(AtomicU64::new(0));
+            let number = {
+                let connections = &mut self.state().connections;
+                connections.push(Connection::default());
+                connections.len() - 1
+            };
             for (from, to) in [(&client, &server), (&server, &client)] {
-                let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-                let (shared, carried) = (Arc::clone(self), Arc::clone(&carried));
-                std::thread::spawn(move || shared.carry(from, to, &carried));
+                let _ = from.set_nodelay(true);
+                let (from, to, shared) = (from.try_clone().unwrap(), to.try_clone().unwrap(), Arc::clone(self));
+                std::thread::spawn(move || shared.carry(number, from, to));
             }
         }
     }
 
-    fn carry(&self, mut from: TcpStream, mut to: TcpStream, carried: &AtomicU64) {
+    fn carry(&self, number: usize, mut from: TcpStream, mut to: TcpStream) {
         let mut bytes = [0; 16 << 10];
         loop {
-            let read = match from.read(&mut bytes) {
-                Ok(0) | Err(_) => {
-                    let _ = to.shutdown(Shutdown::Write);
-                    return;
-                }
-                Ok(read) => read,
+            let read = from.read(&mut bytes).unwrap_or(0);
+            let (met, rate) = self.count(number, read as u64);
+            if read == 0 && met.is_none() {
+                // The other direction may have more to carry.
+                let _ = to.shutdown(Shutdown::Write);
+                return;
+            }
+            let is_over = match met {
+                Some(Trouble::Cut) => true,
+                // Whoever gives it up ends it for both.
+                Some(Trouble::Silence) => read == 0,
+                None => to.write_all(&bytes[..read]).is_err(),
             };
-            let before = carried.fetch_add(read as u64, Ordering::SeqCst);
-            let is_last = before <= self.after && before + read as u64 > self.after;
-            if (is_last && self.may_cut()) || to.write_all(&bytes[..read]).is_err() {
+            if is_over {
                 let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
                 return;
             }
+            if let Some(rate) = rate {
+                std::thread::sleep(Duration::from_secs(1) * read as u32 / rate);
+            }
         }
     }
 
-    /// Counts one more, if it is not the last one already.
-    fn may_cut(&self) -> bool {
-        let more = |cut| (cut < self.times).then_some(cut + 1);
-        self.cut.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
+    /// So many bytes more are to be carried. Gives what has happened to the connection, and how fast they may go.
+    fn count(&self, number: usize, bytes: u64) -> (Option<Trouble>, Option<u32>) {
+        let State { plan, rate, connections } = &mut *self.state();
+        let connection = &mut connections[number];
+        connection.carried += bytes;
+        if let Some(plan) = plan.as_mut().filter(|plan| connection.carried > plan.after && plan.met < plan.times)
+            && connection.met.is_none()
+        {
+            plan.met += 1;
+            connection.met = Some(plan.trouble);
+        }
+        (connection.met, *rate)
     }
 }

@@ -2,6 +2,7 @@
 //! whatever is there; `rclone serve s3` knows no conditions.
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -28,8 +29,11 @@ impl Rclone {
         fs::create_dir(path("files")).unwrap();
         let (log, port) = (fs::File::create(path("log")).unwrap(), free_port());
         let mut command = of_python("rclone");
+        // Of several renames at the same moment its cache dies: "fatal error: concurrent map writes".
+        command.env("GOMAXPROCS", "1");
         command.args(["serve", protocol, "--config", "/dev/null", "--addr", &format!("127.0.0.1:{port}")]);
-        command.args(["--vfs-cache-mode", "writes", "--cache-dir"]).arg(path("cache"));
+        // What was written is in the folder a second later.
+        command.args(["--vfs-cache-mode", "writes", "--vfs-write-back", "1s", "--cache-dir"]).arg(path("cache"));
         arguments(&mut command, &folder);
         command.arg(path("files")).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let mut server = Self { folder, port, child: command.spawn().unwrap() };
@@ -50,6 +54,9 @@ impl Drop for Rclone {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            let _ = writeln!(std::io::stderr(), "--- the log of rclone\n{}", self.log());
+        }
     }
 }
 
@@ -72,7 +79,17 @@ impl RcloneSftp {
 
     /// `sftp://…` of a folder below the one that is served.
     pub fn location(&self, folder: &str) -> String {
-        format!("sftp://{USER}@127.0.0.1:{}/{folder}", self.0.port)
+        self.location_by(self.0.port, folder)
+    }
+
+    /// The same by way of another port.
+    pub fn location_by(&self, port: u16, folder: &str) -> String {
+        format!("sftp://{USER}@127.0.0.1:{port}/{folder}")
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.0.port
     }
 
     /// The folder that is served.
@@ -87,9 +104,14 @@ impl RcloneSftp {
 
     /// A file with the server's host key.
     pub fn known_hosts(&self) -> PathBuf {
+        self.known_hosts_by(self.0.port)
+    }
+
+    /// The same for whoever comes by way of another port.
+    pub fn known_hosts_by(&self, port: u16) -> PathBuf {
         let public = fs::read_to_string(self.0.path("host.pub")).unwrap();
-        let path = self.0.path("known_hosts");
-        fs::write(&path, format!("[127.0.0.1]:{} {public}", self.0.port)).unwrap();
+        let path = self.0.path(&format!("{port}.known"));
+        fs::write(&path, format!("[127.0.0.1]:{port} {public}")).unwrap();
         path
     }
 }
@@ -105,6 +127,15 @@ impl RcloneS3 {
             fs::create_dir(folder.path().join("files").join(bucket)).unwrap();
             command.args(["--auth-key", &format!("{key_id},{secret}")]);
         }))
+    }
+
+    /// Makes the folders of a repository at `place`, `bucket/prefix`. Of the first objects in a folder it loses some, if
+    /// they come at the same time.
+    pub fn make_folders(&self, place: &str) {
+        for name in ["chunk", "content", "filemeta", "index/lock.shared", "keys", "node", "packs", "probe", "snapshot"]
+        {
+            fs::create_dir_all(self.0.path("files").join(place).join(name)).unwrap();
+        }
     }
 
     /// Where it answers.
