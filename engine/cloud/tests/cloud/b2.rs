@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use super::server::{BUCKET, Believes, KEY_ID, MemoryS3, SECRET, Server, answer};
 
 /// One that answers like `b2_authorize_account`, and remembers who asked.
-async fn service(s3_url: &str, restriction: &str) -> (Server, Arc<Mutex<Vec<String>>>) {
+pub(crate) async fn service(s3_url: &str, restriction: &str) -> (Server, Arc<Mutex<Vec<String>>>) {
     let text = format!(
         r#"{{"accountId":"0123","apiInfo":{{"storageApi":{{"apiUrl":"https://api004.backblazeb2.com",{restriction}
         "s3ApiUrl":"{s3_url}","recommendedPartSize":100000000}}}},"authorizationToken":"4_x"}}"#
@@ -28,7 +28,7 @@ async fn service(s3_url: &str, restriction: &str) -> (Server, Arc<Mutex<Vec<Stri
     (server.await, asked)
 }
 
-fn settings(service: &Server, location: &str) -> B2Settings {
+pub(crate) fn settings(service: &Server, location: &str) -> B2Settings {
     B2Settings {
         location: location.parse().unwrap(),
         key_id: SecretString::from(KEY_ID),

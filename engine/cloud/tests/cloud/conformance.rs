@@ -89,6 +89,7 @@ async fn another_one_s_service_meets_conditions_in_races() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn another_one_s_service_that_ignores_conditions_is_not_believed() {
     let service = RcloneS3::start(KEY_ID, SECRET, BUCKET);
+    service.make_folders(&format!("{BUCKET}/one/two"));
     let settings = |bucket: &str| {
         let location: BucketLocation = format!("{bucket}/one/two").parse().unwrap();
         S3Settings { endpoint: Some(service.url()), credentials: keys(SECRET), ..S3Settings::new(location) }

@@ -5,12 +5,16 @@ mod b2;
 mod backups;
 mod conformance;
 mod faults;
+mod golden;
 mod kms;
 mod network;
 mod requests;
 mod secrets;
 mod server;
+mod services;
 mod settings;
+mod site;
+mod twice;
 
 use cloudstic_cloud::AwsCredentials;
 use cloudstic_cloud::s3::{Conditions, S3Settings, S3Store};
@@ -22,8 +26,13 @@ const ALL: Conditions = Conditions { create: true, replace: true, delete: true, 
 
 /// For a bucket of this server, with a prefix.
 fn settings(server: &Server) -> S3Settings {
+    settings_at(&server.url)
+}
+
+/// The same for any address.
+fn settings_at(url: &str) -> S3Settings {
     S3Settings {
-        endpoint: Some(server.url.clone()),
+        endpoint: Some(url.to_owned()),
         credentials: keys(SECRET),
         ..S3Settings::new(format!("{BUCKET}/one/two").parse().unwrap())
     }

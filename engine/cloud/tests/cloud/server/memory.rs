@@ -86,18 +86,6 @@ impl MemoryS3 {
         }
     }
 
-    /// Puts this object there without being asked.
-    pub(crate) fn put(&self, name: &str, bytes: Bytes) {
-        self.lock().write(name, Some(bytes), None, false);
-    }
-
-    /// All objects whose names begin so, by the rest of their names.
-    pub(crate) fn objects(&self, prefix: &str) -> Vec<(String, Bytes)> {
-        let inner = self.lock();
-        let names = inner.objects.keys().filter_map(|name| Some((name, name.strip_prefix(prefix)?)));
-        names.filter_map(|(name, rest)| Some((rest.to_owned(), inner.current(name)?.bytes.clone()?))).collect()
-    }
-
     /// All states of all objects, by name.
     pub(crate) fn states(&self) -> Vec<String> {
         self.lock().objects.iter().flat_map(|(name, states)| vec![name.clone(); states.len()]).collect()

@@ -1,6 +1,8 @@
-//! A service in this process: S3 over HTTP on a loopback port, with a log of what it was asked, and faults on demand.
+//! A service in this process: S3 over HTTP on a loopback port, or a line to any other service, with a log of what it was
+//! asked, and faults on demand.
 
 mod faults;
+mod line;
 mod memory;
 
 use std::convert::Infallible;
@@ -23,7 +25,9 @@ pub(crate) use faults::{Fault, Faults};
 pub(crate) use memory::{Believes, MemoryS3};
 
 pub(crate) type Error = std::io::Error;
-pub(crate) type Answer = Response<UnsyncBoxBody<Bytes, Error>>;
+pub(crate) type Body = UnsyncBoxBody<Bytes, Error>;
+pub(crate) type Question = Request<Body>;
+pub(crate) type Answer = Response<Body>;
 
 /// Who may come in.
 pub(crate) const KEY_ID: &str = "AKIDEXAMPLE";
@@ -68,10 +72,16 @@ impl Server {
         .await
     }
 
+    /// A line to the service at this address, on which things can go wrong.
+    pub(crate) async fn before(url: &str) -> Self {
+        let address = url.strip_prefix("http://").unwrap().to_owned();
+        Self::serve(move |question| line::forward(address.clone(), question)).await
+    }
+
     /// One that answers as it is told.
     pub(crate) async fn serve<A, F>(answer: A) -> Self
     where
-        A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        A: Fn(Question) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<Answer, Error>> + Send + 'static,
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -89,7 +99,7 @@ impl Server {
 
 async fn accept<A, F>(listener: TcpListener, answer: A, faults: Arc<Faults>, asked: Arc<Mutex<Vec<Asked>>>)
 where
-    A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    A: Fn(Question) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<Answer, Error>> + Send + 'static,
 {
     let mut connections = tokio::task::JoinSet::new();
@@ -100,9 +110,11 @@ where
             let is_checksum = |name: &str| name.starts_with("x-amz-checksum") || name.starts_with("x-amz-trailer");
             let has_checksum = request.headers().keys().any(|name| is_checksum(name.as_str()));
             asked.lock().unwrap().push(Asked { method: method.clone(), target: target.clone(), has_checksum });
-            let (answer, fault) = (answer(request), faults.next(&method, &target));
-            async move { faults::befall(fault, answer).await }
+            let (answer, fault) = (answer.clone(), faults.next(&method, &target));
+            let question = request.map(|body| body.map_err(Error::other).boxed_unsync());
+            async move { faults::befall(fault, question, answer).await }
         });
+        let _ = socket.set_nodelay(true);
         connections.spawn(async move {
             // A connection that is broken off on purpose is an error here.
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service).await;
@@ -110,15 +122,18 @@ where
     }
 }
 
-async fn s3(service: &S3Service, request: Request<Incoming>) -> Result<Answer, Error> {
-    let answer = service.call(request.map(s3s::Body::from)).await.map_err(Error::other)?;
+async fn s3(service: &S3Service, question: Question) -> Result<Answer, Error> {
+    let answer = service.call(question.map(s3s::Body::http_body_unsync)).await.map_err(Error::other)?;
     Ok(answer.map(|body| body.map_err(Error::other).boxed_unsync()))
 }
 
 /// An answer of one's own.
 pub(crate) fn answer(status: u16, body: impl Into<Bytes>) -> Answer {
-    let body = Full::new(body.into()).map_err(|never: Infallible| match never {}).boxed_unsync();
-    let mut answer = Response::new(body);
+    let mut answer = Response::new(whole(body.into()));
     *answer.status_mut() = status.try_into().unwrap();
     answer
+}
+
+fn whole(bytes: Bytes) -> Body {
+    Full::new(bytes).map_err(|never: Infallible| match never {}).boxed_unsync()
 }
