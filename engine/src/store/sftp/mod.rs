@@ -16,6 +16,7 @@ mod files;
 mod folder;
 mod guard;
 mod link;
+mod list;
 mod location;
 mod probe;
 mod settings;
@@ -23,16 +24,17 @@ mod temporary;
 #[cfg(test)]
 mod tests;
 mod version;
+mod write;
 
 use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{BoxStream, StreamExt, TryStreamExt};
+use futures::stream::BoxStream;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -47,7 +49,6 @@ pub use location::{BadSftpLocation, SftpLocation};
 use probe::Can;
 pub use probe::SftpProbe;
 pub use settings::{HostKey, SftpLogin, SftpSettings};
-use temporary::Temporary;
 
 /// How many requests at once it likes: each is many small ones, which share the line.
 const CONCURRENCY: usize = 8;
@@ -143,93 +144,6 @@ impl SftpStore {
         Err(error)
     }
 
-    /// A flushed temporary file beside `path`, whose folder is made if need be.
-    async fn prepare(&self, connection: &Arc<Connection>, path: &str, content: &Content) -> Result<Temporary, Trouble> {
-        self.writes.store(true, Ordering::Relaxed);
-        let temporary = Temporary::file(connection, path)?;
-        match files::write_new(connection, temporary.path(), content).await {
-            Err(Trouble::Missing) => {
-                folder::make_all(connection, folder::parent(path), Some(self.root())).await?;
-                files::write_new(connection, temporary.path(), content).await?;
-            }
-            other => other?,
-        }
-        Ok(temporary)
-    }
-
-    async fn replace(&self, key: &str, content: Content) -> StoreResult<()> {
-        let (connection, path) = self.at(key).await?;
-        let replaced = async {
-            let temporary = self.prepare(&connection, &path, &content).await?;
-            connection.call(connection.fs().rename(temporary.path(), &path)).await?;
-            temporary.renamed();
-            Ok(())
-        };
-        self.told(key, &connection, replaced.await).await
-    }
-
-    async fn create(&self, key: &str, content: Content) -> StoreResult<bool> {
-        let (connection, path) = self.at(key).await?;
-        let created = async {
-            let temporary = self.prepare(&connection, &path, &content).await?;
-            if !self.can().link {
-                let is_free = !folder::is_there(&connection, &path).await?;
-                if is_free {
-                    connection.call(connection.fs().rename(temporary.path(), &path)).await?;
-                    temporary.renamed();
-                }
-                return Ok(is_free);
-            }
-            match connection.call(connection.fs().hard_link(temporary.path(), &path)).await {
-                // Whether it is because of one that is there, SFTP does not tell.
-                Err(Trouble::Failed(text)) => match folder::is_there(&connection, &path).await? {
-                    true => Ok(false),
-                    false => Err(Trouble::Failed(text)),
-                },
-                other => other.map(|()| true),
-            }
-        };
-        self.told(key, &connection, created.await).await
-    }
-
-    async fn change(&self, key: &str, change: Change, expected: &Version) -> StoreResult<bool> {
-        let (connection, path) = self.at(key).await?;
-        self.writes.store(true, Ordering::Relaxed);
-        let changed = if self.can().guard {
-            guard::change(&connection, &path, &change, expected).await
-        } else {
-            self.look_and_change(&connection, &path, change, expected).await
-        };
-        match self.told(key, &connection, changed).await {
-            Err(error) if error.is_not_found() => Ok(false),
-            other => other,
-        }
-    }
-
-    async fn look_and_change(
-        &self,
-        connection: &Arc<Connection>,
-        path: &str,
-        change: Change,
-        expected: &Version,
-    ) -> Result<bool, Trouble> {
-        if !version::is(connection, path, expected).await? {
-            return match folder::is_there(connection, self.root()).await? {
-                true => Ok(false),
-                false => Err(Trouble::Missing),
-            };
-        }
-        match change {
-            Change::Remove => connection.call(connection.fs().remove_file(path)).await?,
-            Change::Replace(content) => {
-                let temporary = self.prepare(connection, path, &content).await?;
-                connection.call(connection.fs().rename(temporary.path(), path)).await?;
-                temporary.renamed();
-            }
-        }
-        Ok(true)
-    }
-
     /// Beside this, files are made to see what time it is.
     fn clock(&self) -> String {
         format!("{}/.clock", self.root())
@@ -247,54 +161,6 @@ impl SftpStore {
         };
         let (time, at): &(SystemTime, Instant) = self.time.get_or_try_init(ask).await?;
         Ok(*time + at.elapsed())
-    }
-
-    /// The objects of one folder, and the folders in it.
-    async fn list_folder(
-        &self,
-        folder: &str,
-        found: &tokio::sync::mpsc::Sender<ObjectStat>,
-    ) -> Result<Vec<String>, StoreError> {
-        let connection = self.connection(folder).await?;
-        let path = format!("{}/{}", self.root(), folder.trim_end_matches('/'));
-        let listed = self.walk(&connection, path.trim_end_matches('/'), folder, found).await;
-        match self.told(folder, &connection, listed).await {
-            Err(error) if error.is_not_found() => Ok(Vec::new()),
-            other => other,
-        }
-    }
-
-    async fn walk(
-        &self,
-        connection: &Arc<Connection>,
-        path: &str,
-        folder: &str,
-        found: &tokio::sync::mpsc::Sender<ObjectStat>,
-    ) -> Result<Vec<String>, Trouble> {
-        let mut folders = Vec::new();
-        let mut entries = std::pin::pin!(folder::entries(connection, path, self.can().link).await?);
-        while let Some(entry) = entries.try_next().await? {
-            let Some(name) = entry.filename().to_str().filter(|name| !matches!(*name, "." | "..")) else { continue };
-            let (metadata, kind) = (entry.metadata(), entry.file_type());
-            let is_folder = kind.is_some_and(|kind| kind.is_dir());
-            if name.ends_with(TEMPORARY) {
-                // Only those that write clean up: who only reads may not be meant to change anything.
-                if self.writes.load(Ordering::Relaxed) {
-                    let now = self.estimated_time(connection).await?;
-                    if folder::is_leftover(&metadata, now) {
-                        folder::sweep(connection, &format!("{path}/{name}"), is_folder).await;
-                    }
-                }
-            } else if is_folder {
-                folders.push(format!("{folder}{name}/"));
-            } else if kind.is_none_or(|kind| kind.is_file()) {
-                let (size, modified) = folder::size_and_time(&metadata);
-                if found.send(ObjectStat { key: format!("{folder}{name}"), size, modified }).await.is_err() {
-                    return Ok(Vec::new());
-                }
-            }
-        }
-        Ok(folders)
     }
 }
 
@@ -403,20 +269,7 @@ impl ObjectStore for SftpStore {
     }
 
     fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, StoreResult<ObjectStat>> {
-        let (sender, receiver) = tokio::sync::mpsc::channel(1000);
-        let walk = async move {
-            let mut folders = vec![prefix.to_owned()];
-            while let Some(folder) = folders.pop() {
-                folders.extend(self.list_folder(&folder, &sender).await?);
-            }
-            Ok::<_, StoreError>(())
-        };
-        let found = futures::stream::unfold(receiver, |mut receiver| async {
-            receiver.recv().await.map(|stat| (Ok(stat), receiver))
-        });
-        // The walk gives nothing but its failure; both are polled by whoever reads the listing.
-        let walk = futures::stream::once(walk).filter_map(|walked| std::future::ready(walked.err().map(Err)));
-        futures::stream::select(found, walk).boxed()
+        self.list_all(prefix)
     }
 
     /// That of a file that is made now: the time of the server, which all its clients share.

@@ -8,6 +8,7 @@ use cloudstic_e2e::servers::agent::Agent;
 use cloudstic_e2e::servers::rclone::RcloneSftp;
 use cloudstic_e2e::servers::sshd::Sshd;
 use futures::future::join_all;
+use futures::{StreamExt, TryStreamExt};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::*;
