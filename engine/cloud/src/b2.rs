@@ -2,7 +2,7 @@
 //!
 //! B2 has an API of its own. Its requests for the same work are more: an upload address to be asked for and kept for each
 //! stream, hashes to be sent along, files by id instead of by name. What it alone can tell is where the S3 API of an
-//! account is; that is asked here, once. Two things differ from S3: it has no conditional writes, which
+//! account is; that is asked here, and nothing else. Two things differ from S3: it has no conditional writes, which
 //! [`crate::s3::S3Store::probe`] finds out like everywhere, and it keeps every version of a file that was written, so
 //! that deletes remove all of them, or a prune would free nothing.
 
@@ -70,6 +70,14 @@ struct Refused {
 }
 
 impl B2Settings {
+    /// Whether both would be told the same place.
+    pub fn asks_like(&self, other: &Self) -> bool {
+        let is_same = |one: &SecretString, other: &SecretString| one.expose_secret() == other.expose_secret();
+        is_same(&self.key_id, &other.key_id)
+            && is_same(&self.key, &other.key)
+            && (&self.location, &self.network, &self.service) == (&other.location, &other.network, &other.service)
+    }
+
     /// Asks where the account's buckets are, and gives what an [`crate::s3::S3Store`] is made with.
     pub async fn find(&self) -> Result<S3Settings, SetupError> {
         let asked = tokio::time::timeout(PATIENCE, self.authorize()).await;

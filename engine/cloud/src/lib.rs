@@ -9,6 +9,7 @@ pub mod b2;
 pub mod kms;
 mod location;
 mod network;
+mod patience;
 pub mod s3;
 mod setup;
 

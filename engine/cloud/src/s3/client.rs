@@ -2,6 +2,7 @@
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::StalledStreamProtectionConfig;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::checksum_config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_smithy_types::retry::RetryConfig;
 
@@ -10,6 +11,7 @@ use super::settings::S3Settings;
 use crate::SetupError;
 use crate::account;
 use crate::network::timeouts;
+use crate::patience::Patient;
 
 /// Where Amazon began.
 const ANY_REGION: &str = "us-east-1";
@@ -29,6 +31,7 @@ pub(super) async fn make(settings: &S3Settings, clock: StoreClock) -> Result<Cli
         false => (RequestChecksumCalculation::WhenRequired, ResponseChecksumValidation::WhenRequired),
     };
     let mut config = aws_sdk_s3::config::Builder::from(&shared)
+        .http_client(SharedHttpClient::new(Patient::new(settings.network.client(), settings.stall)))
         // The layer above repeats.
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts())

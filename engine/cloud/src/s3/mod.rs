@@ -48,7 +48,7 @@ use unanswered::Unanswered;
 use write::Condition;
 
 pub use probe::Conditions;
-pub use settings::{BadStorageClass, CONCURRENCY, Encryption, S3Settings, StorageClass};
+pub use settings::{BadStorageClass, CONCURRENCY, Encryption, Refused, S3Settings, StorageClass};
 
 /// How names of temporary files end, which are no objects.
 const TEMPORARY: &str = ".tmp";
@@ -149,7 +149,13 @@ impl Shared {
                 self.is_there.store(true, Ordering::Relaxed);
                 Ok(output)
             }
-            Err(error) => Err(Refusal::of(&error)),
+            Err(error) => {
+                let refusal = Refusal::of(&error);
+                if refusal.kind == StoreErrorKind::Denied {
+                    self.settings.refused.note();
+                }
+                Err(refusal)
+            }
         }
     }
 

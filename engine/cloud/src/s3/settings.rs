@@ -1,6 +1,8 @@
 //! What a store in S3 is told.
 
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::{AwsCredentials, BucketLocation, Network};
@@ -40,6 +42,23 @@ pub struct S3Settings {
     pub concurrency: usize,
     /// The service keeps old versions of objects whether one wants it or not: a delete removes all of them.
     pub removes_versions: bool,
+    /// Where it is noted that the service refused something.
+    pub refused: Refused,
+}
+
+/// Whether a service has refused something to whoever has these settings. Its clones are the same one.
+#[derive(Debug, Clone, Default)]
+pub struct Refused(Arc<AtomicBool>);
+
+impl Refused {
+    /// Whether there was a refusal.
+    pub fn is_noted(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 impl S3Settings {
@@ -60,6 +79,7 @@ impl S3Settings {
             stall: Duration::from_secs(30),
             concurrency: CONCURRENCY,
             removes_versions: false,
+            refused: Refused::default(),
         }
     }
 }

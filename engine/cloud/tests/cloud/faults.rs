@@ -58,6 +58,25 @@ async fn a_request_is_sent_once_and_its_error_says_whether_a_retry_helps() {
     }
 }
 
+/// It was done, and nobody says so. Without a limit of its own this would wait for ever.
+#[tokio::test]
+async fn a_write_that_is_never_answered_is_given_up_after_a_while() {
+    let server = Server::start(MemoryS3::new(Believes::All)).await;
+    let settings = S3Settings { stall: Duration::from_millis(300), ..settings(&server) };
+    let store = S3Store::connect(settings, ALL).await.unwrap();
+    for bytes in [Bytes::new(), BYTES] {
+        server.faults.add(Method::PUT, "packs/a", Fault::Silence(Arc::new(Notify::new())));
+        let put = tokio::time::timeout(Duration::from_secs(60), store.put("packs/a", bytes.clone())).await;
+        let error = put.unwrap().unwrap_err();
+        assert_eq!((error.kind, error.retry()), (StoreErrorKind::Transient, Retry::MayHelp), "{error}");
+        assert!(error.to_string().contains("it was sent, and not answered"), "{error}");
+        assert_eq!(store.get("packs/a").await.unwrap(), bytes);
+    }
+    let again = file((9 << 20) + 1);
+    store.put_file("packs/a", again).await.unwrap();
+    assert_eq!(store.get("packs/a").await.unwrap().len(), (9 << 20) + 1);
+}
+
 #[tokio::test]
 async fn a_bucket_that_is_not_there_is_no_missing_object() {
     let server = Server::start(MemoryS3::new(Believes::All)).await;
