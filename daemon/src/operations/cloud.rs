@@ -1,13 +1,14 @@
 //! Stores at cloud services: made with their secrets, and with what is known of the service.
 //!
 //! What a service does with conditions is found out when its repository is first used, and remembered in
-//! `state/stores.json`, which may be deleted at any time: then it is found out again, as it is after a month.
+//! `state/stores.json`, which may be deleted at any time: then it is found out again, as it is after a month. Where B2 has
+//! an account's buckets is asked once, and again when something was refused there, or after a day.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use cloudstic_cloud::b2::B2Settings;
 use cloudstic_cloud::kms::{KmsKey, KmsSettings};
@@ -26,6 +27,9 @@ use crate::secrets::SecretRef;
 /// How long it is believed what a service did.
 const BELIEVED: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// How long the place is believed that B2 named.
+const PLACE_BELIEVED: Duration = Duration::from_secs(24 * 3600);
+
 /// How long a service may take to be tried.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -34,6 +38,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Clouds {
     path: PathBuf,
     known: Mutex<BTreeMap<String, Tried>>,
+    /// By location.
+    places: Mutex<HashMap<String, Place>>,
+}
+
+/// Where B2 has a bucket, and what it was told when it said so.
+#[derive(Debug)]
+struct Place {
+    asked: B2Settings,
+    at: Instant,
+    found: S3Settings,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -48,13 +62,35 @@ impl Clouds {
     pub(super) fn new(state_dir: &Path) -> Self {
         let path = state_dir.join("stores.json");
         let known = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-        Self { path, known: Mutex::new(known) }
+        Self { path, known: Mutex::new(known), places: Mutex::default() }
     }
 
     /// A bucket of B2, wherever the account has it.
     pub(super) async fn connect_b2(&self, settings: &B2Settings, stall: Duration) -> StoreResult<S3Store> {
-        let found = settings.find().await.map_err(|error| trouble(format!("b2:{}", settings.location), &error))?;
-        self.connect(S3Settings { stall, ..found }).await
+        let found = match self.place(settings) {
+            Some(found) => found,
+            None => {
+                let asked = settings.find().await;
+                let found = asked.map_err(|error| trouble(format!("b2:{}", settings.location), &error))?;
+                let place = Place { asked: settings.clone(), at: Instant::now(), found: found.clone() };
+                self.places().insert(settings.location.to_string(), place);
+                found
+            }
+        };
+        let connected = self.connect(S3Settings { stall, ..found }).await;
+        connected.inspect_err(|_| drop(self.places().remove(&settings.location.to_string())))
+    }
+
+    /// What B2 said when it was asked the same before, unless that may not be so any more.
+    fn place(&self, settings: &B2Settings) -> Option<S3Settings> {
+        let places = self.places();
+        let Place { asked, at, found } = places.get(&settings.location.to_string())?;
+        let is_good = asked.asks_like(settings) && at.elapsed() < PLACE_BELIEVED && !found.refused.is_noted();
+        is_good.then(|| found.clone())
+    }
+
+    fn places(&self) -> MutexGuard<'_, HashMap<String, Place>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A bucket, with what is known of its service. To be tried again where the error says that this may help.
@@ -194,7 +230,56 @@ fn trouble(backend: String, error: &SetupError) -> StoreError {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+
+    /// B2, and where it has buckets, at one address. Gives that, and how often it was asked for the place.
+    async fn b2_and_s3() -> (String, Arc<AtomicUsize>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let text = format!(r#"{{"apiInfo":{{"storageApi":{{"s3ApiUrl":"{url}"}}}}}}"#);
+        let count = Arc::new(AtomicUsize::new(0));
+        let asked = Arc::clone(&count);
+        let authorize = move || {
+            asked.fetch_add(1, Ordering::SeqCst);
+            std::future::ready(text)
+        };
+        let refuse = || std::future::ready(axum::http::StatusCode::FORBIDDEN);
+        let router = axum::Router::new().route("/b2api/v3/b2_authorize_account", axum::routing::get(authorize));
+        tokio::spawn(axum::serve(listener, router.fallback(refuse)).into_future());
+        (url, count)
+    }
+
+    #[tokio::test]
+    async fn the_place_of_buckets_is_asked_once_until_something_is_refused_there() {
+        let (url, asked) = b2_and_s3().await;
+        let folder = tempfile::tempdir().unwrap();
+        let clouds = Clouds::new(folder.path());
+        clouds.remember(format!("{url} bucket"), Conditions::NONE).await;
+        let settings = |key: &str| B2Settings {
+            location: "bucket".parse().unwrap(),
+            key_id: "id".into(),
+            key: key.into(),
+            network: Network::default(),
+            service: Some(url.clone()),
+        };
+        let connect = async |key: &str| clouds.connect_b2(&settings(key), Duration::from_secs(30)).await.unwrap();
+        connect("secret").await;
+        let second = connect("secret").await;
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        connect("another one").await;
+        connect("secret").await;
+        assert_eq!(asked.load(Ordering::SeqCst), 3, "it is the keys' owner who has the buckets");
+        assert_eq!(second.get("config").await.unwrap_err().kind, StoreErrorKind::Denied);
+        connect("secret").await;
+        assert_eq!(asked.load(Ordering::SeqCst), 3, "that was heard by those who go by an older answer");
+        let third = connect("secret").await;
+        assert_eq!(third.get("config").await.unwrap_err().kind, StoreErrorKind::Denied);
+        connect("secret").await;
+        connect("secret").await;
+        assert_eq!(asked.load(Ordering::SeqCst), 4);
+    }
 
     #[tokio::test]
     async fn what_was_found_out_is_known_to_the_next_daemon_and_not_for_ever() {
