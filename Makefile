@@ -11,7 +11,7 @@ BUILT = $(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev,$(PROFILE)),debug,$(P
 DATE = $(or $(and $(SOURCE_DATE_EPOCH),$(shell date -u -d @$(SOURCE_DATE_EPOCH) +%F)),$(shell git log -1 --format=%cs 2>/dev/null))
 SHARE = $(DESTDIR)$(PREFIX)/share
 
-.PHONY: help build man install quickstart test model stress lint fmt bench
+.PHONY: help build man install quickstart test model stress lint fmt bench bench-link
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -84,6 +84,10 @@ bench: ## Measure against restic, borg and other peers that are installed (BENCH
 	@scripts/needs.sh cc python
 	$(CARGO) build --locked --release -p cloudsticd -p cloudsticctl
 	$(PYTHON) bench/bench.py $(BENCH)
+
+bench-link: ## Measure backup and restore over a long line to S3 and SFTP servers, 10 GB each (LINK=options)
+	@scripts/needs.sh cc servers
+	$(CARGO) bench --locked -p cloudstic-cloud --bench link -- $(LINK)
 
 # The Python environment of the oracle, and of what stands in for cloud services.
 .PHONY: .venv
