@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::pack_cache::{Access, PackCache};
 use super::{ReadError, Repository, RepositoryError};
@@ -76,7 +77,24 @@ impl ObjectReader {
         }
     }
 
-    /// The same, parsed.
+    /// Begins to read an object. What comes back waits for it, and gives what [`ObjectReader::read`] would; what lies in a
+    /// pack is read only then, as packs are kept anyway.
+    pub fn begin(&self, object: &ObjectRef) -> impl FnOnce() -> Result<Bytes, ReadError> + Send + use<> {
+        let reader = &*self.0;
+        let fetching = reader.catalog.find(object).is_none().then(|| {
+            let (store, key) = (Arc::clone(&reader.repository.store), object.key());
+            AbortOnDropHandle::new(reader.runtime.spawn(async move { store.get(&key).await }))
+        });
+        let (this, object) = (self.clone(), *object);
+        move || {
+            let sealed = fetching.map(|fetching| this.0.runtime.block_on(fetching));
+            let Some(Ok(Ok(sealed))) = sealed else { return this.read(&object) };
+            // What cannot be proven may be found elsewhere.
+            this.0.repository.prove(&object, &sealed).or_else(|_| this.read(&object))
+        }
+    }
+
+    /// [`ObjectReader::read`], parsed.
     pub fn read_json<T: DeserializeOwned>(&self, object: &ObjectRef) -> Result<T, ReadError> {
         json::decode(&self.read(object)?).map_err(|cause| damaged(object, cause))
     }

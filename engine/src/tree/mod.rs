@@ -30,8 +30,8 @@ use crate::source::Warning;
 
 pub(crate) use crate::shown::{file_id as show_file_id, path as show_path};
 pub use contents::NameContents;
-pub use objects::ReadObjects;
 pub(crate) use objects::read_json;
+pub use objects::{BegunRead, ReadObjects};
 pub(crate) use record::name_problem;
 
 use contents::Contents;

@@ -11,11 +11,21 @@ use crate::pack::Catalog;
 use crate::repository::{ObjectReader, ReadError, Repository};
 use crate::source::Warning;
 
+/// A read that was begun; what it is called for is what [`ReadObjects::read`] gives. If it is dropped, nobody reads on.
+pub type BegunRead<'a> = Box<dyn FnOnce() -> Result<Bytes, ReadError> + Send + 'a>;
+
 /// Gives plain objects, each proven by its name (content objects excepted: prove the data). Blocking: for worker
 /// threads only.
 pub trait ReadObjects: Send + Sync {
     /// The plain bytes of an object.
     fn read(&self, object: &ObjectRef) -> Result<Bytes, ReadError>;
+
+    /// Begins to read an object that is needed soon, where that saves time: on a long line the wait for it then goes by
+    /// while others are worked on.
+    fn begin<'a>(&'a self, object: &ObjectRef) -> BegunRead<'a> {
+        let object = *object;
+        Box::new(move || self.read(&object))
+    }
 
     /// Where it lies, for reading in physical order.
     fn locality(&self, object: &ObjectRef) -> (u32, u64);
@@ -35,6 +45,10 @@ pub trait ReadObjects: Send + Sync {
 impl ReadObjects for ObjectReader {
     fn read(&self, object: &ObjectRef) -> Result<Bytes, ReadError> {
         Self::read(self, object)
+    }
+
+    fn begin<'a>(&'a self, object: &ObjectRef) -> BegunRead<'a> {
+        Box::new(Self::begin(self, object))
     }
 
     fn locality(&self, object: &ObjectRef) -> (u32, u64) {

@@ -1,6 +1,7 @@
 //! The stores of cloud services, against services on loopback ports.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod ahead;
 mod b2;
 mod backups;
 mod conformance;
