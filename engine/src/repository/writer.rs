@@ -16,8 +16,9 @@ use crate::object::{ObjectKind, ObjectRef, PACKED_MAX};
 use crate::pack::{FinishedPack, PackBuilder, PackMembers};
 use crate::store::StoreError;
 
-/// Bytes that may be on their way to the store at once.
-const IN_FLIGHT: usize = 16 << 20;
+/// Bytes that may be on their way to the store at once. An SFTP server answers five times, one after the other, until one
+/// object is there.
+const IN_FLIGHT: usize = 24 << 20;
 /// The unit in which they are counted.
 const UNIT: usize = 4 << 10;
 
