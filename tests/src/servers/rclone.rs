@@ -129,6 +129,21 @@ impl RcloneS3 {
         }))
     }
 
+    /// The same by TLS, with a certificate that nobody trusts yet: its file comes along.
+    pub fn start_with_tls(key_id: &str, secret: &str, bucket: &str) -> (Self, PathBuf) {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let server = Rclone::start("s3", |command, folder| {
+            let (certificate, key) = (folder.path().join("certificate"), folder.path().join("key"));
+            fs::write(&certificate, made.cert.pem()).unwrap();
+            fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+            fs::create_dir(folder.path().join("files").join(bucket)).unwrap();
+            command.args(["--auth-key", &format!("{key_id},{secret}")]);
+            command.arg("--cert").arg(certificate).arg("--key").arg(key);
+        });
+        let certificate = server.path("certificate");
+        (Self(server), certificate)
+    }
+
     /// Makes the folders of a repository at `place`, `bucket/prefix`. Of the first objects in a folder it loses some, if
     /// they come at the same time.
     pub fn make_folders(&self, place: &str) {
@@ -138,8 +153,13 @@ impl RcloneS3 {
         }
     }
 
-    /// Where it answers.
+    /// Where it answers, unless that is by TLS.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.0.port)
+    }
+
+    /// Where it answers by TLS.
+    pub fn tls_url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.0.port)
     }
 }

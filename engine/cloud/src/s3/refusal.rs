@@ -166,11 +166,14 @@ fn unsent(error: &(dyn Error + 'static), detail: &str) -> StoreErrorKind {
             _ => StoreErrorKind::Denied,
         };
     }
+    let is_told = |texts: [&str; 2]| texts.iter().any(|text| detail.contains(text));
     // Nothing gets better by trying again where the other side is not who it should be, or the address is none.
-    let never = ["invalid peer certificate", "invalid URI", "InvalidCertificate", "failed to construct request"];
-    match never.iter().any(|text| detail.contains(text)) {
-        true => StoreErrorKind::Denied,
-        false => StoreErrorKind::Transient,
+    if is_told(["invalid peer certificate", "InvalidCertificate"]) {
+        StoreErrorKind::Untrusted
+    } else if is_told(["invalid URI", "failed to construct request"]) {
+        StoreErrorKind::Denied
+    } else {
+        StoreErrorKind::Transient
     }
 }
 

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use cloudstic_cloud::Network;
-use cloudstic_cloud::s3::{S3Settings, S3Store};
-use cloudstic_engine::store::{ObjectStore, StoreErrorKind};
+use cloudstic_cloud::s3::{Conditions, S3Settings, S3Store};
+use cloudstic_e2e::servers::rclone::RcloneS3;
+use cloudstic_engine::store::{ObjectStore, Retry, StoreErrorKind};
 
-use super::server::{Believes, MemoryS3, Server};
-use super::{ALL, settings};
+use super::server::{BUCKET, Believes, KEY_ID, MemoryS3, SECRET, Server};
+use super::{ALL, settings, settings_at};
 
 #[tokio::test]
 async fn a_proxy_is_gone_through() {
@@ -18,6 +19,20 @@ async fn a_proxy_is_gone_through() {
     store.put("config", Bytes::from_static(b"x")).await.unwrap();
     let asked = server.take_asked();
     assert!(asked[0].target.starts_with("http://nowhere.invalid/backups/one/two/config"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_certificate_is_trusted_if_the_settings_say_so_and_else_there_is_no_second_try() {
+    let (service, certificate) = RcloneS3::start_with_tls(KEY_ID, SECRET, BUCKET);
+    let settings = settings_at(&service.tls_url());
+    let store = S3Store::connect(settings.clone(), Conditions::NONE).await.unwrap();
+    let error = store.get("config").await.unwrap_err();
+    assert_eq!((error.kind, error.retry()), (StoreErrorKind::Untrusted, Retry::Never), "{error}");
+    assert!(error.to_string().contains("certificate"), "{error}");
+    let network = Network::default().with_authorities(&certificate).unwrap();
+    let store = S3Store::connect(S3Settings { network, ..settings }, Conditions::NONE).await.unwrap();
+    store.put("config", Bytes::from_static(b"x")).await.unwrap();
+    assert_eq!(store.get("config").await.unwrap(), "x");
 }
 
 #[tokio::test]
