@@ -9,17 +9,16 @@ use std::io::{self, BufWriter};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
-
 use super::commit::TRIES;
 use super::{Repository, RepositoryError};
+use read::Found;
 pub(crate) use sweep::WholeCatalog;
 
 use crate::lock::LeaseWatch;
 use crate::object::{Hash, ObjectKind, ObjectRef};
-use crate::pack::stored::{self, CatalogError, CatalogReader};
+use crate::pack::stored::{self, CatalogError};
 use crate::pack::{CATALOG_KEY, Catalog, Doomed, Healed, PackMembers, heal};
-use crate::store::{StoreErrorKind, Version};
+use crate::store::Version;
 
 /// A catalog, and which stored one it came from.
 #[derive(Debug, Clone)]
@@ -37,14 +36,6 @@ pub(super) struct LoadedCatalog {
 /// The size and the version of the stored catalog.
 type Stored = (u64, Version);
 
-/// The stored catalog as far as it was read to know which one it is.
-#[derive(Debug)]
-struct Found {
-    stored: Stored,
-    /// Its first bytes, if they were asked for.
-    start: Bytes,
-}
-
 /// The catalog that is in the store.
 #[derive(Debug)]
 pub(crate) struct StoredCatalog {
@@ -58,9 +49,6 @@ pub(crate) struct StoredCatalog {
 
 /// How often others may be quicker to write the catalog. Of all who write it at once, one is.
 const CONFLICTS: usize = 100;
-
-/// Bytes of the stored catalog that are read at once.
-const PIECE: u64 = 4 << 20;
 
 impl Repository {
     /// Where every packed object lies, by the catalog in the store and the footers of the packs that it does not name;
@@ -321,69 +309,6 @@ impl Repository {
         forgotten.retain(|pack| !pack.members.is_empty());
         Ok(forgotten)
     }
-
-    /// The catalog just as it is stored, if there is one.
-    pub(crate) async fn stored_catalog(&self) -> Result<Option<StoredCatalog>, RepositoryError> {
-        let Some(Found { stored: (size, version), start }) = self.catalog_start().await? else { return Ok(None) };
-        let (catalog, problem) = match self.read_stored(size, start).await? {
-            Ok(catalog) => (catalog, None),
-            Err(problem) => {
-                let bytes = self.store.get(CATALOG_KEY).await?;
-                (tokio::task::spawn_blocking(move || stored::salvage(&bytes)).await?, Some(problem))
-            }
-        };
-        Ok(Some(StoredCatalog { catalog, problem, version }))
-    }
-
-    /// Reads the stored catalog piece by piece; in one piece where it is not in canonical form, or changes meanwhile. The
-    /// first piece may have been read already.
-    async fn read_stored(&self, size: u64, start: Bytes) -> Result<Result<Catalog, CatalogError>, RepositoryError> {
-        let mut reader = CatalogReader::default();
-        let mut start = Some(start).filter(|start| !start.is_empty());
-        let mut at = 0;
-        while at < size {
-            let range = at..size.min(at + PIECE);
-            let piece = match start.take() {
-                Some(start) => start,
-                None => match self.store.get_range(CATALOG_KEY, range).await {
-                    Ok(piece) => piece,
-                    Err(error) if error.kind == StoreErrorKind::Corrupt => break,
-                    Err(error) => return Err(error.into()),
-                },
-            };
-            at += piece.len() as u64;
-            let fed = tokio::task::spawn_blocking(move || reader.feed(&piece).map(|()| reader)).await?;
-            match fed {
-                Ok(fed) => reader = fed,
-                Err(_) => return self.parse_stored().await,
-            }
-        }
-        match tokio::task::spawn_blocking(move || reader.finish()).await? {
-            Ok(catalog) => Ok(Ok(catalog)),
-            Err(_) => self.parse_stored().await,
-        }
-    }
-
-    async fn parse_stored(&self) -> Result<Result<Catalog, CatalogError>, RepositoryError> {
-        let bytes = self.store.get(CATALOG_KEY).await?;
-        Ok(tokio::task::spawn_blocking(move || stored::parse(&bytes)).await?)
-    }
-
-    async fn catalog_version(&self) -> Result<Option<Found>, RepositoryError> {
-        match self.store.stat_versioned(CATALOG_KEY).await {
-            Ok((stat, version)) => Ok(Some(Found { stored: (stat.size, version), start: Bytes::new() })),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    async fn catalog_start(&self) -> Result<Option<Found>, RepositoryError> {
-        match self.store.get_start(CATALOG_KEY, PIECE).await {
-            Ok((start, stat, version)) => Ok(Some(Found { stored: (stat.size, version), start })),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
 }
 
 fn not_written(cause: io::Error) -> RepositoryError {
@@ -396,6 +321,7 @@ fn write_out(catalog: &Catalog) -> io::Result<File> {
     out.into_inner().map_err(io::IntoInnerError::into_error)
 }
 
+mod read;
 mod replace;
 mod sweep;
 #[cfg(test)]

@@ -12,14 +12,13 @@ use cloudstic_engine::repository::{InitOptions, Repository};
 use cloudstic_engine::restore::{Overwrite, RestoreRequest, restore};
 use cloudstic_engine::source::local::{LocalOptions, LocalSource};
 use cloudstic_engine::store::ObjectStore;
-use http_body_util::BodyExt;
 use hyper::Method;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::server::{Believes, Error, KEY_ID, MemoryS3, SECRET, Server};
+use super::server::{Believes, KEY_ID, MemoryS3, SECRET, Server, s3};
 use super::{ALL, store};
 
 /// One that answers nothing about chunks, of this method, before so many were asked for.
@@ -36,8 +35,7 @@ async fn gathering(method: Method, many: usize) -> Server {
                 asked.send_modify(|count| *count += 1);
                 let _ = asked.subscribe().wait_for(|count| *count >= many).await;
             }
-            let answer = service.call(request.map(s3s::Body::from)).await.map_err(Error::other)?;
-            Ok(answer.map(|body| body.map_err(Error::other).boxed_unsync()))
+            s3(&service, request).await
         }
     })
     .await

@@ -65,6 +65,18 @@ fn unreadable(cause: std::io::Error) -> Trouble {
 /// Makes a new file and writes all of `content` to it. When this returns, the server's disk has it, if the server can
 /// tell.
 pub(super) async fn write_new(connection: &Connection, path: &str, content: &Content) -> Result<(), Trouble> {
+    match write_open(connection, path, content).await? {
+        Some(file) => connection.call(file.close()).await,
+        None => Ok(()),
+    }
+}
+
+/// The same, and gives the file, still open, if the server's disk surely has it: to close it can tell nothing new then.
+pub(super) async fn write_open(
+    connection: &Connection,
+    path: &str,
+    content: &Content,
+) -> Result<Option<File>, Trouble> {
     let length = content.len()?;
     let sftp = connection.sftp();
     let mut file = connection.call(sftp.options().write(true).create_new(true).open(path)).await?;
@@ -72,11 +84,20 @@ pub(super) async fn write_new(connection: &Connection, path: &str, content: &Con
     if let Err(Trouble::Failed(text)) = written {
         return Err(if is_full(connection, path, length).await { Trouble::Full } else { Trouble::Failed(text) });
     }
-    written?;
-    connection.call(file.close()).await
+    match written? {
+        Flushed::Surely => Ok(Some(file)),
+        Flushed::Unknown => connection.call(file.close()).await.map(|()| None),
+    }
 }
 
-async fn fill(connection: &Connection, file: &mut File, content: &Content, length: u64) -> Result<(), Trouble> {
+/// Whether a file is on the server's disk.
+enum Flushed {
+    Surely,
+    /// The server does not tell.
+    Unknown,
+}
+
+async fn fill(connection: &Connection, file: &mut File, content: &Content, length: u64) -> Result<Flushed, Trouble> {
     let mut private = file.clone();
     let private = async {
         match connection.call(private.set_permissions(Permissions::from(0o600))).await {
@@ -106,10 +127,10 @@ async fn fill(connection: &Connection, file: &mut File, content: &Content, lengt
     if connection.sftp().support_fsync() {
         match connection.call(file.sync_all()).await {
             Err(Trouble::Unsupported) => {}
-            other => other?,
+            other => return other.map(|()| Flushed::Surely),
         }
     }
-    Ok(())
+    Ok(Flushed::Unknown)
 }
 
 /// Whether a write may have failed because of this: SFTP has no word for it.

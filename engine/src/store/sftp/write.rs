@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use openssh_sftp_client::file::File;
+
 use super::connection::Connection;
 use super::failure::Trouble;
 use super::files::{self, Content};
@@ -14,23 +16,44 @@ use crate::store::{StoreResult, Version};
 impl SftpStore {
     /// A flushed temporary file beside `path`, whose folder is made if need be.
     async fn prepare(&self, connection: &Arc<Connection>, path: &str, content: &Content) -> Result<Temporary, Trouble> {
-        self.writes.store(true, Ordering::Relaxed);
-        let temporary = Temporary::file(connection, path)?;
-        match files::write_new(connection, temporary.path(), content).await {
-            Err(Trouble::Missing) => {
-                folder::make_all(connection, folder::parent(path), Some(self.root())).await?;
-                files::write_new(connection, temporary.path(), content).await?;
-            }
-            other => other?,
+        let (temporary, open) = self.prepare_open(connection, path, content).await?;
+        if let Some(file) = open {
+            connection.call(file.close()).await?;
         }
         Ok(temporary)
+    }
+
+    /// The same, not closed yet.
+    async fn prepare_open(
+        &self,
+        connection: &Arc<Connection>,
+        path: &str,
+        content: &Content,
+    ) -> Result<(Temporary, Option<File>), Trouble> {
+        self.writes.store(true, Ordering::Relaxed);
+        let temporary = Temporary::file(connection, path)?;
+        let open = match files::write_open(connection, temporary.path(), content).await {
+            Err(Trouble::Missing) => {
+                folder::make_all(connection, folder::parent(path), Some(self.root())).await?;
+                files::write_open(connection, temporary.path(), content).await?
+            }
+            other => other?,
+        };
+        Ok((temporary, open))
     }
 
     pub(super) async fn replace(&self, key: &str, content: Content) -> StoreResult<()> {
         let (connection, path) = self.at(key).await?;
         let replaced = async {
-            let temporary = self.prepare(&connection, &path, &content).await?;
-            connection.call(connection.fs().rename(temporary.path(), &path)).await?;
+            let (temporary, open) = self.prepare_open(&connection, &path, &content).await?;
+            let mut fs = connection.fs();
+            let renamed = connection.call(fs.rename(temporary.path(), &path));
+            let renamed = match open {
+                // One answer less to wait for.
+                Some(file) => futures::join!(renamed, connection.call(file.close())).0,
+                None => renamed.await,
+            };
+            renamed?;
             temporary.renamed();
             Ok(())
         };

@@ -122,7 +122,8 @@ where
     }
 }
 
-async fn s3(service: &S3Service, question: Question) -> Result<Answer, Error> {
+/// What a service of S3 answers.
+pub(crate) async fn s3(service: &S3Service, question: Question) -> Result<Answer, Error> {
     let answer = service.call(question.map(s3s::Body::http_body_unsync)).await.map_err(Error::other)?;
     Ok(answer.map(|body| body.map_err(Error::other).boxed_unsync()))
 }
