@@ -23,6 +23,11 @@ impl Service {
         Self::serving(MemoryS3::new(Believes::All), ALL).await
     }
 
+    /// In memory: it takes conditions and ignores them.
+    pub(crate) async fn memory_without_conditions() -> Self {
+        Self::serving(MemoryS3::new(Believes::Nothing), Conditions::NONE).await
+    }
+
     /// In memory: it refuses conditions and keeps every version, as B2 does.
     pub(crate) async fn memory_with_versions() -> Self {
         Self::serving(MemoryS3::with_versions(Believes::Refuses), Conditions::NONE).await

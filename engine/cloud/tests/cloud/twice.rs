@@ -105,5 +105,5 @@ async fn locks_are_kept_where_conditions_are_met() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn locks_are_kept_where_conditions_are_ignored() {
-    locks_are_kept(Service::rclone()).await;
+    locks_are_kept(Service::memory_without_conditions().await).await;
 }
