@@ -74,7 +74,10 @@ async fn a_damaged_pack_whose_names_were_lost_gives_what_is_good_in_it_and_no_mo
     let contents: Vec<ObjectRef> =
         bench.whole().await.into_iter().filter(|object| object.kind == ObjectKind::Content).collect();
     let catalog = bench.catalog();
-    let bad = *contents.iter().find(|content| catalog.contains(content)).unwrap();
+    // Not the one that has a pack for itself.
+    let pack_of = |content: &ObjectRef| catalog.find(content).map(|place| place.pack);
+    let has_company = |bad: &&ObjectRef| contents.iter().filter(|other| pack_of(other) == pack_of(bad)).count() > 1;
+    let bad = *contents.iter().find(has_company).unwrap();
     let place = catalog.find(&bad).unwrap();
     bench.damage_at(&place);
     bench.repair(true).await;
