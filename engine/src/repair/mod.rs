@@ -281,6 +281,8 @@ impl Work<'_> {
             all.rewritten |= !salvaged.judged.is_empty();
             (catalog, judged) = (salvaged.catalog, salvaged.judged);
         }
+        // Before anything loses its name: a pack that has none left is found again by its footer, unless it is listed.
+        repository.doom(&Doomed::damaged(damage.packs.clone(), damage.plain.clone()), lease).await?;
         if all.rewritten {
             repository.rebuild_catalog(catalog, examined.survey.version.clone(), lease).await?;
         }
@@ -297,7 +299,6 @@ impl Work<'_> {
             }
             report.indexes = true;
         }
-        repository.doom(&Doomed::damaged(damage.packs.clone(), damage.plain.clone()), lease).await?;
         if forget {
             let (known, wanted) = ((Arc::clone(examined), Arc::clone(damage)), removed);
             let removed = blocking(move || known.1.certain(&known.0, &wanted)).await?;

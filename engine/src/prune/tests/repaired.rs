@@ -69,15 +69,21 @@ async fn the_list_does_not_grow_with_every_prune() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_pack_whose_names_were_lost_gives_what_is_good_in_it_and_no_more() {
+    for is_alone in [false, true] {
+        gives_what_is_good(is_alone).await;
+    }
+}
+
+/// `is_alone`: of contents, the pack has only the damaged one.
+async fn gives_what_is_good(is_alone: bool) {
     let (bench, _) = Bench::ours(MemoryStore::default(), true).await;
     bench.prune(request()).await.unwrap();
     let contents: Vec<ObjectRef> =
         bench.whole().await.into_iter().filter(|object| object.kind == ObjectKind::Content).collect();
     let catalog = bench.catalog();
-    // Not the one that has a pack for itself.
     let pack_of = |content: &ObjectRef| catalog.find(content).map(|place| place.pack);
-    let has_company = |bad: &&ObjectRef| contents.iter().filter(|other| pack_of(other) == pack_of(bad)).count() > 1;
-    let bad = *contents.iter().find(has_company).unwrap();
+    let company = |bad: &ObjectRef| contents.iter().filter(|other| pack_of(other) == pack_of(bad)).count();
+    let bad = *contents.iter().find(|bad| (company(bad) == 1) == is_alone).unwrap();
     let place = catalog.find(&bad).unwrap();
     bench.damage_at(&place);
     bench.repair(true).await;
