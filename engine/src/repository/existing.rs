@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::future::ready;
 use futures::stream::{StreamExt, TryStreamExt};
 use tokio::runtime::Handle;
 
@@ -131,8 +130,8 @@ impl Inner {
             let asks = many.load(Ordering::Relaxed) && alone.asked.fetch_add(1, Ordering::Relaxed) < ASK_FIRST;
             if !asks {
                 let most = if many.load(Ordering::Relaxed) { usize::MAX } else { PAGE };
-                let found = self.runtime.block_on(self.list(object.kind, most))?;
-                if found.len() < most {
+                let (found, is_all) = self.runtime.block_on(self.list(object.kind, most))?;
+                if is_all {
                     return Ok(has(listed.insert(found.into())));
                 }
                 many.store(true, Ordering::Relaxed);
@@ -145,13 +144,16 @@ impl Inner {
         }
     }
 
-    /// The names of those that lie by themselves, sorted; not more than `most`.
-    async fn list(&self, kind: ObjectKind, most: usize) -> StoreResult<Vec<Hash>> {
+    /// The names of those that lie by themselves, sorted, and whether these are all: not more than `most` are listed.
+    async fn list(&self, kind: ObjectKind, most: usize) -> StoreResult<(Vec<Hash>, bool)> {
         let prefix = format!("{}/", kind.as_str());
-        let listed = self.store().list(&prefix).take(most);
-        let names = listed.try_filter_map(|stat| ready(Ok(stat.key.parse::<ObjectRef>().ok().map(|found| found.hash))));
-        let mut names: Vec<Hash> = names.try_collect().await?;
+        let (mut names, mut count) = (Vec::new(), 0);
+        let mut listed = self.store().list(&prefix).take(most);
+        while let Some(stat) = listed.try_next().await? {
+            count += 1;
+            names.extend(stat.key.parse::<ObjectRef>().ok().map(|found| found.hash));
+        }
         names.sort_unstable();
-        Ok(names)
+        Ok((names, count < most))
     }
 }

@@ -8,7 +8,8 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{BoxStream, StreamExt};
+use futures::future::ready;
+use futures::stream::{self, BoxStream, StreamExt};
 
 use super::{Capabilities, ObjectStat, ObjectStore, StoreError, StoreResult, Version};
 
@@ -135,7 +136,7 @@ impl Meter {
         let counters = self.of(operation);
         counters.requests.fetch_add(1, Ordering::Relaxed);
         counters.bytes.fetch_add(sent, Ordering::Relaxed);
-        Begun { counters, is_answered: false }
+        Begun { counters, is_answered: false, has_failed: false }
     }
 }
 
@@ -143,6 +144,7 @@ impl Meter {
 struct Begun<'a> {
     counters: &'a Counters,
     is_answered: bool,
+    has_failed: bool,
 }
 
 impl Begun<'_> {
@@ -152,9 +154,10 @@ impl Begun<'_> {
         result
     }
 
-    /// A listing goes on, or fails.
-    fn listed<T>(&mut self, listed: &StoreResult<T>) {
-        self.is_answered &= listed.is_ok();
+    /// A listing goes on, fails, or is over. Whoever has seen enough of it has got an answer.
+    fn listed<T>(&mut self, listed: Option<&StoreResult<T>>) {
+        self.has_failed |= listed.is_some_and(Result::is_err);
+        self.is_answered = !self.has_failed;
     }
 
     /// [`Begun::ended`] of one whose answer brings bytes.
@@ -283,9 +286,13 @@ impl ObjectStore for MeteredStore {
 
     fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, StoreResult<ObjectStat>> {
         let mut begun = self.meter.begin(StoreOperation::List, 0);
-        // Whoever has seen enough has got an answer.
-        begun.is_answered = true;
-        self.inner.list(prefix).inspect(move |listed| begun.listed(listed)).boxed()
+        let listed = self.inner.list(prefix).map(Some).chain(stream::once(ready(None)));
+        listed
+            .filter_map(move |listed| {
+                begun.listed(listed.as_ref());
+                ready(listed)
+            })
+            .boxed()
     }
 
     async fn now(&self) -> StoreResult<Option<SystemTime>> {
@@ -333,6 +340,7 @@ mod tests {
         inner.line().stall(true);
         timeout(Duration::from_secs(1), store.get("chunk/a")).await.unwrap_err();
         inner.line().stall(false);
+        store.list("chunk/").try_collect::<Vec<_>>().await.unwrap();
         drop(store.list("chunk/"));
         let count = |operation| {
             let OperationCount { requests, answered, failed, retries: _, bytes } = meter.count(operation);
@@ -340,7 +348,7 @@ mod tests {
         };
         assert_eq!(count(StoreOperation::Put), [1, 1, 0, 4]);
         assert_eq!(count(StoreOperation::Get), [4, 2, 2, 4]);
-        assert_eq!(count(StoreOperation::List), [2, 1, 1, 0]);
-        assert_eq!((meter.requests(), meter.sent(), meter.received()), (7, 4, 4));
+        assert_eq!(count(StoreOperation::List), [3, 1, 2, 0]);
+        assert_eq!((meter.requests(), meter.sent(), meter.received()), (8, 4, 4));
     }
 }

@@ -1,5 +1,9 @@
 //! What tells one state of an object from another one.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
@@ -16,6 +20,20 @@ impl Version {
     /// For backends that know nothing better: what the bytes themselves say.
     pub fn of(bytes: &Bytes) -> Self {
         Self(hex::encode(Sha256::digest(bytes)))
+    }
+
+    /// The same of all bytes of a file. Blocking.
+    pub fn of_file(file: &File) -> io::Result<Self> {
+        let (mut hash, mut piece, mut at) = (Sha256::new(), vec![0; 1 << 20], 0);
+        loop {
+            match file.read_at(&mut piece, at)? {
+                0 => return Ok(Self(hex::encode(hash.finalize()))),
+                read => {
+                    hash.update(&piece[..read]);
+                    at += read as u64;
+                }
+            }
+        }
     }
 
     /// What the backend calls it.

@@ -65,6 +65,12 @@ pub(super) fn judge(
     }
 }
 
+/// The version that was written, as most services say in their answer. What is there now may be another writer's already, so
+/// of one that does not say it, nothing is known that would be like it.
+fn written(etag: Option<String>) -> Version {
+    Version::new(etag.unwrap_or_default())
+}
+
 impl Shared {
     pub(super) async fn put(&self, key: &str, body: &Body) -> StoreResult<()> {
         self.put_always(key, body).await.map(drop)
@@ -108,7 +114,7 @@ impl Shared {
                 Ok(Answer::Won(etag)) => {
                     attempt.answered();
                     self.unanswered.forget(key);
-                    return self.written(key, etag).await.map(Some);
+                    return Ok(Some(written(etag)));
                 }
                 Ok(Answer::Lost) => {
                     attempt.answered();
@@ -148,17 +154,9 @@ impl Shared {
         match holds {
             true => {
                 let etag = self.put_always(key, body).await?;
-                self.written(key, etag).await.map(Some)
+                Ok(Some(written(etag)))
             }
             false => Ok(None),
-        }
-    }
-
-    /// What tells what was just written; most services say it in their answer.
-    async fn written(&self, key: &str, etag: Option<String>) -> StoreResult<Version> {
-        match etag {
-            Some(etag) => Ok(Version::new(etag)),
-            None => self.stat(key).await.map(|(_, version)| version),
         }
     }
 
@@ -208,7 +206,7 @@ impl Shared {
         if at != body.len() {
             return Ok(None);
         }
-        self.written(key, etag).await.map(Some)
+        Ok(Some(written(etag)))
     }
 
     /// The class for what is large and seldom read.

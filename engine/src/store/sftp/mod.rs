@@ -198,15 +198,19 @@ impl ObjectStore for SftpStore {
         file: File,
         version: Option<&Version>,
     ) -> StoreResult<Option<Version>> {
-        let content = Content::File(Arc::new(file));
+        let file = Arc::new(file);
+        let content = Content::File(Arc::clone(&file));
         let is_written = match version {
             Some(version) => self.change(key, Change::Replace(content), version).await?,
             None => self.create(key, content).await?,
         };
-        match is_written {
-            true => self.stat_versioned(key).await.map(|(_, version)| Some(version)),
-            false => Ok(None),
+        if !is_written {
+            return Ok(None);
         }
+        // Not what is there now: that may be another writer's already.
+        let hashed = tokio::task::spawn_blocking(move || Version::of_file(&file)).await;
+        let hashed = hashed.map_err(std::io::Error::other).flatten();
+        hashed.map(Some).map_err(|cause| self.error(key, Trouble::Here(cause.to_string())))
     }
 
     async fn get(&self, key: &str) -> StoreResult<Bytes> {
