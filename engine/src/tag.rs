@@ -199,8 +199,9 @@ pub async fn tag(
         for (changed, Replacement { new, .. }) in report.changed.iter_mut().zip(&replacements) {
             changed.new = Some(ObjectRef::new(ObjectKind::Snapshot, Hash::of(&json::encode(new))));
         }
-        if let Err(error) = repository.replace_snapshots(replacements, &request.lease).await {
-            return Err(stopped(&repository, report, warnings, error, &*progress).await);
+        match repository.replace_snapshots(replacements, &request.lease).await {
+            Ok((_, retained)) => retained.into_iter().map(Warning::from).for_each(&mut warn),
+            Err(error) => return Err(stopped(&repository, report, warnings, error, &*progress).await),
         }
     }
     (report.warnings, report.warning_count) = warnings.into_parts();

@@ -33,6 +33,8 @@ pub struct S3Config {
     pub storage_class: Option<StorageClass>,
     /// Encryption by the service.
     pub encryption: Option<Encryption>,
+    /// Whether a delete removes all versions that the bucket keeps.
+    pub remove_versions: bool,
     /// How it is reached.
     pub way: Way,
 }
@@ -57,6 +59,8 @@ pub struct B2Config {
     pub key_id: SecretRef,
     /// The key.
     pub application_key: SecretRef,
+    /// Where accounts begin, as a URL, if not at Backblaze.
+    pub endpoint: Option<String>,
     /// How it is reached.
     pub way: Way,
 }
@@ -100,6 +104,7 @@ impl S3Config {
             keys: None,
             storage_class: None,
             encryption: None,
+            remove_versions: false,
             way: Way::default(),
         };
         let Some(mut section) = section else { return config };
@@ -110,6 +115,7 @@ impl S3Config {
         config.checksums = section.boolean("checksums").map(|it| it.value);
         config.storage_class = section.parsed("storage_class").map(|it| it.value);
         config.keys = AwsKeys::read(&mut section, reader);
+        config.remove_versions = section.boolean("remove_versions").is_some_and(|it| it.value);
         let key = section.string("kms_key");
         config.encryption = section.parsed::<Kind>("encryption").map(|kind| match kind.value {
             Kind::Managed => Encryption::Managed,
@@ -164,6 +170,7 @@ impl B2Config {
             bucket,
             key_id: SecretRef::Env("B2_KEY_ID".to_owned()),
             application_key: SecretRef::Env("B2_APP_KEY".to_owned()),
+            endpoint: None,
             way: Way::default(),
         };
         let Some(mut section) = section else { return config };
@@ -173,6 +180,7 @@ impl B2Config {
         if let Some(key) = section.parsed("application_key") {
             config.application_key = key.value;
         }
+        config.endpoint = section.parsed::<Url>("endpoint").map(|url| url.value.0);
         config.way = Way::read(&mut section, reader);
         section.finish();
         config

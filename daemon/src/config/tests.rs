@@ -261,8 +261,8 @@ fn everything_that_is_said_arrives() {
 fn what_is_said_of_a_bucket_arrives() {
     let text = "[repositories.a]\nstore = \"s3:bucket/pre/fix/\"\n[repositories.a.s3]\nendpoint = \"https://minio:9000\"\n\
         region = \"eu\"\npath_style = false\naccess_key_id = \"env:ID\"\nsecret_access_key = \"file:/s\"\n\
-        encryption = \"aws:kms\"\nkms_key = \"arn:x\"\nproxy = \"http://proxy:3128\"\nca_file = \"/ca.pem\"\n\
-        [repositories.b]\nstore = \"b2:bucket/pre/fix\"\n";
+        encryption = \"aws:kms\"\nkms_key = \"arn:x\"\nremove_versions = true\nproxy = \"http://proxy:3128\"\nca_file = \"/ca.pem\"\n\
+        [repositories.b]\nstore = \"b2:bucket/pre/fix\"\n[repositories.b.b2]\nendpoint = \"https://b2:1\"\n";
     let config = parse(text).unwrap();
     let (a, b) = (&config.repositories["a"].store, &config.repositories["b"].store);
     assert_eq!((a.to_string().as_str(), b.to_string().as_str()), ("s3:bucket/pre/fix", "b2:bucket/pre/fix"));
@@ -270,6 +270,8 @@ fn what_is_said_of_a_bucket_arrives() {
     assert_eq!((a.endpoint.as_deref(), a.path_style), (Some("https://minio:9000"), Some(false)));
     assert_eq!(a.keys.as_ref().unwrap().secret.to_string(), "file:/s");
     assert_eq!(a.way.ca_file.as_deref(), Some(Path::new("/ca.pem")));
+    assert!(a.remove_versions);
+    assert_eq!(b.endpoint.as_deref(), Some("https://b2:1"));
     assert_eq!(
         (b.key_id.to_string(), b.application_key.to_string()),
         ("env:B2_KEY_ID".into(), "env:B2_APP_KEY".into())

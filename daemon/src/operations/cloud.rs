@@ -156,6 +156,7 @@ pub(super) async fn s3(name: &str, config: &S3Config, stall: Duration) -> Result
         credentials: credentials(name, config.keys.as_ref()).await?,
         storage_class: config.storage_class,
         encryption: config.encryption.clone(),
+        removes_versions: config.remove_versions,
         network: network(name, &config.way)?,
         stall,
         ..S3Settings::new(config.bucket.clone())
@@ -169,7 +170,7 @@ pub(super) async fn b2(name: &str, config: &B2Config) -> Result<B2Settings, Fail
         key_id: secret(name, &config.key_id).await?,
         key: secret(name, &config.application_key).await?,
         network: network(name, &config.way)?,
-        service: None,
+        service: config.endpoint.clone(),
     })
 }
 

@@ -78,7 +78,7 @@ struct PatientConnector {
 
 impl HttpConnector for PatientConnector {
     fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
-        // Others have no body to speak of, or may take long: an upload of many parts is put together.
+        // Others have no body to speak of, and those who send them limits of their own.
         if request.method() != "PUT" {
             return self.inner.call(request);
         }

@@ -72,7 +72,7 @@ pub struct ForgetReport {
     pub kept: u64,
     /// How many were removed; on a dry run, would be.
     pub removed: u64,
-    /// The first [`crate::warnings::KEPT`] snapshots that cannot be read, and stay.
+    /// The first [`crate::warnings::KEPT`] snapshots that stay because they cannot be read, or because the store retains them.
     pub warnings: Vec<Warning>,
     /// How many there are.
     pub warning_count: u64,
@@ -131,7 +131,7 @@ pub enum ForgetError {
 }
 
 /// Removes snapshots, or on a dry run says which ones. Snapshots that cannot be read, and were not named, stay and are
-/// warnings.
+/// warnings; so are those that the store retains.
 ///
 /// # Errors
 /// Before anything is removed, if names or policy make no sense. If the repository fails or the lock is lost in the
@@ -145,7 +145,7 @@ pub async fn forget(
     progress.phase(Phase::Listing);
     request.lease.confirm().await?;
     let snapshots = repository.proven_snapshots().await?;
-    let plan = match &request.selection {
+    let mut plan = match &request.selection {
         Selection::Named(names) => {
             let mut named = Vec::with_capacity(names.len());
             for name in names {
@@ -167,8 +167,14 @@ pub async fn forget(
     }
     if !request.dry_run {
         progress.phase(Phase::Finishing);
-        if let Err(error) = repository.remove_snapshots(&plan.removed, &request.lease).await {
-            return Err(stopped(&repository, plan, warnings, error).await);
+        let retained = match repository.remove_snapshots(&plan.removed, &request.lease).await {
+            Ok(retained) => retained,
+            Err(error) => return Err(stopped(&repository, plan, warnings, error).await),
+        };
+        plan.keep(&retained.iter().filter_map(|error| error.key.parse().ok()).collect());
+        for warning in retained.into_iter().map(Warning::from) {
+            progress.warning(&warning);
+            warnings.push(warning);
         }
     }
     let (warnings, warning_count) = warnings.into_parts();

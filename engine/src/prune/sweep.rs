@@ -158,8 +158,7 @@ impl Swept {
 
     /// What the store retains, as warnings.
     pub(super) fn retained(self) -> Vec<Warning> {
-        let warning = |error: StoreError| Warning { path: error.key.clone(), problem: error.to_string() };
-        self.retained.into_iter().map(warning).collect()
+        self.retained.into_iter().map(Warning::from).collect()
     }
 
     fn and(mut self, other: Self) -> Self {

@@ -13,6 +13,7 @@ use crate::lock::LeaseWatch;
 use crate::object::{Content, Hash, ObjectKind, ObjectRef};
 use crate::pack::{Catalog, Location, PackMembers};
 use crate::repository::{ReadError, Repository};
+use crate::store::{StoreError, StoreResult, unless_retained};
 
 /// What is damaged.
 pub(super) struct Damage {
@@ -106,22 +107,30 @@ impl Damage {
     }
 
     /// Removes what is still found to be damaged: packs that have the very bytes of which everything good was copied (the
-    /// hashes of these are `judged`), and objects by themselves. Gives how many those were.
+    /// hashes of these are `judged`), and objects by themselves. Gives how many those were, and adds to `retained` what the
+    /// store says of those that stay.
     pub(super) async fn remove(
         self: &Arc<Self>,
         repository: &Repository,
         examined: &Arc<Examined>,
         judged: BTreeMap<Hash, Hash>,
+        retained: &mut Vec<StoreError>,
         lease: &LeaseWatch,
     ) -> Result<u64, RepairError> {
         let mut removed = 0;
+        let mut note = |deleted: StoreResult<()>| {
+            match unless_retained(deleted)? {
+                Some(error) => retained.push(error),
+                None => removed += 1,
+            }
+            Ok::<_, RepairError>(())
+        };
         for (pack, hash) in judged {
             let examined = Arc::clone(examined);
             let now = blocking(move || Ok(Look::new(&examined, false).pack(&pack)?)).await?;
             if now == PackState::Is(hash) {
                 lease.confirm().await?;
-                repository.store().delete(&pack_key(&pack)).await?;
-                removed += 1;
+                note(repository.store().delete(&pack_key(&pack)).await)?;
             }
         }
         for object in &self.plain {
@@ -129,8 +138,7 @@ impl Damage {
             let now = blocking(move || Ok(Look::new(&examined, is_blind).state(&object)?)).await?;
             if now == State::Lost {
                 lease.confirm().await?;
-                repository.store().delete(&object.key()).await?;
-                removed += 1;
+                note(repository.store().delete(&object.key()).await)?;
             }
         }
         Ok(removed)

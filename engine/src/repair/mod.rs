@@ -238,20 +238,17 @@ async fn look_again(
 
 /// What is told of packs that stay because not all that is in them is known.
 fn left_alone(places: &Places) -> Vec<Fault> {
-    let fault = |pack: &Hash, problem: &str| Fault {
-        object: pack_key(pack),
-        pack: None,
-        problem: Problem::Wrong(problem.to_owned()),
-        lost: 0,
-        harm: Vec::new(),
-        snapshots: 0,
-    };
     let unclear = "not all of it could be looked through, so nobody knows what else is in it, and it stays; repair again when \
                    the storage can read it";
     let torn = "neither the catalog nor a footer says what is in it, some of it is damaged, and no snapshot was found that \
                 needs the rest; it stays";
-    let unclear = places.unclear.iter().map(|pack| fault(pack, unclear));
-    unclear.chain(places.torn.iter().map(|pack| fault(pack, torn))).collect()
+    let unclear = places.unclear.iter().map(|pack| fault(pack_key(pack), unclear));
+    unclear.chain(places.torn.iter().map(|pack| fault(pack_key(pack), torn))).collect()
+}
+
+/// What stays as it is.
+fn fault(object: String, problem: &str) -> Fault {
+    Fault { object, pack: None, problem: Problem::Wrong(problem.to_owned()), lost: 0, harm: Vec::new(), snapshots: 0 }
 }
 
 /// What a repair writes.
@@ -302,12 +299,15 @@ impl Work<'_> {
         if forget {
             let (known, wanted) = ((Arc::clone(examined), Arc::clone(damage)), removed);
             let removed = blocking(move || known.1.certain(&known.0, &wanted)).await?;
-            repository.remove_snapshots(&removed, lease).await?;
-            for repaired in report.snapshots.iter_mut().filter(|repaired| removed.contains(&repaired.old)) {
+            let mut retained = repository.remove_snapshots(&removed, lease).await?;
+            let is_gone =
+                |old: &ObjectRef| removed.contains(old) && retained.iter().all(|error| error.key != old.key());
+            for repaired in report.snapshots.iter_mut().filter(|repaired| is_gone(&repaired.old)) {
                 repaired.removed = true;
             }
-            report.removed_objects = damage.remove(repository, examined, judged, lease).await?;
+            report.removed_objects = damage.remove(repository, examined, judged, &mut retained, lease).await?;
             report.damaged_objects -= report.removed_objects;
+            report.beyond_repair.extend(retained.iter().map(|error| fault(error.key.clone(), &error.to_string())));
         }
         repository.settle(lease).await?;
         Ok(())

@@ -23,7 +23,8 @@ pub struct RepairReport {
     pub removed_objects: u64,
     /// Damaged packs and objects that are still there, because they may only be removed if that was asked for.
     pub damaged_objects: u64,
-    /// What is wrong and cannot be repaired: the marker, key slots; packs of which nobody knows all that is in them.
+    /// What is wrong and cannot be repaired: the marker, key slots; packs of which nobody knows all that is in them; what was
+    /// to be removed and is retained by the store.
     pub beyond_repair: Vec<Fault>,
 }
 

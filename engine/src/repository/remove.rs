@@ -2,18 +2,21 @@
 //!
 //! What points to a snapshot goes before it: `index/latest` and `index/snapshots` first name only what remains, then the
 //! pack catalog loses what the CLI had packed, and plain objects are deleted last. So whatever is cut off, nothing points
-//! to what is not there, and every snapshot that is still there is whole: it is gone after the next try, or stays.
+//! to what is not there, and every snapshot that is still there is whole: it is gone after the next try, or stays. One that
+//! the store retains (object lock) stays and is named again.
 //!
 //! The lock must be exclusive: a backup at the same time might follow on what is being removed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures::future::ready;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::{Repository, RepositoryError};
 use crate::lock::LeaseWatch;
 use crate::object::{ObjectRef, Snapshot, SnapshotEntry};
+use crate::store::{StoreError, unless_retained};
 
 /// A snapshot that takes the place of another one.
 #[derive(Debug, Clone)]
@@ -25,14 +28,15 @@ pub struct Replacement {
 }
 
 impl Repository {
-    /// Removes snapshots, readable or not; one that is not there is no error. Their data stays until a prune.
+    /// Removes snapshots, readable or not; one that is not there is no error. Their data stays until a prune. Gives what the
+    /// store says of those that it retains for as long as somebody has set: they are there as before.
     pub async fn remove_snapshots(
         self: &Arc<Self>,
         snapshots: &BTreeSet<ObjectRef>,
         lease: &LeaseWatch,
-    ) -> Result<(), RepositoryError> {
+    ) -> Result<Vec<StoreError>, RepositoryError> {
         if snapshots.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let _alone = self.commits.lock().await;
         lease.prove().await?;
@@ -42,7 +46,8 @@ impl Repository {
     }
 
     /// Puts snapshots in the place of others, and gives their names, in the same order. The new ones are all there
-    /// before the first old one goes; if it is cut off in between, both are.
+    /// before the first old one goes; if it is cut off in between, both are. Also gives what the store says of the old ones
+    /// that it retains.
     ///
     /// # Errors
     /// If an old one cannot be read, for its time and number are taken from it.
@@ -50,9 +55,9 @@ impl Repository {
         self: &Arc<Self>,
         replacements: Vec<Replacement>,
         lease: &LeaseWatch,
-    ) -> Result<Vec<ObjectRef>, RepositoryError> {
+    ) -> Result<(Vec<ObjectRef>, Vec<StoreError>), RepositoryError> {
         if replacements.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Vec::new()));
         }
         let _alone = self.commits.lock().await;
         lease.prove().await?;
@@ -70,29 +75,38 @@ impl Repository {
             }
         }
         removed.retain(|old| !names.contains(old));
-        self.remove(all, &removed, lease).await?;
-        Ok(names)
+        let retained = self.remove(all, &removed, lease).await?;
+        Ok((names, retained))
     }
 
-    /// Removes some of all snapshots that can be read, and some that cannot.
+    /// Removes some of all snapshots that can be read, and some that cannot. Gives what is said of those that stay.
     async fn remove(
         self: &Arc<Self>,
-        mut all: Vec<SnapshotEntry>,
+        all: Vec<SnapshotEntry>,
         removed: &BTreeSet<ObjectRef>,
         lease: &LeaseWatch,
-    ) -> Result<(), RepositoryError> {
-        all.retain(|entry| !removed.contains(&entry.reference));
-        self.publish(all, removed, lease).await?;
-        let deletions = stream::iter(removed).map(Ok).try_for_each_concurrent(
-            self.store.capabilities().concurrency,
-            async |snapshot| {
+    ) -> Result<Vec<StoreError>, RepositoryError> {
+        let (going, mut staying): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|entry| removed.contains(&entry.reference));
+        self.publish(staying.clone(), removed, lease).await?;
+        let retained: Vec<(ObjectRef, StoreError)> = stream::iter(removed.clone())
+            .map(|snapshot| async move {
                 lease.confirm().await?;
-                self.store.delete(&snapshot.key()).await?;
-                self.forget_snapshot(snapshot);
-                Ok::<_, RepositoryError>(())
-            },
-        );
-        deletions.await
+                let retained = unless_retained(self.store.delete(&snapshot.key()).await)?;
+                self.forget_snapshot(&snapshot);
+                Ok::<_, RepositoryError>(retained.map(|error| (snapshot, error)))
+            })
+            .buffer_unordered(self.store.capabilities().concurrency)
+            .try_filter_map(|retained| ready(Ok(retained)))
+            .try_collect()
+            .await?;
+        if !retained.is_empty() {
+            let is_retained = |name: &ObjectRef| retained.iter().any(|(snapshot, _)| snapshot == name);
+            staying.extend(going.into_iter().filter(|entry| is_retained(&entry.reference)));
+            let gone = removed.iter().copied().filter(|snapshot| !is_retained(snapshot)).collect();
+            self.publish(staying, &gone, lease).await?;
+        }
+        Ok(retained.into_iter().map(|(_, error)| error).collect())
     }
 }
 

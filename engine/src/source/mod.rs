@@ -10,6 +10,7 @@ use std::ops::ControlFlow;
 
 use crate::object::{EntryType, FileMeta, Hash, SourceInfo};
 use crate::sparse::ReadRuns;
+use crate::store::StoreError;
 
 /// A tree that can be backed up.
 pub trait Source: Send + Sync {
@@ -156,6 +157,12 @@ pub struct Warning {
     pub path: String,
     /// What is wrong with it.
     pub problem: String,
+}
+
+impl From<StoreError> for Warning {
+    fn from(error: StoreError) -> Self {
+        Self { problem: error.to_string(), path: error.key }
+    }
 }
 
 /// A source or one of its entries that cannot be read.

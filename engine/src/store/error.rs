@@ -7,6 +7,15 @@ use std::time::Duration;
 /// The result of a store operation.
 pub type StoreResult<T> = Result<T, StoreError>;
 
+/// Tells a delete of what the store retains, which no other try changes and nobody need stop for, from one that failed.
+pub(crate) fn unless_retained(deleted: StoreResult<()>) -> StoreResult<Option<StoreError>> {
+    match deleted {
+        Ok(()) => Ok(None),
+        Err(error) if error.kind == StoreErrorKind::Retained => Ok(Some(error)),
+        Err(error) => Err(error),
+    }
+}
+
 /// A failed store operation.
 #[derive(Debug, Clone)]
 pub struct StoreError {

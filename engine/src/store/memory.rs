@@ -22,7 +22,7 @@ const ALL: Capabilities =
 
 /// One client's line to objects in memory.
 #[derive(Debug)]
-pub(crate) struct MemoryStore {
+pub struct MemoryStore {
     objects: Arc<Mutex<BTreeMap<String, Bytes>>>,
     capabilities: Capabilities,
     line: Arc<Line>,
@@ -30,7 +30,7 @@ pub(crate) struct MemoryStore {
 
 /// What happens to requests on the way. A request that its caller gave up goes on, as on a real network.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub struct Line {
     /// Each way takes up to this long, in nanoseconds, by tokio's clock.
     latency: AtomicU64,
     random: AtomicU64,
@@ -50,23 +50,29 @@ impl Default for MemoryStore {
 }
 
 impl MemoryStore {
-    pub(crate) fn with(capabilities: Capabilities) -> Self {
+    /// An empty one that can do this.
+    pub fn with(capabilities: Capabilities) -> Self {
         Self { objects: Arc::default(), capabilities, line: Arc::new(Line::new(1)) }
     }
 
+    /// One that holds these, and can do everything.
+    pub fn of(objects: BTreeMap<String, Bytes>) -> Self {
+        Self { objects: Arc::new(Mutex::new(objects)), ..Self::default() }
+    }
+
     /// One that overwrites blindly: it looks first and then writes.
-    pub(crate) fn not_atomic() -> Self {
+    pub fn not_atomic() -> Self {
         let none = Capabilities { atomic_create: false, conditional_replace: false, conditional_delete: false, ..ALL };
         Self::with(none)
     }
 
     /// One that replaces conditionally, and does not delete so.
-    pub(crate) fn without_conditional_delete() -> Self {
+    pub fn without_conditional_delete() -> Self {
         Self::with(Capabilities { conditional_delete: false, ..ALL })
     }
 
     /// Another client's line to the same objects.
-    pub(crate) fn another(&self, seed: u64) -> Self {
+    pub fn another(&self, seed: u64) -> Self {
         Self {
             objects: Arc::clone(&self.objects),
             capabilities: self.capabilities,
@@ -74,11 +80,18 @@ impl MemoryStore {
         }
     }
 
-    pub(crate) fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Bytes>> {
+    /// What is in it. Nothing is done to it as long as the guard lives.
+    pub fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Bytes>> {
         lock(&self.objects)
     }
 
-    pub(crate) fn line(&self) -> &Line {
+    /// A copy of what is in it.
+    pub fn copy(&self) -> BTreeMap<String, Bytes> {
+        self.objects().clone()
+    }
+
+    /// The line of this client.
+    pub fn line(&self) -> &Line {
         &self.line
     }
 
@@ -162,32 +175,32 @@ impl Line {
     }
 
     /// Each way takes up to this long.
-    pub(crate) fn set_latency(&self, latency: Duration) {
+    pub fn set_latency(&self, latency: Duration) {
         self.latency.store(latency.as_nanos() as u64, Ordering::Relaxed);
     }
 
     /// Requests under way and new ones wait.
-    pub(crate) fn stall(&self, stalled: bool) {
+    pub fn stall(&self, stalled: bool) {
         self.stalled.send_replace(stalled);
     }
 
     /// Requests fail before they reach the store.
-    pub(crate) fn break_off(&self, broken: bool) {
+    pub fn break_off(&self, broken: bool) {
         self.broken.store(broken, Ordering::Relaxed);
     }
 
     /// Requests reach the store, and their answers are lost.
-    pub(crate) fn lose_answers(&self, lost: bool) {
+    pub fn lose_answers(&self, lost: bool) {
         self.answers_lost.store(lost, Ordering::Relaxed);
     }
 
     /// So many changes reach the store, and then nothing does, as when the process dies there.
-    pub(crate) fn break_after(&self, changes: u64) {
+    pub fn break_after(&self, changes: u64) {
         self.changes.store(changes, Ordering::Relaxed);
     }
 
     /// This object cannot be read as a whole, as where a disk fails somewhere in its middle.
-    pub(crate) fn break_object(&self, key: &str) {
+    pub fn break_object(&self, key: &str) {
         *self.unreadable.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.to_owned());
     }
 
@@ -347,6 +360,7 @@ impl ObjectStore for MemoryStore {
     }
 }
 
+#[cfg(test)]
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_the_contract() {
     let kinds = [MemoryStore::default(), MemoryStore::not_atomic(), MemoryStore::without_conditional_delete()];

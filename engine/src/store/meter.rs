@@ -53,6 +53,11 @@ impl StoreOperation {
         Self::Now,
     ];
 
+    /// Whether it changes nothing.
+    pub const fn is_read(self) -> bool {
+        matches!(self, Self::Get | Self::GetRange | Self::Stat | Self::List | Self::Now)
+    }
+
     /// Its name, as in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -11,8 +11,10 @@ mod version;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
-#[cfg(test)]
-mod memory;
+#[cfg(any(test, feature = "testing"))]
+pub mod hooked;
+#[cfg(any(test, feature = "testing"))]
+pub mod memory;
 
 use std::fmt;
 use std::fs::File;
@@ -23,10 +25,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 
+pub(crate) use error::unless_retained;
 pub use error::{Retry, StoreError, StoreErrorKind, StoreResult};
 pub use local::LocalStore;
-#[cfg(test)]
-pub(crate) use memory::MemoryStore;
+#[cfg(any(test, feature = "testing"))]
+pub use memory::MemoryStore;
 pub use meter::{Meter, MeteredStore, OperationCount, StoreOperation};
 pub use version::Version;
 

@@ -1,18 +1,13 @@
 //! A store that answers some reads as a failing disk does: with an error that says nothing of the bytes, or with others.
 
-use std::fs::File;
-use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::SystemTime;
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use cloudstic_engine::store::{
-    Capabilities, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult, Version,
-};
-use futures::stream::BoxStream;
+use cloudstic_engine::store::hooked::{Hook, HookedStore};
+use cloudstic_engine::store::{MemoryStore, StoreError, StoreErrorKind, StoreResult};
 
-use crate::memory::{Memory, Objects};
+use crate::memory::Objects;
 
 /// Which reads are hit; those of indexes, of the marker and of key slots are not counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,29 +25,29 @@ pub(crate) enum Answer {
     Flipped,
 }
 
+/// Hits the reads of a store.
 #[derive(Debug)]
 pub(crate) struct Flaky {
-    inner: Memory,
     hit: Hit,
     answer: Answer,
     reads: AtomicUsize,
 }
 
+/// A store of these objects with such reads, and what is in it.
+pub(crate) fn flaky(objects: Objects, hit: Hit, answer: Answer) -> (Arc<HookedStore<Flaky>>, Arc<MemoryStore>) {
+    let memory = Arc::new(MemoryStore::of(objects));
+    (HookedStore::new(memory.clone(), Flaky { hit, answer, reads: AtomicUsize::new(0) }), memory)
+}
+
 impl Flaky {
-    pub(crate) fn new(objects: Objects, hit: Hit, answer: Answer) -> Self {
-        Self { inner: Memory::of(objects), hit, answer, reads: AtomicUsize::new(0) }
-    }
-
-    pub(crate) fn objects(&self) -> Objects {
-        self.inner.objects()
-    }
-
     /// How many reads there were.
     pub(crate) fn reads(&self) -> usize {
         self.reads.load(Ordering::SeqCst)
     }
+}
 
-    fn answer(&self, key: &str, right: StoreResult<Bytes>) -> StoreResult<Bytes> {
+impl Hook for Flaky {
+    fn bytes(&self, key: &str, right: StoreResult<Bytes>) -> StoreResult<Bytes> {
         let is_data = ["chunk/", "content/", "filemeta/", "node/", "snapshot/", "packs/"];
         if !is_data.iter().any(|kind| key.starts_with(kind)) {
             return right;
@@ -65,7 +60,7 @@ impl Flaky {
         match (is_hit, self.answer) {
             (false, _) => right,
             (true, Answer::Error) => {
-                let (key, backend) = (key.to_owned(), self.describe());
+                let (key, backend) = (key.to_owned(), "flaky".to_owned());
                 Err(StoreError { kind: StoreErrorKind::Other, key, backend, detail: "input/output error".to_owned() })
             }
             (true, Answer::Flipped) => right.map(|bytes| {
@@ -77,91 +72,5 @@ impl Flaky {
                 bytes.into()
             }),
         }
-    }
-}
-
-#[async_trait]
-impl ObjectStore for Flaky {
-    async fn create_root(&self) -> StoreResult<()> {
-        self.inner.create_root().await
-    }
-
-    async fn put(&self, key: &str, bytes: Bytes) -> StoreResult<()> {
-        self.inner.put(key, bytes).await
-    }
-
-    async fn put_file(&self, key: &str, file: File) -> StoreResult<()> {
-        self.inner.put_file(key, file).await
-    }
-
-    async fn put_if_absent(&self, key: &str, bytes: Bytes) -> StoreResult<bool> {
-        self.inner.put_if_absent(key, bytes).await
-    }
-
-    async fn put_if_unchanged(&self, key: &str, bytes: Bytes, version: &Version) -> StoreResult<bool> {
-        self.inner.put_if_unchanged(key, bytes, version).await
-    }
-
-    async fn put_file_if_unchanged(
-        &self,
-        key: &str,
-        file: File,
-        version: Option<&Version>,
-    ) -> StoreResult<Option<Version>> {
-        self.inner.put_file_if_unchanged(key, file, version).await
-    }
-
-    async fn get(&self, key: &str) -> StoreResult<Bytes> {
-        self.answer(key, self.inner.get(key).await)
-    }
-
-    async fn get_versioned(&self, key: &str) -> StoreResult<(Bytes, Version)> {
-        let (bytes, version) = self.inner.get_versioned(key).await?;
-        Ok((self.answer(key, Ok(bytes))?, version))
-    }
-
-    async fn get_range(&self, key: &str, range: Range<u64>) -> StoreResult<Bytes> {
-        self.answer(key, self.inner.get_range(key, range).await)
-    }
-
-    async fn get_start(&self, key: &str, most: u64) -> StoreResult<(Bytes, ObjectStat, Version)> {
-        let (bytes, stat, version) = self.inner.get_start(key, most).await?;
-        Ok((self.answer(key, Ok(bytes))?, stat, version))
-    }
-
-    async fn stat(&self, key: &str) -> StoreResult<ObjectStat> {
-        self.inner.stat(key).await
-    }
-
-    async fn stat_versioned(&self, key: &str) -> StoreResult<(ObjectStat, Version)> {
-        self.inner.stat_versioned(key).await
-    }
-
-    async fn delete(&self, key: &str) -> StoreResult<()> {
-        self.inner.delete(key).await
-    }
-
-    async fn delete_many(&self, keys: &[String]) -> StoreResult<Vec<StoreError>> {
-        self.inner.delete_many(keys).await
-    }
-
-    async fn delete_if_unchanged(&self, key: &str, version: &Version) -> StoreResult<bool> {
-        self.inner.delete_if_unchanged(key, version).await
-    }
-
-    fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, StoreResult<ObjectStat>> {
-        self.inner.list(prefix)
-    }
-
-    async fn now(&self) -> StoreResult<Option<SystemTime>> {
-        self.inner.now().await
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
-    fn describe(&self) -> String {
-        "flaky".to_owned()
     }
 }

@@ -197,7 +197,7 @@ async fn wherever_a_change_breaks_off_the_repository_opens() {
             let done = run(&repository, vec![platform_key()], wanted).await;
             // A change is one write.
             assert_eq!(done.is_err(), number == 0, "{done:?}");
-            assert_eq!(breaking.is_broken(), number == 0);
+            assert_eq!(breaking.hook.is_broken(), number == 0);
             if let Err(error) = &done {
                 assert!(matches!(error, KeyError::Unknown { .. }), "{error}");
             }

@@ -22,6 +22,7 @@ mod properties;
 mod queries;
 mod recording;
 mod requests;
+mod retained;
 mod several;
 mod state;
 mod stats;

@@ -12,12 +12,12 @@ use cloudstic_engine::midway::Midway;
 use cloudstic_engine::object::ObjectRef;
 use cloudstic_engine::progress::Silent;
 use cloudstic_engine::repository::{Repository, SnapshotSelection};
-use cloudstic_engine::store::{LocalStore, ObjectStore};
+use cloudstic_engine::store::{LocalStore, MemoryStore, ObjectStore};
 use cloudstic_engine::tag::{TagChange, TagError, TagRequest, tag};
 use tokio_util::sync::CancellationToken;
 
 use crate::breaking::Breaking;
-use crate::memory::{Memory, Objects, load};
+use crate::memory::{Objects, load};
 use crate::support::{BeforeCommit, Bench, copy_all, open, platform_key};
 
 /// A repository with so many snapshots, and their names, oldest first.
@@ -33,13 +33,13 @@ async fn snapshots(count: u8) -> (Bench, Vec<ObjectRef>) {
 
 /// The same objects in a store that breaks after so many changes.
 struct Broken {
-    store: Arc<Memory>,
+    store: Arc<MemoryStore>,
     repository: Arc<Repository>,
 }
 
 impl Broken {
     async fn after(changes: usize, is_readable: bool, objects: &Objects) -> Self {
-        let store = Arc::new(Memory::of(objects.clone()));
+        let store = Arc::new(MemoryStore::of(objects.clone()));
         let inner: Arc<dyn ObjectStore> = store.clone();
         let breaking =
             if is_readable { Breaking::readable(inner, changes) } else { Breaking::new(inner, changes, false) };
@@ -48,7 +48,7 @@ impl Broken {
     }
 
     async fn left(&self) -> BTreeSet<ObjectRef> {
-        let store = Arc::new(Memory::of(self.store.objects()));
+        let store = Arc::new(MemoryStore::of(self.store.copy()));
         let repository = Arc::new(Repository::open(store, vec![platform_key()]).await.unwrap());
         repository.snapshots().await.unwrap().readable.into_iter().map(|entry| entry.reference).collect()
     }

@@ -9,7 +9,8 @@ use cloudstic_engine::lock::LeaseWatch;
 use cloudstic_engine::progress::Silent;
 use cloudstic_engine::repository::Repository;
 use cloudstic_engine::restore::{ArchiveRequest, archive};
-use cloudstic_engine::store::{LocalStore, Meter, MeteredStore, ObjectStore, StoreOperation};
+use cloudstic_engine::store::hooked::HookedStore;
+use cloudstic_engine::store::{LocalStore, Meter, MeteredStore, StoreOperation};
 use cloudstic_engine::tree::Tree;
 use cloudstic_engine::view::SnapshotView;
 use sha2::Digest;
@@ -130,10 +131,10 @@ async fn a_file_of_an_open_snapshot_costs_its_own_data_and_little_else() {
 }
 
 /// The same repository, opened anew, and what is asked of its store from then on.
-async fn recorded(bench: Bench) -> (Bench, Arc<Recording>) {
-    let store = Arc::new(Recording::new(Arc::new(LocalStore::new(bench.repository_path()))));
-    let repository = Repository::open(Arc::clone(&store) as Arc<dyn ObjectStore>, vec![platform_key()]).await.unwrap();
-    store.take();
+async fn recorded(bench: Bench) -> (Bench, Arc<HookedStore<Recording>>) {
+    let store = Recording::new(Arc::new(LocalStore::new(bench.repository_path())));
+    let repository = Repository::open(store.clone(), vec![platform_key()]).await.unwrap();
+    store.hook.take();
     (Bench { repository: Arc::new(repository), ..bench }, store)
 }
 
@@ -142,7 +143,7 @@ async fn a_backup_of_what_has_not_changed_costs_ten_requests_and_the_first_one_t
     let (bench, store) = recorded(bench().await).await;
     for most in [12, 10] {
         bench.backup().await;
-        let asked = store.take();
+        let asked = store.hook.take();
         assert!(asked.len() <= most, "{}: {asked:?}", asked.len());
     }
 }
@@ -155,8 +156,8 @@ async fn a_backup_of_new_chunks_costs_them_its_packs_and_fifteen_requests() {
             bench.write(&format!("large/{run}-{n}"), &random::bytes(run as u64 * 1000 + n, 700_000));
         }
         bench.backup().await;
-        let asked = store.take();
-        let stored = asked.iter().filter(|(what, key)| *what == "put" && is_data(key)).count();
+        let asked = store.hook.take();
+        let stored = asked.iter().filter(|(what, key)| is_put(*what) && is_data(key)).count();
         assert!(
             stored as u64 > files && asked.len() <= stored + most,
             "{} for {stored}: {:?}",
@@ -180,20 +181,30 @@ async fn a_few_new_chunks_among_many_are_asked_for_one_by_one() {
             bench.write(&format!("large/{run}-{n}"), &random::bytes(run * 1000 + n, 700_000));
         }
         bench.backup().await;
-        let asked = store.take();
-        let count =
-            |wanted: &str| asked.iter().filter(|(what, key)| *what == wanted && key.starts_with("chunk/")).count();
-        let (asked_for, stored) = (count("stat"), count("put"));
-        assert!(count("list") == listings && (3..=6).contains(&stored) && asked_for >= stored, "{asked:?}");
+        let asked = store.hook.take();
+        let count = |wanted| count_chunks(&asked, wanted);
+        let (asked_for, stored) = (count(StoreOperation::Stat), count(StoreOperation::Put));
+        assert!(
+            count(StoreOperation::List) == listings && (3..=6).contains(&stored) && asked_for >= stored,
+            "{asked:?}"
+        );
     }
     for n in 0..70 {
         bench.write(&format!("large/many-{n}"), &random::bytes(5000 + n, 700_000));
     }
     bench.backup().await;
-    let asked = store.take();
-    let count = |wanted: &str| asked.iter().filter(|(what, key)| *what == wanted && key.starts_with("chunk/")).count();
-    assert_eq!((count("list"), count("stat")), (1, 64));
-    assert!(count("put") > 64);
+    let asked = store.hook.take();
+    let count = |wanted| count_chunks(&asked, wanted);
+    assert_eq!((count(StoreOperation::List), count(StoreOperation::Stat)), (1, 64));
+    assert!(count(StoreOperation::Put) > 64);
+}
+
+fn count_chunks(asked: &[Asked], wanted: StoreOperation) -> usize {
+    asked.iter().filter(|(what, key)| *what == wanted && key.starts_with("chunk/")).count()
+}
+
+fn is_put(operation: StoreOperation) -> bool {
+    matches!(operation, StoreOperation::Put | StoreOperation::PutIfAbsent | StoreOperation::PutIfUnchanged)
 }
 
 fn is_data(key: &str) -> bool {
@@ -201,7 +212,7 @@ fn is_data(key: &str) -> bool {
 }
 
 fn others(asked: &[Asked]) -> Vec<&Asked> {
-    asked.iter().filter(|(what, key)| *what != "put" || !is_data(key)).collect()
+    asked.iter().filter(|(what, key)| !is_put(*what) || !is_data(key)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,11 +225,11 @@ async fn a_restore_reads_no_pack_and_no_chunk_whole_twice() {
     let (bench, store) = recorded(bench).await;
     let report = bench.restore("latest", &bench.folder.path().join("target")).await.unwrap();
     assert_eq!(report.files, 110);
-    let mut read: Vec<_> = store.take();
+    let mut read: Vec<_> = store.hook.take();
     read.retain(|(_, key)| key.starts_with("packs/") || key.starts_with("chunk/"));
-    let ranges = read.iter().filter(|(what, _)| *what == "range").count();
-    read.retain(|(what, _)| *what == "get");
-    read.sort_unstable();
+    let ranges = read.iter().filter(|(what, _)| *what == StoreOperation::GetRange).count();
+    read.retain(|(what, _)| *what == StoreOperation::Get);
+    read.sort_unstable_by(|(_, one), (_, other)| one.cmp(other));
     let twice: Vec<_> = read.windows(2).filter(|pair| pair[0] == pair[1]).collect();
     assert!(
         read.len() > 20 && twice.is_empty() && ranges <= 12,

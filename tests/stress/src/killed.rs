@@ -89,7 +89,8 @@ async fn forget(arguments: &Arguments, folder: &Path, stored: &mut Vec<Stored>) 
         removed.insert(snapshot.parse::<ObjectRef>()?);
     }
     let repository = open(arguments.store, folder).await?;
-    Ok(repository.remove_snapshots(&removed, &LeaseWatch::not_needed()).await?)
+    repository.remove_snapshots(&removed, &LeaseWatch::not_needed()).await?;
+    Ok(())
 }
 
 /// Neither is anything there that was removed, nor is anything lost.

@@ -26,7 +26,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
@@ -52,6 +52,9 @@ pub use settings::{BadStorageClass, CONCURRENCY, Encryption, Refused, S3Settings
 
 /// How names of temporary files end, which are no objects.
 const TEMPORARY: &str = ".tmp";
+
+/// How many times as long as over a question a service may think over what it has to work on.
+const WORK: u32 = 10;
 
 /// A bucket. Its clones are the same one.
 #[derive(Clone)]
@@ -133,10 +136,15 @@ impl Shared {
         &self,
         asking: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     ) -> Result<T, SdkError<E, HttpResponse>> {
-        match timeout(self.settings.stall, asking).await {
-            Ok(answer) => answer,
-            Err(late) => Err(SdkError::timeout_error(late)),
-        }
+        within(self.settings.stall, asking).await
+    }
+
+    /// Sends what the service has to work on before it answers: to put parts together, to remove a thousand objects.
+    async fn in_time<T, E>(
+        &self,
+        asking: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, SdkError<E, HttpResponse>> {
+        within(WORK * self.settings.stall, asking).await
     }
 
     /// What a request came to.
@@ -178,6 +186,16 @@ impl Shared {
             }
             Err(refusal) => Err(self.refused(key, refusal)),
         }
+    }
+}
+
+async fn within<T, E>(
+    limit: Duration,
+    asking: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+) -> Result<T, SdkError<E, HttpResponse>> {
+    match timeout(limit, asking).await {
+        Ok(answer) => answer,
+        Err(late) => Err(SdkError::timeout_error(late)),
     }
 }
 

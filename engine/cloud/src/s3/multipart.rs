@@ -1,6 +1,8 @@
 //! Writing what is too large for one request, in parts. Parts of an upload that does not end cost money, so that whatever
 //! ends one early takes them away again.
 
+use std::time::Duration;
+
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
@@ -9,7 +11,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::body::Body;
 use super::write::{Answer, Condition, judge};
-use super::{Refusal, Shared};
+use super::{Refusal, Shared, within};
 
 /// The size of a part unless there would be too many, in bytes. S3 wants at least 5 MiB.
 const PART: u64 = 8 << 20;
@@ -32,22 +34,21 @@ impl Shared {
         body: &Body,
         condition: Option<Condition<'_>>,
     ) -> Result<Answer, Refusal> {
-        let begun = self
+        let beginning = self
             .client
             .create_multipart_upload()
             .bucket(self.bucket())
             .key(name)
             .set_storage_class(self.storage_class(key))
             .set_server_side_encryption(self.encryption())
-            .set_ssekms_key_id(self.encryption_key())
-            .send()
-            .await;
-        let Some(id) = self.heard(begun)?.upload_id else {
+            .set_ssekms_key_id(self.encryption_key());
+        let Some(id) = self.heard(self.soon(beginning.send()).await)?.upload_id else {
             let detail = "the service began an upload and did not name it".to_owned();
             return Err(Refusal { kind: StoreErrorKind::Denied, code: String::new(), status: 0, detail });
         };
         let (client, bucket) = (self.client.clone(), self.bucket().to_owned());
-        let upload = Upload { client, bucket, name: name.to_owned(), id, is_open: true };
+        let limit = self.settings.stall;
+        let upload = Upload { client, bucket, name: name.to_owned(), id, limit, is_open: true };
         let answer = self.finish(&upload, body, condition).await;
         match answer {
             Ok(Answer::Won(_)) => upload.done(),
@@ -66,7 +67,7 @@ impl Shared {
             .try_collect()
             .await?;
         let (if_none_match, if_match) = Condition::headers(condition);
-        let answer = self
+        let completing = self
             .client
             .complete_multipart_upload()
             .bucket(&upload.bucket)
@@ -74,9 +75,8 @@ impl Shared {
             .upload_id(&upload.id)
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
             .set_if_none_match(if_none_match)
-            .set_if_match(if_match)
-            .send()
-            .await;
+            .set_if_match(if_match);
+        let answer = self.in_time(completing.send()).await;
         judge(self.heard(answer).map(|output| output.e_tag), condition)
     }
 
@@ -111,6 +111,8 @@ struct Upload {
     bucket: String,
     name: String,
     id: String,
+    /// How long the service may think about an end of it.
+    limit: Duration,
     is_open: bool,
 }
 
@@ -121,7 +123,7 @@ impl Upload {
 
     async fn abort(mut self) {
         self.is_open = false;
-        abort(&self.client, &self.bucket, &self.name, &self.id).await;
+        abort(&self.client, &self.bucket, &self.name, &self.id, self.limit).await;
     }
 }
 
@@ -130,15 +132,16 @@ impl Drop for Upload {
         if let (true, Ok(runtime)) = (self.is_open, tokio::runtime::Handle::try_current()) {
             let (client, id) = (self.client.clone(), std::mem::take(&mut self.id));
             let (bucket, name) = (std::mem::take(&mut self.bucket), std::mem::take(&mut self.name));
-            runtime.spawn(async move { abort(&client, &bucket, &name, &id).await });
+            let limit = self.limit;
+            runtime.spawn(async move { abort(&client, &bucket, &name, &id, limit).await });
         }
     }
 }
 
 /// If this fails, the parts stay until a rule of the bucket takes them away.
-async fn abort(client: &Client, bucket: &str, name: &str, id: &str) {
-    let aborted = client.abort_multipart_upload().bucket(bucket).key(name).upload_id(id).send().await;
-    if let Err(error) = aborted {
+async fn abort(client: &Client, bucket: &str, name: &str, id: &str, limit: Duration) {
+    let aborting = client.abort_multipart_upload().bucket(bucket).key(name).upload_id(id).send();
+    if let Err(error) = within(limit, aborting).await {
         let refusal = Refusal::of(&error);
         if refusal.code != "NoSuchUpload" {
             tracing::warn!(

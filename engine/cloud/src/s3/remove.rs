@@ -57,8 +57,8 @@ impl Shared {
 
     /// One conditional request.
     pub(super) async fn try_delete(&self, name: &str, version: &Version) -> Result<bool, Refusal> {
-        let answer = self.client.delete_object().bucket(self.bucket()).key(name).if_match(etag(version)).send().await;
-        match self.heard(answer) {
+        let request = self.client.delete_object().bucket(self.bucket()).key(name).if_match(etag(version));
+        match self.heard(self.soon(request.send()).await) {
             Ok(_) => Ok(true),
             Err(refusal) if refusal.is_unmet() || refusal.kind == StoreErrorKind::NotFound => Ok(false),
             Err(refusal) => Err(refusal),
@@ -67,7 +67,7 @@ impl Shared {
 
     async fn delete_one(&self, doomed: &Doomed<'_>) -> StoreResult<()> {
         let request = self.client.delete_object().bucket(self.bucket()).key(&doomed.name);
-        let answer = request.set_version_id(doomed.version.clone()).send().await;
+        let answer = self.soon(request.set_version_id(doomed.version.clone()).send()).await;
         match self.done(doomed.key, answer) {
             Err(error) if error.is_not_found() => Ok(()),
             other => other.map(drop),
@@ -95,7 +95,7 @@ impl Shared {
         let Ok(list) = Delete::builder().set_objects(Some(objects)).quiet(true).build() else {
             return Ok(self.delete_each(batch).await);
         };
-        let answer = self.client.delete_objects().bucket(self.bucket()).delete(list).send().await;
+        let answer = self.in_time(self.client.delete_objects().bucket(self.bucket()).delete(list).send()).await;
         let output = match self.heard(answer) {
             Ok(output) => output,
             // Some want another checksum than the SDK's, and some do not know this request at all.

@@ -40,7 +40,7 @@ pub struct S3Settings {
     pub stall: Duration,
     /// How many requests at once, at least 1.
     pub concurrency: usize,
-    /// The service keeps old versions of objects whether one wants it or not: a delete removes all of them.
+    /// The bucket keeps old versions of objects, and a delete removes all of them.
     pub removes_versions: bool,
     /// Where it is noted that the service refused something.
     pub refused: Refused,

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cloudstic_cloud::s3::{Conditions, S3Settings, S3Store};
-use cloudstic_engine::store::{ObjectStore, Retry, StoreErrorKind, StoreResult};
+use cloudstic_engine::store::{ObjectStore, Retry, StoreError, StoreErrorKind, StoreResult};
 use hyper::Method;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::server::{Believes, Fault, MemoryS3, Server};
 use super::{ALL, settings, store};
@@ -75,6 +76,40 @@ async fn a_write_that_is_never_answered_is_given_up_after_a_while() {
     let again = file((9 << 20) + 1);
     store.put_file("packs/a", again).await.unwrap();
     assert_eq!(store.get("packs/a").await.unwrap().len(), (9 << 20) + 1);
+}
+
+/// What nobody answers holds up nobody for long: not an upload in parts, however large, and not a delete.
+#[tokio::test]
+async fn whatever_is_asked_and_never_answered_is_given_up_after_a_while() {
+    let server = Server::start(MemoryS3::new(Believes::All)).await;
+    let settings = S3Settings { stall: Duration::from_millis(200), ..settings(&server) };
+    let store = S3Store::connect(settings, ALL).await.unwrap();
+    let keys: Vec<String> = ["a", "b", "c"].map(|name| format!("packs/{name}")).into();
+    for key in &keys {
+        store.put(key, BYTES).await.unwrap();
+    }
+    let soon = Duration::from_secs(60);
+    let late = |error: StoreError| assert_eq!(error.kind, StoreErrorKind::Transient, "{error}");
+    let parts = 9 << 20;
+    // To begin an upload, to end it; and then also to take it away again.
+    for part in ["uploads", "uploadId"] {
+        server.faults.add(Method::POST, part, Fault::Stall);
+        server.faults.add(Method::DELETE, "uploadId", Fault::Stall);
+        late(timeout(soon, store.put_file("packs/large", file(parts))).await.unwrap().unwrap_err());
+        server.faults.forget();
+    }
+    server.faults.add(Method::POST, "delete", Fault::Stall);
+    late(timeout(soon, store.delete_many(&keys)).await.unwrap().unwrap_err());
+    let (_, version) = store.stat_versioned("packs/a").await.unwrap();
+    server.faults.add(Method::DELETE, "packs/a", Fault::Stall);
+    late(timeout(soon, store.delete("packs/a")).await.unwrap().unwrap_err());
+    server.faults.add(Method::DELETE, "packs/a", Fault::Stall);
+    late(timeout(soon, store.delete_if_unchanged("packs/a", &version)).await.unwrap().unwrap_err());
+    // And nothing of it has hurt.
+    store.put_file("packs/large", file(parts)).await.unwrap();
+    assert_eq!(store.get("packs/large").await.unwrap().len(), parts);
+    assert!(store.delete_many(&keys).await.unwrap().is_empty());
+    assert_eq!(kind(store.get("packs/a").await), StoreErrorKind::NotFound);
 }
 
 #[tokio::test]

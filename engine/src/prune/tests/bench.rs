@@ -195,7 +195,7 @@ impl Bench {
     /// Removes snapshots as a forget does.
     pub(super) async fn remove(&self, store: MemoryStore, snapshots: &[ObjectRef]) -> Result<(), RepositoryError> {
         let repository = open(Arc::new(store)).await;
-        repository.remove_snapshots(&snapshots.iter().copied().collect(), &LeaseWatch::not_needed()).await
+        repository.remove_snapshots(&snapshots.iter().copied().collect(), &LeaseWatch::not_needed()).await.map(drop)
     }
 
     /// The catalog as it is stored.

@@ -17,8 +17,8 @@ use crate::store::{MemoryStore, ObjectStore};
 /// delete in this round.
 pub(super) async fn prune_until_it_deletes(bench: &Bench, request: PruneRequest) -> Vec<String> {
     let before: Vec<String> = bench.store.objects().keys().cloned().collect();
-    let store = Arc::new(Stopping::new(bench.client()));
-    let mut deletes = store.deletes.subscribe();
+    let store = Stopping::new(bench.client());
+    let mut deletes = store.hook.deletes.subscribe();
     let pruning = tokio::spawn(prune_as(store, request));
     deletes.wait_for(|deletes| !deletes.is_empty()).await.unwrap();
     pruning.abort();
@@ -72,11 +72,11 @@ async fn where_the_store_can_what_was_written_again_is_not_deleted() {
     let (bench, _) = Bench::ours(MemoryStore::default(), true).await;
     let told = bench.prune(PruneRequest { dry_run: true, ..request() }).await.unwrap();
     let before = bench.store.objects().clone();
-    let store = Arc::new(Stopping::new(bench.client()));
-    let mut deletes = store.deletes.subscribe();
+    let store = Stopping::new(bench.client());
+    let mut deletes = store.hook.deletes.subscribe();
     let pruning = tokio::spawn(prune_as(Arc::clone(&store) as Arc<dyn ObjectStore>, request()));
     deletes.wait_for(|deletes| !deletes.is_empty()).await.unwrap();
-    let going = store.deletes.borrow().clone();
+    let going = store.hook.deletes.borrow().clone();
     let copy = Bench::from(&bench.store.objects(), MemoryStore::default());
     copy.prune(request()).await.unwrap();
     let is_going = |key: &&String| copy.object(key).is_none();
@@ -84,7 +84,7 @@ async fn where_the_store_can_what_was_written_again_is_not_deleted() {
     let again = [of("packs/"), of("chunk/")];
     // Another program knows nothing of lists. Encrypted anew, its bytes are others.
     again.iter().for_each(|key| _ = bench.store.objects().insert(key.clone(), "others".into()));
-    store.gate.send_replace(true);
+    store.hook.gate.send_replace(true);
     let done = pruning.await.unwrap().unwrap();
     let is_left = |key: &String| bench.object(key).is_some();
     assert!(again.iter().all(is_left));

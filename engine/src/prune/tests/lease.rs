@@ -31,12 +31,12 @@ async fn when_its_lock_is_lost_it_deletes_nothing_more() {
     let needed = bench.whole().await;
     let lease = lock(&bench).await;
     let request = PruneRequest { lease: lease.watch(), ..request() };
-    let store = Arc::new(Stopping::new(bench.client()));
-    let mut deletes = store.deletes.subscribe();
+    let store = Stopping::new(bench.client());
+    let mut deletes = store.hook.deletes.subscribe();
     let pruning = tokio::spawn(prune_as(store.clone(), request));
     deletes.wait_for(|deletes| !deletes.is_empty()).await.unwrap();
     lease.release().await.unwrap();
-    store.gate.send_replace(true);
+    store.hook.gate.send_replace(true);
     let done = pruning.await.unwrap();
     assert!(matches!(done, Err(PruneError::LockLost(_))), "{done:?}");
     let at_once = crate::store::ObjectStore::capabilities(&bench.store).concurrency;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::bench::{Bench, prune_as, request};
 use super::late::prune_until_it_deletes;
-use super::stores::Stopping;
 use crate::store::MemoryStore;
+use crate::store::hooked::{HookedStore, Retaining};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_retained_is_a_warning_and_the_rest_goes() {
@@ -14,7 +14,9 @@ async fn what_is_retained_is_a_warning_and_the_rest_goes() {
         let needed = bench.whole().await;
         let going = prune_until_it_deletes(&bench, request()).await;
         let retained = going.iter().find(|key| key.starts_with("packs/")).unwrap();
-        let report = prune_as(Arc::new(Stopping::retaining(bench.client(), retained)), request()).await.unwrap();
+        let report = prune_as(HookedStore::new(Arc::new(bench.client()), Retaining(vec![retained.clone()])), request())
+            .await
+            .unwrap();
         assert_eq!((report.warning_count, report.warnings[0].path.as_str()), (1, retained.as_str()));
         assert!(report.warnings[0].problem.contains("until next year"), "{:?}", report.warnings);
         assert!(going.len() > 1 && going.iter().all(|key| bench.object(key).is_some() == (key == retained)));

@@ -180,7 +180,7 @@ async fn replacing_that_dies_after_any_change_leaves_the_old_or_the_new_one_or_b
             replacements.push(Replacement { old, new });
         }
         let calm = open(&holding(&objects)).await;
-        let news = calm.replace_snapshots(replacements.clone(), &lease()).await.unwrap();
+        let (news, _) = calm.replace_snapshots(replacements.clone(), &lease()).await.unwrap();
         let mut died = 0;
         loop {
             let store = holding(&objects);
@@ -283,7 +283,7 @@ async fn a_lost_lock_stops_it_before_anything_more_is_changed() {
             match done {
                 Err(RepositoryError::LockLost(_)) => stopped += 1,
                 Err(other) => panic!("{writer:?}: went on after {moment} s: {other}"),
-                Ok(()) => break,
+                Ok(_) => break,
             }
         }
         assert!(stopped > 5, "{writer:?}: {stopped}");

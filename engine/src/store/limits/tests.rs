@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use tokio::time::{Instant, advance};
 
 use super::*;
+use crate::store::hooked::HookedStore;
 use crate::store::{MemoryStore, StoreErrorKind, conformance};
 use scripted::{Fault, Scripted};
 
@@ -20,8 +21,8 @@ fn limits() -> StoreLimits {
 }
 
 /// Waits as long as it may.
-fn limited(store: &Scripted) -> LimitedStore {
-    LimitedStore::new(Arc::new(store.clone()), limits(), Arc::default()).with_random(Arc::new(|| 1.0))
+fn limited(store: &Arc<HookedStore<Scripted>>) -> LimitedStore {
+    LimitedStore::new(store.clone(), limits(), Arc::default()).with_random(Arc::new(|| 1.0))
 }
 
 const THROTTLED: StoreErrorKind = StoreErrorKind::Throttled { retry_after: Some(Duration::from_secs(100)) };
@@ -43,7 +44,7 @@ async fn what_may_pass_is_tried_again_after_longer_and_longer_waits() {
     let limited = limited(&store).counting_retries(Arc::clone(&meter));
     limited.put("chunk/a", Bytes::from_static(b"x")).await.unwrap();
     assert_eq!((meter.count(StoreOperation::Put).retries, meter.count(StoreOperation::Get).retries), (3, 0));
-    let waits: Vec<_> = store.times().windows(2).map(|pair| (pair[1] - pair[0]).as_millis()).collect();
+    let waits: Vec<_> = store.hook.times().windows(2).map(|pair| (pair[1] - pair[0]).as_millis()).collect();
     assert_eq!(waits, [500, 1000, 2000]);
 }
 
@@ -52,7 +53,7 @@ async fn what_cannot_pass_is_not_tried_again() {
     for kind in [StoreErrorKind::Denied, StoreErrorKind::Full, StoreErrorKind::Untrusted, StoreErrorKind::NotFound] {
         let store = Scripted::new([Fault::Unsent(kind)]);
         assert_eq!(limited(&store).get("chunk/a").await.unwrap_err().kind, kind);
-        assert_eq!(store.times().len(), 1);
+        assert_eq!(store.hook.times().len(), 1);
     }
 }
 
@@ -65,7 +66,7 @@ async fn a_store_that_asks_for_time_is_given_it() {
     // But not for ever.
     let store = Scripted::new([Fault::Unsent(THROTTLED); 9]);
     assert_eq!(limited(&store).put("chunk/a", Bytes::new()).await.unwrap_err().kind, THROTTLED);
-    assert_eq!(store.times().len(), 3);
+    assert_eq!(store.hook.times().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -76,19 +77,19 @@ async fn of_many_removals_only_those_that_may_pass_are_tried_again() {
     let store = Scripted::new([passes, stays, Fault::None, passes, Fault::None]);
     let errors = limited(&store).delete_many(&keys).await.unwrap();
     assert_eq!(errors.iter().map(|error| error.key.as_str()).collect::<Vec<_>>(), ["chunk/b"]);
-    assert_eq!(store.times().len(), 5, "three, and twice the first one");
+    assert_eq!(store.hook.times().len(), 5, "three, and twice the first one");
 
     // A store that answers nothing any more is told of, however much has gone before.
     let store = Scripted::new([]);
-    store.break_key("chunk/c");
+    store.hook.break_key("chunk/c");
     let error = limited(&store).delete_many(&keys).await.unwrap_err().to_string();
     assert!(error.contains("could not be reached for 5 minutes"), "{error}");
-    assert!(store.times().len() > 4);
+    assert!(store.hook.times().len() > 4);
 
     // A lock's holder must know of each.
     let store = Scripted::new([passes]);
     let errors = limited(&store).delete_many(&["index/lock.exclusive".to_owned()]).await.unwrap();
-    assert_eq!((errors.len(), store.times().len()), (1, 1));
+    assert_eq!((errors.len(), store.hook.times().len()), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -103,12 +104,12 @@ async fn a_request_that_hangs_is_given_up_and_large_ones_may_take_longer() {
 async fn a_store_that_was_never_reached_is_given_up_soon_and_one_that_was_after_an_outage() {
     let store = Scripted::new([Fault::Unsent(StoreErrorKind::Transient); 1000]);
     let error = limited(&store).get("config").await.unwrap_err();
-    assert_eq!((store.times().len(), error.key.as_str()), (4, "config"));
+    assert_eq!((store.hook.times().len(), error.key.as_str()), (4, "config"));
 
-    store.repair();
+    store.hook.repair();
     let limited = limited(&store);
     limited.put("config", Bytes::new()).await.unwrap();
-    store.break_off();
+    store.hook.break_off();
     advance(Duration::from_secs(1)).await;
     let start = Instant::now();
     let all = join_all((0..8).map(|n| limited.put(["chunk/a", "chunk/b"][n % 2], Bytes::new()))).await;
@@ -118,24 +119,24 @@ async fn a_store_that_was_never_reached_is_given_up_soon_and_one_that_was_after_
     assert_eq!(start.elapsed().as_secs(), 300);
 
     // Whoever comes then is told so at once, and somebody looks now and then.
-    let count = store.times().len();
+    let count = store.hook.times().len();
     assert_eq!(limited.get("config").await.unwrap_err().to_string(), told);
-    assert_eq!(store.times().len(), count);
+    assert_eq!(store.hook.times().len(), count);
     advance(Duration::from_secs(31)).await;
     assert!(limited.get("config").await.is_err());
     assert!(limited.get("config").await.is_err());
-    assert_eq!(store.times().len(), count + 1);
-    store.repair();
+    assert_eq!(store.hook.times().len(), count + 1);
+    store.hook.repair();
     advance(Duration::from_secs(31)).await;
     limited.get("config").await.unwrap();
     limited.put("chunk/a", Bytes::new()).await.unwrap();
 
     // Who comes after a long time is told soon, too.
-    store.break_off();
+    store.hook.break_off();
     advance(Duration::from_secs(3600)).await;
-    let count = store.times().len();
+    let count = store.hook.times().len();
     assert_eq!(limited.get("config").await.unwrap_err().key, "config");
-    assert_eq!(store.times().len(), count + 4);
+    assert_eq!(store.hook.times().len(), count + 4);
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,7 +144,7 @@ async fn a_request_in_trouble_by_itself_does_not_wait_for_an_outage() {
     let store = Scripted::new([]);
     let limited = limited(&store);
     limited.put("config", Bytes::new()).await.unwrap();
-    store.break_key("chunk/bad");
+    store.hook.break_key("chunk/bad");
     let others = async {
         for _ in 0..100 {
             tokio::time::sleep(Duration::from_millis(300)).await;
@@ -168,29 +169,29 @@ async fn a_write_that_meets_its_own_first_try_has_won() {
         let store = Scripted::new([]);
         let limited = limited(&store);
         let text = |text: &'static str| Bytes::from_static(text.as_bytes());
-        store.next(lost);
+        store.hook.next(lost);
         assert!(limited.put_if_absent("a", text("mine")).await.unwrap());
-        store.next(lost);
+        store.hook.next(lost);
         assert!(!limited.put_if_absent("a", text("other")).await.unwrap());
         let (_, version) = limited.get_versioned("a").await.unwrap();
-        store.next(lost);
+        store.hook.next(lost);
         assert!(limited.put_if_unchanged("a", text("mine too"), &version).await.unwrap());
-        store.next(lost);
+        store.hook.next(lost);
         assert!(!limited.put_if_unchanged("a", text("late"), &version).await.unwrap());
         let (_, version) = limited.stat_versioned("a").await.unwrap();
-        store.next(lost);
+        store.hook.next(lost);
         assert!(limited.put_file_if_unchanged("a", file("a file"), Some(&version)).await.unwrap().is_some());
-        store.next(lost);
+        store.hook.next(lost);
         assert!(limited.put_file_if_unchanged("a", file("b file"), Some(&version)).await.unwrap().is_none());
         assert_eq!(limited.get("a").await.unwrap(), "a file");
         let (_, version) = limited.get_versioned("a").await.unwrap();
-        store.next(lost);
+        store.hook.next(lost);
         assert!(limited.delete_if_unchanged("a", &version).await.unwrap());
-        store.next(lost);
+        store.hook.next(lost);
         assert!(limited.put_file_if_unchanged("a", file("new"), None).await.unwrap().is_some());
-        store.next(lost);
+        store.hook.next(lost);
         assert!(!limited.delete_if_unchanged("a", &version).await.unwrap());
-        store.next(lost);
+        store.hook.next(lost);
         limited.delete("a").await.unwrap();
         assert!(limited.get("a").await.unwrap_err().is_not_found());
     }
@@ -214,16 +215,16 @@ async fn a_listing_that_breaks_off_gives_each_object_once() {
         limited.put(key, Bytes::new()).await.unwrap();
     }
     for fault in [Fault::BreakAfter(20), Fault::BreakAfter(49), Fault::HangList(30)] {
-        store.next(fault);
+        store.hook.next(fault);
     }
     let mut listed: Vec<_> = limited.list("chunk/").map_ok(|stat| stat.key).try_collect().await.unwrap();
     listed.sort();
     assert_eq!(listed, keys);
     // One that gets nowhere ends.
     for _ in 0..9 {
-        store.next(Fault::BreakAfter(0));
+        store.hook.next(Fault::BreakAfter(0));
     }
-    store.break_key("chunk/");
+    store.hook.break_key("chunk/");
     advance(Duration::from_secs(1)).await;
     let failed = limited.list("chunk/").try_collect::<Vec<_>>().await;
     assert_eq!(failed.unwrap_err().kind, StoreErrorKind::Transient);
@@ -233,7 +234,7 @@ async fn a_listing_that_breaks_off_gives_each_object_once() {
 async fn what_changes_a_lock_is_tried_once_and_does_not_wait_for_its_turn() {
     let store = Scripted::new([]);
     let pace = Arc::new(Pace::new(RateSchedule::always(1), RateSchedule::always(1)).with_clock(Noon));
-    let limited = LimitedStore::new(Arc::new(store.clone()), limits(), pace);
+    let limited = LimitedStore::new(store.clone(), limits(), pace);
     limited.put("chunk/a", Bytes::from(vec![0; 1000])).await.unwrap();
     limited.get("chunk/a").await.unwrap();
     let start = Instant::now();
@@ -241,7 +242,7 @@ async fn what_changes_a_lock_is_tried_once_and_does_not_wait_for_its_turn() {
     limited.put(lock, Bytes::from_static(b"lock")).await.unwrap();
     limited.get(lock).await.unwrap();
     assert_eq!(start.elapsed(), Duration::ZERO);
-    store.next(Fault::Unanswered(StoreErrorKind::Transient));
+    store.hook.next(Fault::Unanswered(StoreErrorKind::Transient));
     assert!(limited.put(lock, Bytes::from_static(b"again")).await.is_err());
     limited.get(lock).await.unwrap();
     limited.put("chunk/b", Bytes::new()).await.unwrap();
@@ -353,7 +354,7 @@ proptest! {
             });
             let store = Scripted::new(faults);
             let limited = LimitedStore::new(
-                Arc::new(store.clone()), StoreLimits { tries: 100, outage: Duration::MAX, ..limits() }, Arc::default(),
+                store.clone(), StoreLimits { tries: 100, outage: Duration::MAX, ..limits() }, Arc::default(),
             );
             let mut model: Option<Bytes> = None;
             for (n, write) in writes.iter().enumerate() {

@@ -9,13 +9,14 @@ use cloudstic_engine::object::{ObjectKind, ObjectRef};
 use cloudstic_engine::progress::Silent;
 use cloudstic_engine::repair::RepairReport;
 use cloudstic_engine::repository::Repository;
+use cloudstic_engine::store::MemoryStore;
 use tokio_util::sync::CancellationToken;
 
 use super::cells::{Cell, Harm, cells};
 use super::known::Known;
 use super::matrix::{golden_known, own_bench, own_known, repair_with};
 use super::run;
-use crate::memory::{Memory, Objects, load};
+use crate::memory::{Objects, load};
 use crate::support::{Bench, platform_key};
 
 async fn run_repair(repository: &Arc<Repository>, dry_run: bool) -> Result<RepairReport, String> {
@@ -27,10 +28,10 @@ async fn a_dry_run_says_the_same_and_writes_nothing() {
     let known = own_known("own encrypted", vec![platform_key()]).await;
     let cell = Cell { key: known.some(ObjectKind::Filemeta, true)[0].clone(), other: None, harm: Harm::Flip(4) };
     let objects = cell.apply(&known);
-    let store = Arc::new(Memory::of(objects.clone()));
+    let store = Arc::new(MemoryStore::of(objects.clone()));
     let repository = Arc::new(Repository::open(store.clone(), known.credentials.clone()).await.unwrap());
     let dry = run_repair(&repository, true).await.unwrap();
-    assert_eq!(store.objects(), objects);
+    assert_eq!(store.copy(), objects);
     let wet = run_repair(&repository, false).await.unwrap();
     let lost = |report: &RepairReport| -> Vec<_> { report.snapshots.iter().map(|s| (s.old, s.lost.clone())).collect() };
     assert_eq!(lost(&dry), lost(&wet));
@@ -41,10 +42,10 @@ async fn a_dry_run_says_the_same_and_writes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repair_of_a_sound_repository_writes_nothing() {
     for known in [golden_known("plain").await, own_known("own encrypted", vec![platform_key()]).await] {
-        let store = Arc::new(Memory::of(known.objects.clone()));
+        let store = Arc::new(MemoryStore::of(known.objects.clone()));
         let repository = Arc::new(Repository::open(store.clone(), known.credentials.clone()).await.unwrap());
         let report = run_repair(&repository, false).await.unwrap();
-        assert_eq!((report.fault_count, store.objects()), (0, known.objects));
+        assert_eq!((report.fault_count, store.copy()), (0, known.objects));
     }
 }
 
@@ -86,11 +87,11 @@ fn each_kind(known: &Known) -> Vec<Cell> {
 async fn removes_nothing(known: &Known, cell: &Cell) -> (Objects, RepairReport) {
     let name = cell.name();
     let objects = cell.apply(known);
-    let store = Arc::new(Memory::of(objects.clone()));
+    let store = Arc::new(MemoryStore::of(objects.clone()));
     let repository = Arc::new(Repository::open(store.clone(), known.credentials.clone()).await.unwrap());
     let report = repair_with(&repository, false, false, true).await.unwrap();
     assert_eq!(report.removed_objects, 0, "{name}");
-    let after = store.objects();
+    let after = store.copy();
     let kept = objects.iter().filter(|(key, _)| !key.starts_with("index/"));
     let gone: Vec<&String> = kept.filter(|(key, bytes)| after.get(*key) != Some(bytes)).map(|(key, _)| key).collect();
     let back: Vec<String> = report.snapshots.iter().filter_map(|repaired| repaired.new).map(|new| new.key()).collect();
@@ -109,8 +110,8 @@ async fn removes_nothing(known: &Known, cell: &Cell) -> (Objects, RepairReport) 
     let others = names(&report);
     assert!(names(&again).iter().all(|new| others.contains(new)), "{name}: {again:?}");
     let snapshots = |objects: &Objects| objects.keys().filter(|key| key.starts_with("snapshot/")).count();
-    assert_eq!(snapshots(&store.objects()), snapshots(&after), "{name}");
-    (store.objects(), report)
+    assert_eq!(snapshots(&store.copy()), snapshots(&after), "{name}");
+    (store.copy(), report)
 }
 
 /// Whether there is no fault but of packs in which other things are damaged.
@@ -127,16 +128,16 @@ async fn is_whole_after_a_backup(
     bench: &Bench,
 ) {
     let name = cell.name();
-    let store = Arc::new(Memory::of(objects));
+    let store = Arc::new(MemoryStore::of(objects));
     let repository = Arc::new(Repository::open(store.clone(), known.credentials.clone()).await.unwrap());
     let request = BackupRequest { cache: None, ..bench.request() };
     let done = backup(Arc::clone(&repository), request, Arc::new(Silent), CancellationToken::new()).await.unwrap();
     let new = done.snapshot.unwrap_or_else(|| panic!("{name}: {done:?}; {report:?}"));
-    let fresh = known.open(store.objects()).await.unwrap();
+    let fresh = known.open(store.copy()).await.unwrap();
     let found = run(&fresh, Some(&new.key()), ReadData::All).await.unwrap();
     assert!(loses_nothing(&found), "{name}: a backup after it: {:?}", found.faults);
     let is_new = |reference: &ObjectRef| *reference == new;
-    let now = Known::of_those("backed up", store.objects(), known.credentials.clone(), is_new).await;
+    let now = Known::of_those("backed up", store.copy(), known.credentials.clone(), is_new).await;
     let newest = known.files.values().max_by_key(|files| files.len()).unwrap();
     assert_eq!(now.files.get(&new), Some(newest), "{name}");
 }

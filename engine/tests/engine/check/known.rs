@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use cloudstic_engine::object::{Content, FileMeta, Node, ObjectKind, ObjectRef, Snapshot};
 use cloudstic_engine::repository::{Credential, ObjectReader, Repository, RepositoryError};
+use cloudstic_engine::store::MemoryStore;
 use serde_json::Value;
 
-use crate::memory::{Memory, Objects};
+use crate::memory::Objects;
 
 /// What is known of a sound repository.
 pub(crate) struct Known {
@@ -126,7 +127,7 @@ impl Known {
 }
 
 pub(crate) async fn open(objects: Objects, credentials: Vec<Credential>) -> Result<Arc<Repository>, RepositoryError> {
-    Ok(Arc::new(Repository::open(Arc::new(Memory::of(objects)), credentials).await?))
+    Ok(Arc::new(Repository::open(Arc::new(MemoryStore::of(objects)), credentials).await?))
 }
 
 fn places(objects: &Objects) -> BTreeMap<String, (String, usize, usize)> {

@@ -14,13 +14,14 @@ use cloudstic_engine::progress::Silent;
 use cloudstic_engine::prune::{MAX_WASTE_PERCENT, PruneRequest, prune};
 use cloudstic_engine::repair::{RepairReport, RepairRequest, repair};
 use cloudstic_engine::repository::{Credential, Repository};
+use cloudstic_engine::store::MemoryStore;
 use tokio_util::sync::CancellationToken;
 
 use super::cells::{Cell, cells};
 use super::judge::{judge_check, judge_files};
 use super::known::Known;
 use super::run;
-use crate::memory::{Memory, Objects, load};
+use crate::memory::{Objects, load};
 use crate::support::{Bench, PLATFORM_KEY, platform_key};
 
 pub(super) async fn golden_known(name: &'static str) -> Known {
@@ -134,7 +135,7 @@ fn ask_oracle(known: &Known, done: Vec<(usize, After, Objects)>) -> Vec<(usize, 
 async fn judge(known: &Known, cell: &Cell, after: After) -> Result<Option<Objects>, String> {
     let objects = cell.apply(known);
     let is_of_keys = cell.key == "config" || cell.key.starts_with("keys/");
-    let store = Arc::new(Memory::of(objects));
+    let store = Arc::new(MemoryStore::of(objects));
     let repository = match Repository::open(store.clone(), known.credentials.clone()).await {
         Ok(repository) => Arc::new(repository),
         // Without a marker or a key there is nothing to be repaired, and that is said.
@@ -153,20 +154,20 @@ async fn judge(known: &Known, cell: &Cell, after: After) -> Result<Option<Object
         return told.then_some(None).ok_or_else(|| "not told to be beyond repair".to_owned());
     }
     // As a new process sees it.
-    let fresh = known.open(store.objects()).await.map_err(|why| why.to_string())?;
+    let fresh = known.open(store.copy()).await.map_err(|why| why.to_string())?;
     let again = run(&fresh, None, ReadData::All).await.map_err(|why| why.to_string())?;
     if again.fault_count > 0 {
         return Err(format!("faults after the repair: {:?}\n{repaired:?}\nbefore: {:?}", again.faults, found.faults));
     }
-    judge_files(known, cell, &repaired, store.objects(), &needed).await?;
+    judge_files(known, cell, &repaired, store.copy(), &needed).await?;
     if after == After::Pruned {
         prune_all(known, &store).await?;
-        judge_files(known, cell, &repaired, store.objects(), &needed).await.map_err(|why| format!("pruned: {why}"))?;
+        judge_files(known, cell, &repaired, store.copy(), &needed).await.map_err(|why| format!("pruned: {why}"))?;
     }
-    Ok((after != After::Nobody).then(|| store.objects()))
+    Ok((after != After::Nobody).then(|| store.copy()))
 }
 
-async fn prune_all(known: &Known, store: &Arc<Memory>) -> Result<(), String> {
+async fn prune_all(known: &Known, store: &Arc<MemoryStore>) -> Result<(), String> {
     let repository = Repository::open(store.clone(), known.credentials.clone()).await.map_err(|why| why.to_string())?;
     let request = PruneRequest {
         dry_run: false,
@@ -181,7 +182,7 @@ async fn prune_all(known: &Known, store: &Arc<Memory>) -> Result<(), String> {
     Ok(())
 }
 
-pub(super) async fn repair_with(
+pub(crate) async fn repair_with(
     repository: &Arc<Repository>,
     dry_run: bool,
     forget_damaged: bool,

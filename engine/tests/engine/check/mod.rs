@@ -4,7 +4,7 @@ mod cells;
 mod judge;
 mod kept;
 mod known;
-mod matrix;
+pub(crate) mod matrix;
 mod sound;
 mod told;
 mod unsteady;

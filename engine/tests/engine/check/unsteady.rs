@@ -8,13 +8,15 @@ use cloudstic_engine::check::ReadData;
 use cloudstic_engine::object::ObjectKind;
 use cloudstic_engine::repair::RepairReport;
 use cloudstic_engine::repository::{Credential, Repository};
+use cloudstic_engine::store::MemoryStore;
+use cloudstic_engine::store::hooked::HookedStore;
 
 use super::cells::{Cell, Harm};
 use super::known::Known;
 use super::matrix::{golden_known, repair_with};
 use super::run;
-use crate::flaky::{Answer, Flaky, Hit};
-use crate::memory::{Memory, Objects, load};
+use crate::flaky::{Answer, Flaky, Hit, flaky};
+use crate::memory::{Objects, load};
 use crate::support::{Bench, platform_key};
 
 /// Few objects of every kind, so that every single read can be hit.
@@ -30,7 +32,7 @@ async fn small(credentials: Vec<Credential>) -> Known {
     Known::of("own small", load(&bench.repository_path()), credentials).await
 }
 
-async fn repaired_on(known: &Known, store: &Arc<Flaky>) -> Result<RepairReport, String> {
+async fn repaired_on(known: &Known, store: &Arc<HookedStore<Flaky>>) -> Result<RepairReport, String> {
     let repository = Repository::open(store.clone(), known.credentials.clone()).await;
     let repository = Arc::new(repository.map_err(|why| why.to_string())?);
     repair_with(&repository, false, true, true).await
@@ -38,13 +40,13 @@ async fn repaired_on(known: &Known, store: &Arc<Flaky>) -> Result<RepairReport, 
 
 /// What is there after another repair, on a store that is sound.
 async fn repaired(known: &Known, objects: Objects) -> Known {
-    let store = Arc::new(Memory::of(objects));
+    let store = Arc::new(MemoryStore::of(objects));
     let repository = Arc::new(Repository::open(store.clone(), known.credentials.clone()).await.unwrap());
     repair_with(&repository, false, true, true).await.unwrap();
-    let fresh = known.open(store.objects()).await.unwrap();
+    let fresh = known.open(store.copy()).await.unwrap();
     let found = run(&fresh, None, ReadData::All).await.unwrap();
     assert_eq!(found.fault_count, 0, "{:?}", found.faults);
-    Known::of("repaired", store.objects(), known.credentials.clone()).await
+    Known::of("repaired", store.copy(), known.credentials.clone()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,9 +57,9 @@ async fn nothing_is_removed_for_an_error_that_says_nothing_of_the_bytes() {
             keys.extend(known.some(kind, false).into_iter().take(1));
         }
         for key in keys {
-            let store = Arc::new(Flaky::new(known.objects.clone(), Hit::Always(key.clone()), Answer::Error));
+            let (store, memory) = flaky(known.objects.clone(), Hit::Always(key.clone()), Answer::Error);
             let done = repaired_on(&known, &store).await;
-            let after = store.objects();
+            let after = memory.copy();
             let data = known.objects.iter().filter(|(key, _)| !key.starts_with("index/"));
             let gone: Vec<&String> =
                 data.filter(|(key, bytes)| after.get(*key) != Some(bytes)).map(|(key, _)| key).collect();
@@ -84,13 +86,13 @@ async fn whatever_is_read_wrongly_once_no_more_is_lost_than_what_is_damaged() {
     let (objects, needed) = (cell.apply(&known), known.needing(damaged));
     for answer in [Answer::Error, Answer::Flipped] {
         for number in 0.. {
-            let store = Arc::new(Flaky::new(objects.clone(), Hit::Once(number), answer));
+            let (store, memory) = flaky(objects.clone(), Hit::Once(number), answer);
             let done = repaired_on(&known, &store).await;
-            if store.reads() <= number {
+            if store.hook.reads() <= number {
                 assert!(number > 20 && done.is_ok(), "{number} reads: {done:?}");
                 break;
             }
-            let now = repaired(&known, store.objects()).await;
+            let now = repaired(&known, memory.copy()).await;
             for (snapshot, files) in &known.files {
                 let mut files = files.clone();
                 let is_kept = |found: &_| *found == files;

@@ -10,11 +10,11 @@ use cloudstic_engine::crypto::Sealer;
 use cloudstic_engine::object::ObjectRef;
 use cloudstic_engine::repository::{Credential, InitOptions, Repository, RepositoryError};
 use cloudstic_engine::restore::RestoreReport;
-use cloudstic_engine::store::LocalStore;
+use cloudstic_engine::store::{LocalStore, MemoryStore};
 use serde_json::Value;
 
 use super::kinds::Damage;
-use crate::memory::{Memory, Objects, load};
+use crate::memory::{Objects, load};
 use crate::state::{State, state};
 use crate::support::{Bench, restore};
 
@@ -71,7 +71,7 @@ impl Sound {
     }
 
     pub(super) async fn open(&self, objects: Objects) -> Result<Arc<Repository>, RepositoryError> {
-        Ok(Arc::new(Repository::open(Arc::new(Memory::of(objects)), self.credentials.clone()).await?))
+        Ok(Arc::new(Repository::open(Arc::new(MemoryStore::of(objects)), self.credentials.clone()).await?))
     }
 
     /// The key of the file and the objects in it that a byte of it belongs to; all of them without a byte.

@@ -61,6 +61,11 @@ impl Faults {
         self.next.lock().unwrap().push_back((method, part, fault));
     }
 
+    /// What was to happen to single requests does not.
+    pub(crate) fn forget(&self) {
+        self.next.lock().unwrap().clear();
+    }
+
     /// From now on, one of so many requests meets the next of these, and after the last one the first again.
     pub(crate) fn again(&self, every: usize, faults: Vec<Fault>) {
         *self.again.lock().unwrap() = Some(Again { every, faults, requests: 0 });

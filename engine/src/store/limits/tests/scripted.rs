@@ -3,18 +3,13 @@
 use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::io::{Read, Seek};
-use std::ops::Range;
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use tokio::time::Instant;
 
-use crate::store::{
-    Capabilities, MemoryStore, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreResult, Version, delete_each,
-};
+use crate::store::hooked::{Hook, HookedStore};
+use crate::store::{MemoryStore, ObjectStat, StoreError, StoreErrorKind, StoreOperation, StoreResult};
 
 /// What happens to one request.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,10 +31,9 @@ pub(super) enum Fault {
     HangList(usize),
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Scripted {
-    inner: Arc<MemoryStore>,
-    script: Arc<Mutex<Script>>,
+    script: Mutex<Script>,
 }
 
 #[derive(Debug, Default)]
@@ -52,9 +46,9 @@ struct Script {
 
 impl Scripted {
     /// Fails so, one after the other, and then not any more.
-    pub(super) fn new(faults: impl IntoIterator<Item = Fault>) -> Self {
+    pub(super) fn new(faults: impl IntoIterator<Item = Fault>) -> Arc<HookedStore<Self>> {
         let script = Script { faults: faults.into_iter().collect(), ..Script::default() };
-        Self { inner: Arc::default(), script: Arc::new(Mutex::new(script)) }
+        HookedStore::new(Arc::new(MemoryStore::default()), Self { script: Mutex::new(script) })
     }
 
     pub(super) fn next(&self, fault: Fault) {
@@ -90,10 +84,17 @@ impl Scripted {
 
     fn error(&self, key: &str, kind: StoreErrorKind) -> StoreError {
         let detail = "the script says so".to_owned();
-        StoreError { kind, key: key.to_owned(), backend: self.inner.describe(), detail }
+        StoreError { kind, key: key.to_owned(), backend: "memory".to_owned(), detail }
     }
+}
 
-    async fn request<T>(&self, key: &str, done: impl Future<Output = StoreResult<T>>) -> StoreResult<T> {
+impl Hook for Scripted {
+    async fn request<T: Send>(
+        &self,
+        _operation: StoreOperation,
+        key: &str,
+        done: impl Future<Output = StoreResult<T>> + Send,
+    ) -> StoreResult<T> {
         match self.fault(key) {
             Fault::Unsent(kind) => Err(self.error(key, kind)),
             Fault::Unanswered(kind) => done.await.and(Err(self.error(key, kind))),
@@ -105,81 +106,12 @@ impl Scripted {
             Fault::None | Fault::BreakAfter(_) | Fault::HangList(_) => done.await,
         }
     }
-}
 
-#[async_trait]
-impl ObjectStore for Scripted {
-    async fn create_root(&self) -> StoreResult<()> {
-        self.request("", self.inner.create_root()).await
-    }
-
-    async fn put(&self, key: &str, bytes: Bytes) -> StoreResult<()> {
-        self.request(key, self.inner.put(key, bytes)).await
-    }
-
-    async fn put_file(&self, key: &str, mut file: File) -> StoreResult<()> {
-        file.rewind().unwrap();
-        if self.script.lock().unwrap().faults.front() == Some(&Fault::HalfRead) {
-            file.read_exact(&mut [0; 4]).unwrap();
-        }
-        self.request(key, self.inner.put_file(key, file)).await
-    }
-
-    async fn put_if_absent(&self, key: &str, bytes: Bytes) -> StoreResult<bool> {
-        self.request(key, self.inner.put_if_absent(key, bytes)).await
-    }
-
-    async fn put_if_unchanged(&self, key: &str, bytes: Bytes, version: &Version) -> StoreResult<bool> {
-        self.request(key, self.inner.put_if_unchanged(key, bytes, version)).await
-    }
-
-    async fn put_file_if_unchanged(
-        &self,
-        key: &str,
-        file: File,
-        version: Option<&Version>,
-    ) -> StoreResult<Option<Version>> {
-        self.request(key, self.inner.put_file_if_unchanged(key, file, version)).await
-    }
-
-    async fn get(&self, key: &str) -> StoreResult<Bytes> {
-        self.request(key, self.inner.get(key)).await
-    }
-
-    async fn get_versioned(&self, key: &str) -> StoreResult<(Bytes, Version)> {
-        self.request(key, self.inner.get_versioned(key)).await
-    }
-
-    async fn get_range(&self, key: &str, range: Range<u64>) -> StoreResult<Bytes> {
-        self.request(key, self.inner.get_range(key, range)).await
-    }
-
-    async fn get_start(&self, key: &str, most: u64) -> StoreResult<(Bytes, ObjectStat, Version)> {
-        self.request(key, self.inner.get_start(key, most)).await
-    }
-
-    async fn stat(&self, key: &str) -> StoreResult<ObjectStat> {
-        self.request(key, self.inner.stat(key)).await
-    }
-
-    async fn stat_versioned(&self, key: &str) -> StoreResult<(ObjectStat, Version)> {
-        self.request(key, self.inner.stat_versioned(key)).await
-    }
-
-    async fn delete(&self, key: &str) -> StoreResult<()> {
-        self.request(key, self.inner.delete(key)).await
-    }
-
-    async fn delete_many(&self, keys: &[String]) -> StoreResult<Vec<StoreError>> {
-        Ok(delete_each(self, keys).await)
-    }
-
-    async fn delete_if_unchanged(&self, key: &str, version: &Version) -> StoreResult<bool> {
-        self.request(key, self.inner.delete_if_unchanged(key, version)).await
-    }
-
-    fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, StoreResult<ObjectStat>> {
-        let listed = self.inner.list(prefix);
+    fn listing<'a>(
+        &'a self,
+        prefix: &str,
+        listed: BoxStream<'a, StoreResult<ObjectStat>>,
+    ) -> BoxStream<'a, StoreResult<ObjectStat>> {
         let failure = stream::iter([Err(self.error(prefix, StoreErrorKind::Transient))]);
         match self.fault(prefix) {
             Fault::None => listed,
@@ -189,15 +121,10 @@ impl ObjectStore for Scripted {
         }
     }
 
-    async fn now(&self) -> StoreResult<Option<SystemTime>> {
-        self.request("", self.inner.now()).await
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
-    fn describe(&self) -> String {
-        self.inner.describe()
+    fn sends(&self, file: &mut File) {
+        file.rewind().unwrap();
+        if self.script.lock().unwrap().faults.front() == Some(&Fault::HalfRead) {
+            file.read_exact(&mut [0; 4]).unwrap();
+        }
     }
 }
