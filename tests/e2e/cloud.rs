@@ -3,6 +3,7 @@
 use std::fs;
 
 use cloudstic_e2e::oracle::assert_same_tree;
+use cloudstic_e2e::servers::answers::backblaze;
 use cloudstic_e2e::servers::ministack::Ministack;
 use cloudstic_e2e::site::{Credential, Site};
 use cloudstic_e2e::tree;
@@ -39,6 +40,38 @@ fn a_repository_in_a_bucket_is_as_good_as_one_in_a_folder_and_no_secret_is_told(
     assert!(known.contains("\"create\": true"), "{known}");
     let log = daemon.log();
     assert!(log.contains("the store was tried") && !log.contains("hunter2") && !known.contains("hunter2"), "{log}");
+}
+
+/// Who has the key is found in the environment, and asked for the place of the account's buckets.
+#[test]
+fn a_repository_at_backblaze_is_as_good_as_any_and_a_wrong_key_is_refused() {
+    let service = Ministack::start();
+    service.make_bucket("backups");
+    let account = backblaze("004hunter", SECRET, &service.url());
+    let mut site = Site::new();
+    let source = site.path("source");
+    tree::full(&source);
+    for (name, key) in [("main", "env:B2_APP_KEY"), ("wrong", "command:echo hunter3")] {
+        site.repository_at(name, &format!("b2:backups/{name}"), Credential::Password("correct horse"))
+            .setting(&format!("b2 = {{ endpoint = \"{account}\", application_key = \"{key}\" }}"));
+    }
+    site.profile("tree", "main", &source, "");
+    site.environment("B2_KEY_ID", "004hunter").environment("B2_APP_KEY", SECRET);
+    let daemon = site.start();
+    daemon
+        .ctl(&["init", "wrong"])
+        .expect(1)
+        .says(&["b2:backups/wrong: Backblaze B2 does not accept the application key (401"]);
+    daemon.ctl(&["init", "main"]).ok();
+    backup(&daemon, &["tree"], 0);
+    tree::change(&source);
+    backup(&daemon, &["tree"], 0);
+    daemon.ctl(&["forget", "main", "--keep-last", "1", "--prune"]).ok();
+    assert_eq!(snapshots(&daemon, "main").len(), 1);
+    daemon.ctl(&["restore", "main", "latest", "--to", site.path("restored").to_str().unwrap()]).ok();
+    assert_same_tree(&source, &site.path("restored"));
+    daemon.ctl(&["check", "main", "--read-data"]).ok();
+    assert!(!daemon.log().contains("hunter"), "{}", daemon.log());
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! Repositories at a cloud service whose credentials are found where the AWS tools find them. The service checks them.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
+use cloudstic_e2e::servers::answers::serve;
 use cloudstic_e2e::servers::rclone::RcloneS3;
 use cloudstic_e2e::site::{Credential, Site};
 
@@ -39,7 +38,7 @@ fn credentials_are_found_where_the_aws_tools_find_them() {
     fs::write(path("credentials"), keys).unwrap();
     opens(&service, "file", &[("AWS_SHARED_CREDENTIALS_FILE", &path("credentials"))], "s3.profile = \"work\"");
 
-    let machine = Amazon::start();
+    let machine = amazon();
     opens(&service, "machine", &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &machine)], "");
 
     fs::write(path("token"), "a token of an identity").unwrap();
@@ -54,49 +53,17 @@ fn credentials_are_found_where_the_aws_tools_find_them() {
     opens(&service, "identity", &variables.each_ref().map(|(name, value)| (*name, value.as_str())), "");
 }
 
-/// What a machine at Amazon asks: who it is, and which keys somebody with a token gets.
-struct Amazon;
-
-impl Amazon {
-    /// Answers for as long as the test runs, at the URL that this gives.
-    fn start() -> String {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        std::thread::spawn(move || {
-            for connection in listener.incoming().map_while(Result::ok) {
-                // Who goes away has heard enough.
-                let _ = answer(connection);
-            }
-        });
-        url
-    }
-}
-
-fn answer(mut connection: TcpStream) -> std::io::Result<()> {
-    let mut lines = BufReader::new(connection.try_clone()?);
-    let (mut first, mut length) = (String::new(), 0);
-    lines.read_line(&mut first)?;
-    loop {
-        let mut header = String::new();
-        lines.read_line(&mut header)?;
-        match header.trim_end().to_ascii_lowercase().split_once(": ") {
-            Some(("content-length", value)) => length = value.parse().unwrap_or(0),
-            Some(_) => {}
-            None => break,
-        }
-    }
-    let mut body = vec![0; length];
-    lines.read_exact(&mut body)?;
-    let target = first.split(' ').nth(1).unwrap_or_default();
+/// What a machine at Amazon asks: who it is, and which keys somebody with a token gets. Gives the URL.
+fn amazon() -> String {
     let keys = format!(
         r#"{{"Code":"Success","Type":"AWS-HMAC","AccessKeyId":"{ID}","SecretAccessKey":"{SECRET}","Token":"t","LastUpdated":"2026-01-01T00:00:00Z","Expiration":"2100-01-01T00:00:00Z"}}"#
     );
     let roles = "/latest/meta-data/iam/security-credentials/";
-    let (status, text) = match target {
+    serve(move |question| match question.target.as_str() {
         "/latest/api/token" => (200, "a-token-of-the-machine".to_owned()),
-        _ if target == roles => (200, "backup".to_owned()),
-        _ if target.starts_with(roles) => (200, keys),
-        "/" if body.starts_with(b"Action=AssumeRoleWithWebIdentity") => (
+        target if target == roles => (200, "backup".to_owned()),
+        target if target.starts_with(roles) => (200, keys.clone()),
+        "/" if question.body.starts_with(b"Action=AssumeRoleWithWebIdentity") => (
             200,
             format!(
                 "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
@@ -107,10 +74,5 @@ fn answer(mut connection: TcpStream) -> std::io::Result<()> {
             ),
         ),
         _ => (404, String::new()),
-    };
-    let length = text.len();
-    write!(
-        connection,
-        "HTTP/1.1 {status} Answer\r\nContent-Length: {length}\r\nX-Aws-Ec2-Metadata-Token-Ttl-Seconds: 21600\r\nConnection: close\r\n\r\n{text}"
-    )
+    })
 }

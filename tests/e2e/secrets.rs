@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use cloudstic_e2e::servers::answers::backblaze;
 use cloudstic_e2e::servers::ministack::Ministack;
 use cloudstic_e2e::servers::rclone::RcloneS3;
 use cloudstic_e2e::servers::sshd::Sshd;
@@ -28,13 +29,26 @@ fn secrets_of_stores_are_seen_nowhere() {
     fs::write(&wrong, "hunter3-secret-access-key").unwrap();
     site.setting("log_level = \"trace\"");
     let port = site.metrics();
-    let mut names = vec!["bucket", "refused", "key"];
+    let mut names = vec!["bucket", "refused", "key", "token", "account", "no-account"];
     for (name, secret) in [("bucket", &good), ("refused", &wrong)] {
         let id = site.path("id");
         site.repository_at(name, &format!("s3:backups/{name}"), Credential::Password("hunter2 opens"))
             .setting(&format!("s3.endpoint = \"{}\"", service.url()))
             .setting(&format!("s3.access_key_id = \"file:{}\"", id.display()))
             .setting(&format!("s3.secret_access_key = \"file:{}\"", secret.display()));
+    }
+    // One takes any credentials, also those that are for a while.
+    keys.make_bucket("backups");
+    let id = site.path("id");
+    site.repository_at("token", "s3:backups/token", Credential::Password("hunter2 opens"))
+        .setting(&format!("s3.endpoint = \"{}\"\ns3.access_key_id = \"file:{}\"", keys.url(), id.display()))
+        .setting(&format!("s3.secret_access_key = \"file:{}\"", good.display()))
+        .setting("s3.session_token = \"command:echo hunter2-session-token\"");
+    let account = backblaze("004hunter", "hunter2-application-key", &keys.url());
+    for (name, key) in [("account", "hunter2-application-key"), ("no-account", "hunter3-application-key")] {
+        site.repository_at(name, &format!("b2:backups/{name}"), Credential::Password("hunter2 opens"))
+            .setting(&format!("b2.endpoint = \"{account}\"\nb2.key_id = \"command:echo 004hunter\""))
+            .setting(&format!("b2.application_key = \"command:echo {key}\""));
     }
     let store = site.path("store");
     site.repository("key", &store, Credential::None)
@@ -69,7 +83,7 @@ fn secrets_of_stores_are_seen_nowhere() {
             &["check", name],
         ] {
             let ran = daemon.ctl(command);
-            assert_eq!(ran.code == 0, !matches!(name, "refused" | "no-login"), "{ran:?}");
+            assert_eq!(ran.code == 0, !matches!(name, "refused" | "no-login" | "no-account"), "{ran:?}");
             shown += &format!("{ran:?}");
         }
     }

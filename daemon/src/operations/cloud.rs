@@ -15,7 +15,7 @@ use cloudstic_cloud::kms::{KmsKey, KmsSettings};
 use cloudstic_cloud::s3::{Conditions, S3Settings, S3Store};
 use cloudstic_cloud::{AwsCredentials, Network, SetupError};
 use cloudstic_engine::repository::Credential;
-use cloudstic_engine::store::{ObjectStore, StoreError, StoreErrorKind, StoreResult};
+use cloudstic_engine::store::{StoreError, StoreErrorKind, StoreResult};
 use cloudstic_proto::Reason;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -101,20 +101,14 @@ impl Clouds {
         if let Some(conditions) = self.known(&place, SystemTime::now()) {
             return Ok(store.with_conditions(conditions));
         }
-        let tried = tokio::time::timeout(PATIENCE, store.probe()).await;
-        match tried {
-            Ok(Ok(conditions)) => {
+        match store.probe(PATIENCE).await {
+            Ok(conditions) => {
                 self.remember(place, conditions).await;
                 Ok(store.with_conditions(conditions))
             }
             // Who may only read needs no conditions.
-            Ok(Err(error)) if error.kind == StoreErrorKind::Denied => Ok(store),
-            Ok(Err(error)) => Err(error),
-            Err(_) => {
-                let detail = format!("it did not answer within {} seconds", PATIENCE.as_secs());
-                let (key, backend) = (String::new(), store.describe());
-                Err(StoreError { kind: StoreErrorKind::Transient, key, backend, detail })
-            }
+            Err(error) if error.kind == StoreErrorKind::Denied => Ok(store),
+            Err(error) => Err(error),
         }
     }
 
@@ -231,6 +225,7 @@ fn trouble(backend: String, error: &SetupError) -> StoreError {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use cloudstic_engine::store::ObjectStore;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;

@@ -115,6 +115,13 @@ impl ObjectReader {
         self.0.catalog.order(object).map_or((u32::MAX, 0), |(pack, offset)| (pack, u64::from(offset)))
     }
 
+    /// Says what is going to be read, so that a pack of which much is wanted is fetched whole at once.
+    pub fn expect(&self, objects: impl IntoIterator<Item = ObjectRef>) {
+        let reader = &*self.0;
+        let places = objects.into_iter().filter_map(|object| reader.catalog.find(&object));
+        places.for_each(|place| reader.packs.expect(&place.pack));
+    }
+
     /// What was found only on a second try: damage of the repository that has cost nothing yet.
     pub fn detours(&self) -> Vec<Warning> {
         let mut detours = self.0.repository.damage();
@@ -164,7 +171,11 @@ impl Reader {
             let mut cell = cell.lock().unwrap_or_else(PoisonError::into_inner);
             let pack = match &*cell {
                 Some(pack) => pack.clone(),
-                None => cell.insert(self.fetch_pack(&key, &location.pack)?).clone(),
+                None => {
+                    let pack = cell.insert(self.fetch_pack(&key, &location.pack)?).clone();
+                    self.packs.filled(&location.pack, pack.len());
+                    pack
+                }
             };
             if range.end <= pack.len() as u64 {
                 return Ok(pack.slice(range.start as usize..range.end as usize));

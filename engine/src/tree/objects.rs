@@ -27,6 +27,11 @@ pub trait ReadObjects: Send + Sync {
         Box::new(move || self.read(&object))
     }
 
+    /// Says what is going to be read, so that what lies together is fetched together.
+    fn expect(&self, objects: &mut dyn Iterator<Item = ObjectRef>) {
+        let _ = objects;
+    }
+
     /// Where it lies, for reading in physical order.
     fn locality(&self, object: &ObjectRef) -> (u32, u64);
 
@@ -49,6 +54,10 @@ impl ReadObjects for ObjectReader {
 
     fn begin<'a>(&'a self, object: &ObjectRef) -> BegunRead<'a> {
         Box::new(Self::begin(self, object))
+    }
+
+    fn expect(&self, objects: &mut dyn Iterator<Item = ObjectRef>) {
+        Self::expect(self, objects);
     }
 
     fn locality(&self, object: &ObjectRef) -> (u32, u64) {

@@ -1,5 +1,6 @@
 //! How many requests each operation may make: a remote store takes some 50 ms for each.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use cloudstic_engine::view::SnapshotView;
 use sha2::Digest;
 use tokio_util::sync::CancellationToken;
 
+use crate::memory::load;
 use crate::recording::{Asked, Recording};
 use crate::support::{Bench, platform_key, restore};
 
@@ -155,15 +157,11 @@ async fn a_backup_of_new_chunks_costs_them_its_packs_and_fifteen_requests() {
         for n in 0..files {
             bench.write(&format!("large/{run}-{n}"), &random::bytes(run as u64 * 1000 + n, 700_000));
         }
+        let before = stored(&bench);
         bench.backup().await;
         let asked = store.hook.take();
-        let stored = asked.iter().filter(|(what, key)| is_put(*what) && is_data(key)).count();
-        assert!(
-            stored as u64 > files && asked.len() <= stored + most,
-            "{} for {stored}: {:?}",
-            asked.len(),
-            others(&asked)
-        );
+        let new = stored(&bench).difference(&before).count();
+        assert!(new as u64 > files && asked.len() <= new + most, "{} for {new}: {:?}", asked.len(), others(&asked));
     }
 }
 
@@ -192,11 +190,18 @@ async fn a_few_new_chunks_among_many_are_asked_for_one_by_one() {
     for n in 0..70 {
         bench.write(&format!("large/many-{n}"), &random::bytes(5000 + n, 700_000));
     }
+    let before = stored(&bench);
     bench.backup().await;
     let asked = store.hook.take();
+    let new = stored(&bench).difference(&before).count();
     let count = |wanted| count_chunks(&asked, wanted);
     assert_eq!((count(StoreOperation::List), count(StoreOperation::Stat)), (1, 64));
-    assert!(count(StoreOperation::Put) > 64);
+    assert!(new > 64 && asked.len() <= new + 64 + 15, "{} for {new}", asked.len());
+}
+
+/// The chunks and packs that there are.
+fn stored(bench: &Bench) -> BTreeSet<String> {
+    load(&bench.repository_path()).into_keys().filter(|key| is_data(key)).collect()
 }
 
 fn count_chunks(asked: &[Asked], wanted: StoreOperation) -> usize {
@@ -236,4 +241,31 @@ async fn a_restore_reads_no_pack_and_no_chunk_whole_twice() {
         "{} reads, {ranges} ranges, twice: {twice:?}",
         read.len()
     );
+}
+
+/// What a snapshot needs lies in as many packs as there were backups, here and there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_of_what_many_backups_have_written_reads_each_pack_once() {
+    let bench = Bench::new(vec![platform_key()]).await;
+    for run in 0..20_u64 {
+        for n in 0..600_u64 {
+            if run == 0 || (n * 7919 + run * 104_729) % 11 == 0 {
+                bench.write(&format!("d{}/f{n}", n % 13), &random::bytes(run * 1000 + n, 3000));
+            }
+        }
+        bench.backup().await;
+    }
+    let (bench, store) = recorded(bench).await;
+    let report = bench.restore("latest", &bench.folder.path().join("target")).await.unwrap();
+    assert_eq!(report.files, 600);
+    let mut reads = BTreeMap::<String, (u32, u32)>::new();
+    for (operation, key) in store.hook.take().into_iter().filter(|(_, key)| key.starts_with("packs/")) {
+        let (whole, ranges) = reads.entry(key).or_default();
+        match operation {
+            StoreOperation::Get => *whole += 1,
+            _ => *ranges += 1,
+        }
+    }
+    let much: Vec<_> = reads.iter().filter(|(_, (whole, ranges))| *whole > 1 || (*whole == 1 && *ranges > 2)).collect();
+    assert!(reads.len() > 20 && much.is_empty(), "{} packs: {reads:#?}", reads.len());
 }

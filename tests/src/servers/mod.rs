@@ -2,6 +2,7 @@
 //! test, also when it panics.
 
 pub mod agent;
+pub mod answers;
 pub mod ministack;
 pub mod proxy;
 pub mod rclone;

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
-use cloudstic_engine::store::{ObjectStat, StoreResult};
+use cloudstic_engine::store::{ObjectStat, StoreError, StoreErrorKind, StoreResult};
 use futures::stream::{self, BoxStream, StreamExt};
 
 use super::read::time;
@@ -90,6 +90,12 @@ impl Shared {
         stream::try_unfold(start, step).boxed()
     }
 
+    /// A listing that does not say that it is all, nor how it goes on.
+    pub(super) fn incomplete(&self, key: &str) -> StoreError {
+        let detail = "a part of the listing is missing in the service's answer".to_owned();
+        self.error(key, StoreErrorKind::Transient, detail)
+    }
+
     /// One page of a span, and where the next one begins.
     async fn page(&self, prefix: &str, span: &Span) -> StoreResult<(Vec<ObjectStat>, Option<String>)> {
         let request = self.client.list_objects_v2().bucket(self.bucket());
@@ -99,11 +105,22 @@ impl Shared {
         };
         let after = span.after.clone().filter(|_| span.token.is_none());
         let request = request.set_start_after(after).set_continuation_token(span.token.clone());
-        let answer = self.soon(request.send()).await;
-        let ListObjectsV2Output { contents, is_truncated, next_continuation_token, .. } = self.done(prefix, answer)?;
-        let mut next = next_continuation_token.filter(|_| is_truncated.unwrap_or(false));
+        // All of the page, some 300 KB, and others at the same time.
+        let answer = self.in_time(request.send()).await;
+        let page = self.done(prefix, answer)?;
+        let ListObjectsV2Output { contents, is_truncated, next_continuation_token, key_count, .. } = page;
+        let contents = contents.unwrap_or_default();
+        // What is missing in a listing is gone for whoever reads it.
+        let mut next = match (is_truncated, next_continuation_token) {
+            _ if key_count.is_some_and(|count| usize::try_from(count).is_ok_and(|count| count > contents.len())) => {
+                return Err(self.incomplete(prefix));
+            }
+            (Some(false), _) => None,
+            (Some(true), Some(token)) => Some(token),
+            _ => return Err(self.incomplete(prefix)),
+        };
         let mut found = Vec::new();
-        for object in contents.unwrap_or_default() {
+        for object in contents {
             let Some(name) = object.key() else { continue };
             if span.until.as_deref().is_some_and(|until| name > until) {
                 next = None;

@@ -287,7 +287,8 @@ impl ObjectStore for S3Store {
         Capabilities {
             atomic_create: create,
             conditional_replace: create && replace,
-            conditional_delete: create && replace && delete,
+            // Versions go one after the other.
+            conditional_delete: create && replace && delete && !self.shared.settings.removes_versions,
             concurrency: self.shared.settings.concurrency.max(1),
         }
     }

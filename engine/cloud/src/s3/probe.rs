@@ -4,10 +4,13 @@
 //! locks would then have many holders. So what is tried is tried by many clients at once, several times, and what lets two
 //! win counts as a service without conditions. The first round opens the connections, those after it find them open.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use cloudstic_engine::store::{ObjectStore, StoreError, StoreErrorKind, StoreResult, Version};
 use futures::future::{join, join_all};
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::body::Body;
 use super::write::{Answer, Condition};
@@ -39,8 +42,8 @@ impl Conditions {
 
 impl S3Store {
     /// Tries what the service does with conditions, on objects below `probe/` with random names, and removes these.
-    /// Fails, and has found out nothing, where the service does not answer.
-    pub async fn probe(&self) -> StoreResult<Conditions> {
+    /// Fails, and has found out nothing, where the service does not answer, or takes longer than `patience`.
+    pub async fn probe(&self, patience: Duration) -> StoreResult<Conditions> {
         self.shared.find_bucket("probe").await?;
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|cause| {
@@ -48,7 +51,10 @@ impl S3Store {
         })?;
         let name = format!("probe/{}", hex::encode(random));
         let keys: Vec<_> = (0..=ROUNDS).map(|round| format!("{name}-{round}")).collect();
-        let found = self.shared.find_conditions(&keys).await;
+        let found = timeout(patience, self.shared.find_conditions(&keys)).await.unwrap_or_else(|_| {
+            let detail = format!("it did not answer within {} seconds", patience.as_secs());
+            Err(self.shared.error("", StoreErrorKind::Transient, detail))
+        });
         for error in self.delete_many(&keys).await.unwrap_or_else(|error| vec![error]) {
             tracing::warn!(%error, "what the store was tried with could not be removed");
         }
@@ -113,10 +119,12 @@ impl Shared {
         }
     }
 
-    /// What a refusal other than that of the condition says: the service knows none, or nothing at all.
+    /// What a refusal other than that of the condition says: the service knows none, or nothing at all. One that does not
+    /// take so many writes of an object at once, as some do not, cannot be seen to keep to any.
     fn undecided(&self, key: &str, refusal: Refusal) -> Result<(), StoreError> {
+        let is_throttled = matches!(refusal.kind, StoreErrorKind::Throttled { .. });
         let knows_none = refusal.is_unknown_header() || matches!(refusal.status, 400 | 405);
-        if knows_none { Ok(()) } else { Err(self.refused(key, refusal)) }
+        if is_throttled || knows_none { Ok(()) } else { Err(self.refused(key, refusal)) }
     }
 
     async fn deletes_on_condition(&self, key: &str, version: &Version) -> StoreResult<bool> {

@@ -30,6 +30,9 @@ impl Refusal {
     {
         let nothing = |kind, detail| Self { kind, code: String::new(), status: 0, detail };
         match error {
+            SdkError::ServiceError(answer) if answer.raw().status().is_success() && answer.err().code().is_none() => {
+                nothing(StoreErrorKind::Transient, format!("the answer cannot be understood: {}", chain(error)))
+            }
             SdkError::ServiceError(answer) => {
                 let (meta, raw) = (answer.err(), answer.raw());
                 Self::answered(raw, meta.code().unwrap_or_default(), meta.message().unwrap_or_default())
@@ -48,9 +51,10 @@ impl Refusal {
     }
 
     fn answered(raw: &HttpResponse, code: &str, message: &str) -> Self {
-        let after = raw.headers().get("retry-after").and_then(wait);
+        let after = raw.headers().get("retry-after").and_then(|after| wait(after, raw.headers().get("date")));
         let status = raw.status().as_u16();
         let kind = kind(status, code, message, after);
+        let wants_checksum = message.contains("x-amz-checksum");
         let mut detail = match (code, message) {
             ("", "") => format!("the service answers {status}"),
             ("", text) | (text, "") => text.to_owned(),
@@ -58,6 +62,9 @@ impl Refusal {
         };
         if let Some(hint) = hint(status, code) {
             detail = format!("{detail}; {hint}");
+        }
+        if wants_checksum {
+            detail = format!("{detail}; set `checksums = true` for this repository");
         }
         if let Some(region) = raw.headers().get("x-amz-bucket-region").filter(|_| status == 301 || status == 400) {
             detail = format!("{detail}; the bucket is in the region {region}");
@@ -92,15 +99,34 @@ impl Refusal {
         self.status == 409 && self.kind == StoreErrorKind::Transient
     }
 
+    /// It does not know this sort of request, or not as it was sent; who asks does not matter.
+    pub(crate) fn is_unknown_request(&self) -> bool {
+        let is_about_who = matches!(
+            self.code.as_str(),
+            "ExpiredToken"
+                | "TokenRefreshRequired"
+                | "InvalidToken"
+                | "InvalidAccessKeyId"
+                | "SignatureDoesNotMatch"
+                | "RequestTimeTooSkewed"
+                | "AuthorizationHeaderMalformed"
+        );
+        matches!(self.status, 405 | 501) || self.status == 400 && self.kind == StoreErrorKind::Denied && !is_about_who
+    }
+
     /// The service knows no conditions.
     pub(crate) fn is_unknown_header(&self) -> bool {
         self.status == 501 || self.code == "NotImplemented"
     }
 }
 
-/// `Retry-After` in seconds; a date is left alone, for it is by another clock.
-fn wait(after: &str) -> Option<Duration> {
-    after.trim().parse().ok().map(Duration::from_secs)
+/// `Retry-After` (RFC 9110, 10.2.3): seconds, or a date, which is by the clock of the answer's own.
+fn wait(after: &str, date: Option<&str>) -> Option<Duration> {
+    if let Ok(seconds) = after.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let (then, now) = (httpdate::parse_http_date(after).ok()?, httpdate::parse_http_date(date?).ok()?);
+    Some(then.duration_since(now).unwrap_or_default())
 }
 
 fn kind(status: u16, code: &str, message: &str, after: Option<Duration>) -> StoreErrorKind {
@@ -129,7 +155,10 @@ fn kind(status: u16, code: &str, message: &str, after: Option<Duration>) -> Stor
         }
         _ => {}
     }
-    let says = |words: &[&str]| words.iter().any(|word| message.to_ascii_lowercase().contains(word));
+    // Names of users and buckets may say anything.
+    let words = message.split_whitespace().filter(|word| !word.contains([':', '/', '"', '\'']));
+    let text = words.collect::<Vec<_>>().join(" ").to_ascii_lowercase();
+    let says = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
     match status {
         429 => StoreErrorKind::Throttled { retry_after: after },
         500.. if after.is_some() && status != 507 => StoreErrorKind::Throttled { retry_after: after },
@@ -138,11 +167,24 @@ fn kind(status: u16, code: &str, message: &str, after: Option<Duration>) -> Stor
         500.. | 408 => StoreErrorKind::Transient,
         404 => StoreErrorKind::NotFound,
         416 => StoreErrorKind::Corrupt,
-        400..=499 if says(&["cap exceeded", "quota"]) => StoreErrorKind::Full,
-        400..=499 if says(&["object lock", "worm", "retention", "legal hold"]) => StoreErrorKind::Retained,
+        400..=499 if says(&["cap exceeded", "quota exceeded", "exceeded the quota", "exceeded your quota"]) => {
+            StoreErrorKind::Full
+        }
+        400..=499 if says(&RETAINED) => StoreErrorKind::Retained,
         _ => StoreErrorKind::Denied,
     }
 }
+
+/// How services say that object lock keeps something; they have no code for it.
+const RETAINED: [&str; 7] = [
+    "protected by object lock",
+    "object is locked",
+    "worm protected",
+    "under retention",
+    "retention period",
+    "is retained",
+    "legal hold",
+];
 
 fn hint(status: u16, code: &str) -> Option<&'static str> {
     match code {
@@ -229,6 +271,21 @@ mod tests {
                 None,
                 StoreErrorKind::Retained,
             ),
+            (
+                403,
+                "AccessDenied",
+                "User: arn:aws:iam::1:user/bookworm is not authorized to perform: s3:DeleteObject on resource: \
+                 \"arn:aws:s3:::long-retention-quota/packs/a\" because no identity-based policy allows it",
+                None,
+                StoreErrorKind::Denied,
+            ),
+            (
+                400,
+                "InvalidRequest",
+                "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters",
+                None,
+                StoreErrorKind::Denied,
+            ),
             (403, "AccessDenied", "Cannot upload files, storage cap exceeded.", None, StoreErrorKind::Full),
             (507, "", "", None, StoreErrorKind::Full),
             (503, "SlowDown", "", None, StoreErrorKind::Throttled { retry_after: None }),
@@ -246,5 +303,17 @@ mod tests {
         ] {
             assert_eq!(kind(status, code, message, told), expected, "{status} {code} {message}");
         }
+    }
+
+    #[test]
+    fn the_time_that_a_service_asks_for_is_told_in_seconds_or_as_a_date() {
+        let date = Some("Sun, 22 Nov 2026 08:49:37 GMT");
+        let seconds = |count| Some(Duration::from_secs(count));
+        assert_eq!(wait(" 7 ", None), seconds(7));
+        assert_eq!(wait("Sun, 22 Nov 2026 08:51:07 GMT", date), seconds(90));
+        assert_eq!(wait("Sun, 22 Nov 2026 08:00:00 GMT", date), seconds(0));
+        assert_eq!(wait("Sun, 22 Nov 2026 08:51:07 GMT", None), None);
+        assert_eq!(wait("soon", date), None);
+        assert_eq!(wait("-1", date), None);
     }
 }

@@ -1,10 +1,10 @@
 //! Removing objects, one by one or many at once.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
-use cloudstic_engine::store::{StoreError, StoreErrorKind, StoreResult, Version};
+use cloudstic_engine::store::{Retry, StoreError, StoreErrorKind, StoreResult, Version};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::write::etag;
@@ -99,19 +99,24 @@ impl Shared {
         let output = match self.heard(answer) {
             Ok(output) => output,
             // Some want another checksum than the SDK's, and some do not know this request at all.
-            Err(refusal) if matches!(refusal.status, 400 | 405 | 501) => {
+            Err(refusal) if refusal.is_unknown_request() => {
                 self.batches.refuse();
                 tracing::debug!(store = self.settings.name, problem = refusal.detail, "no batches of deletes here");
                 return Ok(self.delete_each(batch).await);
             }
             Err(refusal) => return Err(self.refused(batch.first().map_or("", |doomed| doomed.key), refusal)),
         };
-        let failed = output.errors().iter().filter_map(|error| {
+        let mut failed = Vec::new();
+        for error in output.errors() {
             let refusal = Refusal::of_one(error.code().unwrap_or_default(), error.message().unwrap_or_default());
-            let doomed = batch.iter().find(|doomed| Some(doomed.name.as_str()) == error.key())?;
-            (refusal.kind != StoreErrorKind::NotFound).then(|| self.refused(doomed.key, refusal))
-        });
-        Ok(failed.collect())
+            match batch.iter().find(|doomed| Some(doomed.name.as_str()) == error.key()) {
+                Some(_) if refusal.kind == StoreErrorKind::NotFound => {}
+                Some(doomed) => failed.push(self.refused(doomed.key, refusal)),
+                // Whose it is, nobody knows, and so of none that it is gone.
+                None => return Err(self.refused(batch.first().map_or("", |doomed| doomed.key), refusal)),
+            }
+        }
+        Ok(failed)
     }
 
     async fn delete_each(&self, batch: &[Doomed<'_>]) -> Vec<StoreError> {
@@ -128,47 +133,105 @@ impl Shared {
     }
 
     /// Removes objects with all that they ever were. The last version goes last: if it went first, the one before would
-    /// be there again.
+    /// be there again. What the service keeps is hidden, as it is by any delete that names no version: nobody finds it any
+    /// more, and once nothing keeps it, a rule of the bucket ends it.
     async fn remove_versions(&self, keys: &[String]) -> StoreResult<Vec<StoreError>> {
+        let found = self.all_versions(keys).await?;
+        let (latest, older): (Vec<_>, Vec<_>) = found.into_iter().partition(|found| found.is_latest);
+        let older: Vec<_> = older.into_iter().map(|found| found.doomed).collect();
+        let mut kept = by_key(self.delete_all(&older).await?);
+        let going = latest.iter().filter(|found| !kept.contains_key(found.doomed.key));
+        let going: Vec<_> = going.map(|found| found.doomed.clone()).collect();
+        kept.extend(by_key(self.delete_all(&going).await?));
+        let mut hidden = Vec::new();
+        for key in keys {
+            let is_kept = |error: &StoreError| matches!(error.kind, StoreErrorKind::Retained | StoreErrorKind::Denied);
+            let Some(error) = kept.get(key).filter(|error| is_kept(error)) else { continue };
+            let is_hidden = latest.iter().any(|found| found.is_marker && found.doomed.key == key);
+            if is_hidden || self.delete_one(&self.doomed(key)?).await.is_ok() {
+                hidden.push(error.clone());
+            }
+        }
+        if let Some(first) = hidden.first() {
+            tracing::warn!(
+                store = self.settings.name, objects = hidden.len(), %first,
+                "what was removed is hidden, and stays in the bucket until nothing keeps it"
+            );
+        }
+        hidden.iter().for_each(|error| drop(kept.remove(&error.key)));
+        Ok(kept.into_values().collect())
+    }
+
+    /// Removes what an index was before, where versions are removed: it is written by each backup, and nobody looks back.
+    /// What cannot be removed is left to the next one.
+    pub(super) async fn trim(&self, key: &str) {
+        if !self.settings.removes_versions || !key.starts_with("index/") || key.starts_with("index/lock.") {
+            return;
+        }
+        let trimmed = async {
+            let found = self.versions(key).await?;
+            let older: Vec<_> = found.into_iter().filter(|it| !it.is_latest).map(|it| it.doomed).collect();
+            Ok::<_, StoreError>(self.delete_all(&older).await?.into_iter().next())
+        };
+        match trimmed.await {
+            Ok(None) => {}
+            Ok(Some(error)) | Err(error) => tracing::debug!(%error, "old versions are left"),
+        }
+    }
+
+    async fn all_versions<'a>(&self, keys: &'a [String]) -> StoreResult<Vec<Found<'a>>> {
         let found: Vec<_> = stream::iter(0..keys.len())
             .map(|at| self.versions(&keys[at]))
             .buffer_unordered(self.settings.concurrency.max(1))
             .try_collect()
             .await?;
-        let (mut latest, mut older) = (Vec::new(), Vec::new());
-        for (doomed, is_latest) in found.into_iter().flatten() {
-            if is_latest { latest.push(doomed) } else { older.push(doomed) }
-        }
-        let mut errors = self.delete_all(&older).await?;
-        let kept: BTreeSet<String> = errors.iter().map(|error| error.key.clone()).collect();
-        latest.retain(|doomed| !kept.contains(doomed.key));
-        errors.extend(self.delete_all(&latest).await?);
-        Ok(errors)
+        Ok(found.into_iter().flatten().collect())
     }
 
-    /// Every version of an object and every marker of a deletion, and whether it is the last one.
-    async fn versions<'a>(&self, key: &'a str) -> StoreResult<Vec<(Doomed<'a>, bool)>> {
+    /// Every version of an object and every marker of a deletion.
+    async fn versions<'a>(&self, key: &'a str) -> StoreResult<Vec<Found<'a>>> {
         let name = self.name(key)?;
         let mut found = Vec::new();
         let (mut after_key, mut after_version) = (None, None);
         loop {
             let request = self.client.list_object_versions().bucket(self.bucket()).prefix(&name);
             let request = request.set_key_marker(after_key).set_version_id_marker(after_version);
-            let page = self.done(key, self.soon(request.send()).await)?;
-            let versions = page.versions().iter().map(|it| (it.key(), it.version_id(), it.is_latest()));
-            let markers = page.delete_markers().iter().map(|it| (it.key(), it.version_id(), it.is_latest()));
-            for (_, version, is_latest) in versions.chain(markers).filter(|(found, ..)| *found == Some(&name)) {
-                let version = version.map(str::to_owned);
-                found.push((Doomed { key, name: name.clone(), version }, is_latest.unwrap_or(false)));
+            let page = self.done(key, self.in_time(request.send()).await)?;
+            let versions = page.versions().iter().map(|it| (it.key(), it.version_id(), it.is_latest(), false));
+            let markers = page.delete_markers().iter().map(|it| (it.key(), it.version_id(), it.is_latest(), true));
+            for (_, version, is_latest, is_marker) in versions.chain(markers).filter(|(it, ..)| *it == Some(&name)) {
+                let doomed = Doomed { key, name: name.clone(), version: version.map(str::to_owned) };
+                found.push(Found { doomed, is_latest: is_latest.unwrap_or(false), is_marker });
             }
-            // Others follow whose names begin like this one's.
-            let is_last = page.next_key_marker().is_none_or(|next| next != name);
-            if is_last || !page.is_truncated().unwrap_or(false) {
-                return Ok(found);
+            match (page.is_truncated(), page.next_key_marker) {
+                (Some(false), _) => return Ok(found),
+                // Others follow whose names begin like this one's.
+                (Some(true), Some(next)) if next != name => return Ok(found),
+                (Some(true), next @ Some(_)) => (after_key, after_version) = (next, page.next_version_id_marker),
+                _ => return Err(self.incomplete(key)),
             }
-            (after_key, after_version) = (page.next_key_marker, page.next_version_id_marker);
         }
     }
+}
+
+/// A version that there is.
+#[derive(Debug)]
+struct Found<'a> {
+    doomed: Doomed<'a>,
+    is_latest: bool,
+    /// It says that the object was deleted.
+    is_marker: bool,
+}
+
+/// One error for each object: of several that with which another try may help.
+fn by_key(errors: Vec<StoreError>) -> BTreeMap<String, StoreError> {
+    let mut all = BTreeMap::new();
+    for error in errors {
+        if error.retry() == Retry::MayHelp || !all.contains_key(&error.key) {
+            all.insert(error.key.clone(), error);
+        }
+    }
+    all
 }
 
 /// Whether the service takes many deletes in one request; it does until it refuses.

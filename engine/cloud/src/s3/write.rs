@@ -84,7 +84,10 @@ impl Shared {
             false => self.put_once(key, &name, body, None).await,
         };
         match answer.map_err(|refusal| self.refused(key, refusal))? {
-            Answer::Won(etag) => Ok(etag),
+            Answer::Won(etag) => {
+                self.trim(key).await;
+                Ok(etag)
+            }
             // Without a condition there is nothing to lose.
             Answer::Lost | Answer::Conflict => Ok(None),
         }
@@ -114,6 +117,7 @@ impl Shared {
                 Ok(Answer::Won(etag)) => {
                     attempt.answered();
                     self.unanswered.forget(key);
+                    self.trim(key).await;
                     return Ok(Some(written(etag)));
                 }
                 Ok(Answer::Lost) => {

@@ -29,7 +29,45 @@ pub(crate) async fn full_round(site: &Site, store: &Arc<dyn ObjectStore>) {
     assert_same_tree(&source, &target);
 }
 
-async fn survives_what_passes(service: Service) {
+/// A test at each kind of service: with conditions that hold and without, of this project and of others.
+macro_rules! at_each_service {
+    ($($name:ident)*) => { $(mod $name {
+        use crate::services::Service;
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        async fn in_memory() {
+            super::$name(Service::memory().await).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        async fn with_versions() {
+            super::$name(Service::memory_with_versions().await).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        async fn ministack() {
+            super::$name(Service::ministack()).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        async fn rclone() {
+            super::$name(Service::rclone()).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        async fn in_files() {
+            super::$name(Service::files().await).await;
+        }
+    })* };
+}
+
+at_each_service! {
+    what_passes_is_survived
+    what_is_never_answered_is_asked_again
+    a_backup_whose_credentials_end_says_so_and_the_next_one_goes_on
+}
+
+async fn what_passes_is_survived(service: Service) {
     let site = Site::new(service).await;
     let store = site.store().await;
     site.line.faults.again(
@@ -42,7 +80,7 @@ async fn survives_what_passes(service: Service) {
             Fault::Refused(500, "InternalError", None),
             Fault::Refused(503, "SlowDown", Some("0")),
             Fault::Twice,
-            Fault::Refused(429, "TooManyRequests", Some("0")),
+            Fault::Refused(429, "TooManyRequests", Some("1")),
             Fault::Slow(8 << 20),
             Fault::Refused(502, "", None),
         ],
@@ -53,35 +91,9 @@ async fn survives_what_passes(service: Service) {
     site.is_sound().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_passes_is_survived_where_conditions_are_met() {
-    survives_what_passes(Service::memory().await).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_passes_is_survived_where_every_version_is_kept() {
-    survives_what_passes(Service::memory_with_versions().await).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_passes_is_survived_at_another_one_s_service() {
-    survives_what_passes(Service::ministack()).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_passes_is_survived_at_another_one_s_service_without_conditions() {
-    survives_what_passes(Service::rclone()).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_passes_is_survived_where_objects_are_files() {
-    survives_what_passes(Service::files().await).await;
-}
-
 /// Connections that go on and say nothing. Who waits for them gives up after a moment, here.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_is_never_answered_is_asked_again() {
-    let site = Site::new(Service::memory().await).await;
+async fn what_is_never_answered_is_asked_again(service: Service) {
+    let site = Site::new(service).await;
     full_round(&site, &site.store().await).await;
     let short = S3Settings { stall: Duration::from_millis(300), ..site.settings() };
     let store = site.store_with(short).await;
@@ -117,9 +129,8 @@ async fn a_slow_line_is_no_silent_one() {
 }
 
 /// Temporary credentials end while a backup is under way.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_backup_whose_credentials_end_says_so_and_the_next_one_goes_on() {
-    let site = Site::new(Service::rclone()).await;
+async fn a_backup_whose_credentials_end_says_so_and_the_next_one_goes_on(service: Service) {
+    let site = Site::new(service).await;
     let store = site.store().await;
     full_round(&site, &store).await;
     let repository = Arc::new(Repository::open(Arc::clone(&store), Vec::new()).await.unwrap());

@@ -1,18 +1,25 @@
 //! Every store keeps the contract, with what was found out of its service; and what a service only claims is found out.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use cloudstic_cloud::BucketLocation;
 use cloudstic_cloud::s3::{Conditions, S3Settings, S3Store};
 use cloudstic_e2e::servers::ministack::Ministack;
 use cloudstic_e2e::servers::rclone::RcloneS3;
 use cloudstic_engine::store::{ObjectStore, StoreErrorKind, conformance};
 use futures::TryStreamExt;
+use hyper::Method;
+use tokio::sync::Notify;
 
-use super::server::{BUCKET, Believes, KEY_ID, MemoryS3, SECRET, Server};
+use super::server::{BUCKET, Believes, Fault, KEY_ID, MemoryS3, SECRET, Server};
 use super::{ALL, keys, settings, store};
+
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Tries a service, and holds a store that knows the result to the contract.
 async fn probed(store: S3Store) -> Conditions {
-    let found = store.probe().await.unwrap();
+    let found = store.probe(PATIENCE).await.unwrap();
     let store = store.with_conditions(found);
     let left: Vec<_> = store.list("").try_collect().await.unwrap();
     assert_eq!(left, [], "of the probe");
@@ -53,6 +60,38 @@ async fn where_every_version_is_kept() {
     assert_eq!(memory.states(), Vec::<String>::new(), "no version is left");
 }
 
+/// Versions are removed one after the other, whatever the service does with conditions on one.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_versions_are_removed_no_delete_is_atomic() {
+    let server = Server::start(MemoryS3::with_versions(Believes::All)).await;
+    let settings = S3Settings { removes_versions: true, ..settings(&server) };
+    let store = S3Store::connect(settings, Conditions::NONE).await.unwrap();
+    assert_eq!(probed(store.clone()).await, ALL);
+    let can = store.with_conditions(ALL).capabilities();
+    assert!(can.atomic_create && can.conditional_replace && !can.conditional_delete);
+}
+
+/// Some take one write of an object a second. Whether they keep to conditions cannot be seen, so it is not believed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_takes_few_writes_at_once_is_used_without_conditions() {
+    let server = Server::start(MemoryS3::new(Believes::All)).await;
+    for _ in 0..19 {
+        server.faults.add(Method::PUT, "probe/", Fault::Refused(429, "TooManyRequests", None));
+    }
+    assert_eq!(probed(store(&server, Conditions::NONE).await).await, Conditions::NONE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_that_takes_too_long_leaves_nothing() {
+    let memory = MemoryS3::new(Believes::All);
+    let server = Server::start(memory.clone()).await;
+    server.faults.add(Method::PUT, "probe/", Fault::Silence(Arc::new(Notify::new())));
+    let error = store(&server, Conditions::NONE).await.probe(Duration::from_secs(1)).await.unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Transient);
+    assert!(error.to_string().ends_with("it did not answer within 1 seconds"), "{error}");
+    assert_eq!(memory.states(), Vec::<String>::new());
+}
+
 /// It looks at conditions, and then forgets them: with one client at a time one cannot tell.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_service_that_lies_is_found_out() {
@@ -60,7 +99,7 @@ async fn a_service_that_lies_is_found_out() {
     std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
     let server = Server::start(s3s_fs::FileSystem::new(folder.path()).unwrap()).await;
     let store = store(&server, Conditions::NONE).await;
-    let found = store.probe().await.unwrap();
+    let found = store.probe(PATIENCE).await.unwrap();
     assert!(!(found.create && found.replace), "{found:?}");
     conformance::check(&store).await;
     assert!(folder.path().join(BUCKET).join("one/two/config").is_file(), "the name of an object");
@@ -71,7 +110,7 @@ async fn a_service_that_cannot_be_asked_is_not_judged() {
     let server = Server::start(MemoryS3::new(Believes::All)).await;
     let settings = S3Settings { credentials: keys("wrong"), ..settings(&server) };
     let store = S3Store::connect(settings, Conditions::NONE).await.unwrap();
-    assert_eq!(store.probe().await.unwrap_err().kind, StoreErrorKind::Denied);
+    assert_eq!(store.probe(PATIENCE).await.unwrap_err().kind, StoreErrorKind::Denied);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

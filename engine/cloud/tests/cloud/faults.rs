@@ -6,11 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use cloudstic_cloud::s3::{Conditions, S3Settings, S3Store};
 use cloudstic_engine::store::{ObjectStore, Retry, StoreError, StoreErrorKind, StoreResult};
+use futures::TryStreamExt;
 use hyper::Method;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::server::{Believes, Fault, MemoryS3, Server};
+use super::server::{Believes, Fault, MemoryS3, Server, answer};
 use super::{ALL, settings, store};
 
 const BYTES: Bytes = Bytes::from_static(b"0123456789");
@@ -124,7 +125,7 @@ async fn a_bucket_that_is_not_there_is_no_missing_object() {
     assert_eq!(kind(store.put("config", BYTES).await), gone);
     assert_eq!(kind(store.put_if_absent("config", BYTES).await), gone);
     assert_eq!(kind(store.delete("config").await), gone);
-    assert_eq!(kind(futures::TryStreamExt::try_collect::<Vec<_>>(store.list("")).await), gone);
+    assert_eq!(kind(store.list("").try_collect::<Vec<_>>().await), gone);
 }
 
 /// The first try is done, and its answer lost; so the second one meets it.
@@ -222,22 +223,112 @@ async fn a_large_file_is_written_on_condition_where_parts_know_none() {
 
 #[tokio::test]
 async fn what_is_retained_is_told_and_the_rest_goes() {
-    for versions in [false, true] {
-        let memory = if versions { MemoryS3::with_versions(Believes::All) } else { MemoryS3::new(Believes::All) };
-        let server = Server::start(memory.clone()).await;
-        let settings = S3Settings { removes_versions: versions, ..settings(&server) };
-        let store = S3Store::connect(settings, ALL).await.unwrap();
-        let keys: Vec<_> = ["a", "b", "c"].map(|name| format!("packs/{name}")).into();
-        for key in &keys {
-            store.put(key, BYTES).await.unwrap();
-            store.put(key, Bytes::from_static(b"again")).await.unwrap();
-        }
-        memory.retain("one/two/packs/b");
-        let errors = store.delete_many(&keys).await.unwrap();
-        assert!(errors.iter().all(|error| (error.kind, error.key.as_str()) == (StoreErrorKind::Retained, "packs/b")));
-        assert!(!errors.is_empty());
-        assert_eq!(kind(store.delete("packs/b").await), StoreErrorKind::Retained);
-        assert!(memory.states().iter().all(|name| name == "one/two/packs/b"));
-        assert_eq!(store.get("packs/b").await.unwrap(), "again");
+    let memory = MemoryS3::new(Believes::All);
+    let server = Server::start(memory.clone()).await;
+    let store = store(&server, ALL).await;
+    let keys = put_twice(&store).await;
+    memory.retain("one/two/packs/b");
+    let errors = store.delete_many(&keys).await.unwrap();
+    let told: Vec<_> = errors.iter().map(|error| (error.kind, error.key.as_str())).collect();
+    assert_eq!(told, [(StoreErrorKind::Retained, "packs/b")]);
+    assert_eq!(kind(store.delete("packs/b").await), StoreErrorKind::Retained);
+    assert_eq!(memory.states(), ["one/two/packs/b"]);
+    assert_eq!(store.get("packs/b").await.unwrap(), "again");
+}
+
+/// As a bucket with object lock does: versions cannot be removed, and objects can be hidden.
+#[tokio::test]
+async fn versions_that_are_retained_are_hidden_until_they_can_go() {
+    let memory = MemoryS3::with_versions(Believes::All);
+    let server = Server::start(memory.clone()).await;
+    let settings = S3Settings { removes_versions: true, ..settings(&server) };
+    let store = S3Store::connect(settings, ALL).await.unwrap();
+    let keys = put_twice(&store).await;
+    memory.retain("one/two/packs/b");
+    assert!(store.delete_many(&keys).await.unwrap().is_empty());
+    assert_eq!(kind(store.get("packs/b").await), StoreErrorKind::NotFound);
+    // What was hidden is not hidden again, and what is written there is found.
+    store.delete("packs/b").await.unwrap();
+    assert_eq!(memory.states(), ["one/two/packs/b"; 3], "two versions, and a marker");
+    store.put("packs/b", BYTES).await.unwrap();
+    assert_eq!(store.get("packs/b").await.unwrap(), BYTES);
+    store.delete("packs/b").await.unwrap();
+    assert_eq!(kind(store.get("packs/b").await), StoreErrorKind::NotFound);
+    memory.release("one/two/packs/b");
+    store.delete("packs/b").await.unwrap();
+    assert_eq!(memory.states(), Vec::<String>::new());
+}
+
+/// Each backup writes them anew.
+#[tokio::test]
+async fn of_indexes_no_old_versions_are_left() {
+    let memory = MemoryS3::with_versions(Believes::All);
+    let server = Server::start(memory.clone()).await;
+    let settings = S3Settings { removes_versions: true, ..settings(&server) };
+    let store = S3Store::connect(settings, ALL).await.unwrap();
+    for key in ["index/latest", "index/lock.shared/a", "packs/a"] {
+        store.put(key, BYTES).await.unwrap();
+        store.put(key, Bytes::from_static(b"again")).await.unwrap();
     }
+    let (_, version) = store.stat_versioned("index/latest").await.unwrap();
+    assert!(store.put_if_unchanged("index/latest", BYTES, &version).await.unwrap());
+    let names = |name: &str| memory.states().iter().filter(|state| state.ends_with(name)).count();
+    assert_eq!((names("latest"), names("lock.shared/a"), names("packs/a")), (1, 2, 2));
+    assert_eq!(store.get("index/latest").await.unwrap(), BYTES);
+}
+
+async fn put_twice(store: &S3Store) -> Vec<String> {
+    let keys: Vec<_> = ["a", "b", "c"].map(|name| format!("packs/{name}")).into();
+    for key in &keys {
+        store.put(key, BYTES).await.unwrap();
+        store.put(key, Bytes::from_static(b"again")).await.unwrap();
+    }
+    keys
+}
+
+/// Answers that are no errors, and not whole: nobody takes them for all there is.
+#[tokio::test]
+async fn answers_that_lack_something_are_asked_for_again() {
+    let page = |rest: &str| {
+        format!(
+            "<?xml version=\"1.0\"?><ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+             <Contents><Key>one/two/packs/a</Key><Size>1</Size></Contents>{rest}</ListBucketResult>"
+        )
+    };
+    let whole = page("<IsTruncated>false</IsTruncated><KeyCount>1</KeyCount>");
+    for (text, is_whole) in [
+        (whole.as_str(), true),
+        (&page("<IsTruncated>false</IsTruncated>"), true),
+        (&page("<IsTruncated>false</IsTruncated><KeyCount>2</KeyCount>"), false),
+        (&page("<IsTruncated>true</IsTruncated>"), false),
+        (&page(""), false),
+        (&whole[..150], false),
+        ("<html><body>Please log in to the network</body></html>", false),
+        ("", false),
+    ] {
+        let text = text.to_owned();
+        let server = Server::serve(move |_| {
+            let text = text.clone();
+            async move { Ok(answer(200, text)) }
+        });
+        let server = server.await;
+        let listed: StoreResult<Vec<_>> = store(&server, ALL).await.list("packs/").try_collect().await;
+        match listed {
+            Ok(found) => assert!(is_whole && found.len() == 1, "{found:?}"),
+            Err(error) => assert!(!is_whole && error.kind == StoreErrorKind::Transient, "{error}"),
+        }
+    }
+}
+
+/// An error in an answer to many deletes that does not say which one it is about.
+#[tokio::test]
+async fn of_deletes_that_may_have_failed_none_counts_as_done() {
+    let server = Server::serve(|_| async {
+        let text = "<DeleteResult><Error><Code>InternalError</Code></Error></DeleteResult>".to_owned();
+        Ok(answer(200, text))
+    });
+    let server = server.await;
+    let keys: Vec<_> = ["a", "b"].map(|name| format!("packs/{name}")).into();
+    let error = store(&server, ALL).await.delete_many(&keys).await.unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Transient, "{error}");
 }

@@ -1,12 +1,20 @@
 //! Requests are money: how many each call makes.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use cloudstic_cloud::s3::S3Store;
+use cloudstic_e2e::{random, tree};
+use cloudstic_engine::cache::StatCache;
+use cloudstic_engine::repository::{InitOptions, Repository};
 use cloudstic_engine::store::ObjectStore;
 use futures::TryStreamExt;
 use sha2::{Digest, Sha256};
 
 use super::server::{Believes, MemoryS3, Server};
+use super::services::Service;
+use super::site::{Site, back_up_with};
 use super::{ALL, store};
 
 async fn hashes(store: &S3Store) -> usize {
@@ -93,5 +101,53 @@ async fn many_deletes_are_one_request_for_a_thousand_where_the_service_takes_the
         memory.fill(names(30));
         assert!(store.delete_many(&keys[..30]).await.unwrap().is_empty());
         assert_eq!((server.take_asked().len(), memory.states().len()), (requests, 0), "it is asked once");
+    }
+}
+
+/// All that a process asks for from when it opens the repository, as the service is asked for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn operations_ask_a_service_no_oftener_than_they_may() {
+    let site = Site::new(Service::memory().await).await;
+    let straight: Arc<dyn ObjectStore> = Arc::new(site.service.store_with(site.settings()).await);
+    let source = site.path("source");
+    tree::plain(&source);
+    let cache = Arc::new(StatCache::open(&site.path("cache.redb")).unwrap());
+    let cache = Some(&cache);
+    Repository::init(Arc::clone(&straight), InitOptions::default()).await.unwrap();
+    let open = async || Arc::new(Repository::open(Arc::clone(&straight), Vec::new()).await.unwrap());
+    let asked = || site.line.take_asked();
+    let objects = async || -> BTreeSet<String> {
+        let all = site.service.store().await;
+        let keys: Vec<String> = all.list("").map_ok(|stat| stat.key).try_collect().await.unwrap();
+        keys.into_iter().filter(|key| key.starts_with("chunk/") || key.starts_with("packs/")).collect()
+    };
+    back_up_with(cache, &open().await, &source).await.unwrap();
+    asked();
+    let repository = open().await;
+    // The marker: it says that there are no key slots.
+    assert_eq!(asked().len(), 1);
+    // Two for contents that are too large for packs: which there are, and whether a prune was about to delete any.
+    for most in [11 + 2, 9 + 2] {
+        back_up_with(cache, &repository, &source).await.unwrap();
+        let asked = asked();
+        assert!(asked.len() <= most, "{}: {asked:?}", asked.len());
+    }
+    let mut before = objects().await;
+    for (run, most) in [13, 13].into_iter().enumerate() {
+        for n in 0..30 {
+            tree::write(&source, format!("large/{run}-{n}"), &random::bytes(run as u64 * 1000 + n, 700_000));
+        }
+        back_up_with(cache, &repository, &source).await.unwrap();
+        let (asked, after) = (asked(), objects().await);
+        let new = after.difference(&before).count();
+        assert!(new > 30 && asked.len() <= new + most, "{} for {new}: {asked:?}", asked.len());
+        before = after;
+    }
+    let repository = open().await;
+    asked();
+    for most in [4, 3] {
+        repository.snapshots_and_missing().await.unwrap();
+        let asked = asked();
+        assert!(asked.len() <= most, "{asked:?}");
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use cloudstic_cloud::s3::S3Settings;
 use cloudstic_e2e::oracle::assert_sound;
 use cloudstic_engine::backup::{BackupError, BackupRequest, backup};
+use cloudstic_engine::cache::StatCache;
 use cloudstic_engine::clock::SystemClock;
 use cloudstic_engine::lock::LeaseWatch;
 use cloudstic_engine::progress::Silent;
@@ -87,9 +88,18 @@ pub(crate) fn patient(store: Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
 }
 
 pub(crate) async fn back_up(repository: &Arc<Repository>, source: &Path) -> Result<(), BackupError> {
+    back_up_with(None, repository, source).await
+}
+
+/// The same as a daemon does it, which remembers the files.
+pub(crate) async fn back_up_with(
+    cache: Option<&Arc<StatCache>>,
+    repository: &Arc<Repository>,
+    source: &Path,
+) -> Result<(), BackupError> {
     let request = BackupRequest {
         source: Arc::new(LocalSource::new(source.to_owned(), LocalOptions::default()).unwrap()),
-        cache: None,
+        cache: cache.cloned(),
         tags: Vec::new(),
         dry_run: false,
         read_all: false,

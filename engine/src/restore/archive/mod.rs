@@ -52,6 +52,7 @@ pub(super) fn archive(
     let Some(output) = output else {
         return entries.iter().for_each(|&id| count(tally, &tree.get(id)));
     };
+    objects.expect(&mut entries.iter().filter_map(|&id| tree.content(id)));
     let needs_meta = |entry: &TreeEntry<'_>| entry.kind == Some(Kind::Symlink);
     let feeder = Feeder { objects, tree, tally, gate, whole: WHOLE, needs_meta };
     let next = AtomicUsize::new(0);

@@ -80,6 +80,7 @@ pub(super) fn restore(job: &Job<'_>) {
     }
     let Some(target) = target else { return };
     sort_physically(job.objects, job.tree, &mut work.entries);
+    job.objects.expect(&mut work.entries.iter().filter_map(|&id| job.tree.content(id)));
     job.write_all(&target, &work.entries);
     let alone = job.on_writer(&target, |writer| link_all(job, writer, &work.links));
     job.write_all(&target, &alone.unwrap_or_default());

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use tokio::time::{Instant, advance};
 
 use super::*;
-use crate::store::hooked::HookedStore;
+use crate::store::hooked::{Hook, HookedStore};
 use crate::store::{MemoryStore, StoreErrorKind, conformance};
 use scripted::{Fault, Scripted};
 
@@ -67,6 +67,43 @@ async fn a_store_that_asks_for_time_is_given_it() {
     let store = Scripted::new([Fault::Unsent(THROTTLED); 9]);
     assert_eq!(limited(&store).put("chunk/a", Bytes::new()).await.unwrap_err().kind, THROTTLED);
     assert_eq!(store.hook.times().len(), 3);
+}
+
+/// On a slow line a request takes longer than anybody would wait for a store that is throttled.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_took_long_and_was_refused_for_a_while_is_tried_again() {
+    #[derive(Debug, Default)]
+    struct Slow(std::sync::atomic::AtomicBool);
+
+    impl Hook for Slow {
+        async fn request<T: Send>(
+            &self,
+            _: StoreOperation,
+            key: &str,
+            done: impl Future<Output = StoreResult<T>> + Send,
+        ) -> StoreResult<T> {
+            tokio::time::sleep(Duration::from_secs(400)).await;
+            if self.0.swap(true, std::sync::atomic::Ordering::Relaxed) {
+                return done.await;
+            }
+            let (key, backend, detail) = (key.to_owned(), "slow".to_owned(), "slow down".to_owned());
+            Err(StoreError { kind: StoreErrorKind::Throttled { retry_after: None }, key, backend, detail })
+        }
+    }
+
+    let store = HookedStore::new(Arc::new(MemoryStore::default()), Slow::default());
+    let limited = LimitedStore::new(store, StoreLimits { slowest: 1024, ..limits() }, Arc::default());
+    limited.put("packs/a", Bytes::from(vec![0; 1 << 20])).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_again_counts_again() {
+    let store = Scripted::new([Fault::Unsent(StoreErrorKind::Transient); 3]);
+    let pace = Arc::new(Pace::new(RateSchedule::always(1000), RateSchedule::always(1000)).with_clock(Noon));
+    let limited = LimitedStore::new(store.clone(), limits(), pace).with_random(Arc::new(|| 0.0));
+    limited.put("chunk/a", Bytes::from(vec![0; 10_000])).await.unwrap();
+    let waits: Vec<_> = store.hook.times().windows(2).map(|pair| (pair[1] - pair[0]).as_secs()).collect();
+    assert!(waits.len() == 3 && waits.iter().all(|wait| (9..=10).contains(wait)), "{waits:?}");
 }
 
 #[tokio::test(start_paused = true)]

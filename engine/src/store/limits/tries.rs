@@ -12,19 +12,25 @@ use crate::store::{Retry, StoreError, StoreErrorKind, StoreOperation, StoreResul
 #[derive(Debug)]
 pub(super) struct Tries {
     operation: StoreOperation,
-    started: Instant,
+    /// Bytes that each try sends.
+    sends: u64,
     failures: u32,
     first_failure: Option<Instant>,
 }
 
 impl Tries {
     pub(super) fn new(operation: StoreOperation) -> Self {
-        Self { operation, started: Instant::now(), failures: 0, first_failure: None }
+        Self { operation, sends: 0, failures: 0, first_failure: None }
+    }
+
+    /// Each try of which sends so many bytes.
+    fn sending(self, sends: u64) -> Self {
+        Self { sends, ..self }
     }
 
     /// It has got on, so that what failed before does not count any more.
     pub(super) fn got_on(&mut self) {
-        *self = Self::new(self.operation);
+        *self = Self::new(self.operation).sending(self.sends);
     }
 }
 
@@ -53,7 +59,8 @@ impl LimitedStore {
         bytes: u64,
         once: impl Fn(bool) -> F,
     ) -> StoreResult<T> {
-        let mut tries = Tries::new(operation);
+        let sends = if operation.is_read() { 0 } else { bytes };
+        let mut tries = Tries::new(operation).sending(sends);
         loop {
             self.health.admit()?;
             let deadline = self.limits.deadline(bytes);
@@ -87,7 +94,7 @@ impl LimitedStore {
             // It answers; it wants less.
             self.health.answered(&self.name);
             let wait = retry_after.map_or(jitter, |asked| asked.saturating_add(jitter));
-            if tries.started.elapsed().saturating_add(wait) > self.limits.outage {
+            if first.elapsed().saturating_add(wait) > self.limits.outage {
                 return Err(error);
             }
             wait
@@ -101,12 +108,16 @@ impl LimitedStore {
         };
         tracing::debug!(%error, failures = tries.failures, ?wait, "tried again");
         tokio::time::sleep(wait).await;
+        self.pace.send(tries.sends).await;
         self.meter.retried(tries.operation);
         Ok(())
     }
 
     pub(super) fn no_answer(&self, key: &str, deadline: Duration) -> StoreError {
-        let detail = format!("no answer within {} seconds", deadline.as_secs());
+        let detail = format!(
+            "no answer within {} seconds: try again when the line and the store are less busy",
+            deadline.as_secs()
+        );
         StoreError { kind: StoreErrorKind::Transient, key: key.to_owned(), backend: self.inner.describe(), detail }
     }
 }

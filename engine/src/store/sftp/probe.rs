@@ -84,9 +84,7 @@ async fn contend(connections: &[Arc<Connection>], place: &str) -> Result<Can, Tr
     let mark = |number: usize| format!("{place}/{number}/{number}");
     let prepared = contenders.iter().map(|(connection, number)| async {
         folder::make_one(connection, &own(*number)).await?;
-        let sftp = connection.sftp();
-        let file = connection.call(sftp.options().write(true).create_new(true).open(mark(*number))).await?;
-        connection.call(file.close()).await
+        make_file(connection, &mark(*number)).await
     });
     join_all(prepared).await.into_iter().collect::<Result<Vec<()>, _>>()?;
 
@@ -98,33 +96,51 @@ async fn contend(connections: &[Arc<Connection>], place: &str) -> Result<Can, Tr
     }
 
     let connection: &Connection = &connections[0];
-    let guard = format!("{place}/guard");
-    let tries = contenders.iter().map(|(connection, number)| attempt(connection, &guard, own(*number), false));
-    let won = winners(join_all(tries).await)?;
-    let guard = match won.as_slice() {
-        [winner] => {
-            let loser = usize::from(*winner == 0);
-            // It is closed to others, open once the mark is gone, and a file does not take a folder's place.
-            let closed = !attempt(connection, &guard, own(loser), false).await?;
-            let removed = connection.call(connection.fs().remove_file(format!("{guard}/{winner}"))).await.is_ok();
-            let open = attempt(connection, &guard, own(loser), false).await?;
-            let other = (0..CONTENDERS).find(|number| *number != *winner && *number != loser).unwrap_or(loser);
-            let kept = !attempt(connection, &own(other), format!("{guard}/{loser}"), false).await?;
-            closed && removed && open && kept
+    let mut guard = true;
+    for round in 0..ROUNDS {
+        let target = format!("{place}/guard-{round}");
+        let tries = contenders.iter().map(|(connection, number)| attempt(connection, &target, own(*number), false));
+        let won = winners(join_all(tries).await)?;
+        guard &= match won.as_slice() {
+            [winner] => guards(connection, &target, *winner, &own).await?,
+            _ => false,
+        };
+        if !guard {
+            break;
         }
-        _ => false,
-    };
+    }
     replaces(connection, place).await?;
     Ok(Can { link, guard })
+}
+
+/// Whether a guard that `winner` has put in its place is closed to others, open once its mark is gone, and a file does not
+/// take its place. Leaves everybody what was theirs.
+async fn guards(
+    connection: &Connection,
+    guard: &str,
+    winner: usize,
+    own: &impl Fn(usize) -> String,
+) -> Result<bool, Trouble> {
+    let loser = usize::from(winner == 0);
+    let other = (0..CONTENDERS).find(|number| *number != winner && *number != loser).unwrap_or(loser);
+    let closed = !attempt(connection, guard, own(loser), false).await?;
+    let removed = connection.call(connection.fs().remove_file(format!("{guard}/{winner}"))).await.is_ok();
+    let open = attempt(connection, guard, own(loser), false).await?;
+    let kept = !attempt(connection, &own(other), format!("{guard}/{loser}"), false).await?;
+    let is_guard = closed && removed && open && kept;
+    if !is_guard || !attempt(connection, &own(loser), guard.to_owned(), false).await? {
+        return Ok(false);
+    }
+    folder::make_one(connection, &own(winner)).await?;
+    make_file(connection, &format!("{}/{winner}", own(winner))).await?;
+    Ok(true)
 }
 
 /// Without this there is no way to write an object so that no reader ever sees a part of it.
 async fn replaces(connection: &Connection, place: &str) -> Result<(), Trouble> {
     let (old, new) = (format!("{place}/old"), format!("{place}/new"));
     for path in [&old, &new] {
-        let sftp = connection.sftp();
-        let file = connection.call(sftp.options().write(true).create_new(true).open(path)).await?;
-        connection.call(file.close()).await?;
+        make_file(connection, path).await?;
     }
     match attempt(connection, &old, new, false).await? {
         true => Ok(()),
@@ -135,6 +151,13 @@ async fn replaces(connection: &Connection, place: &str) -> Result<(), Trouble> {
                 .to_owned(),
         )),
     }
+}
+
+/// Makes an empty file where there was none.
+async fn make_file(connection: &Connection, path: &str) -> Result<(), Trouble> {
+    let sftp = connection.sftp();
+    let file = connection.call(sftp.options().write(true).create_new(true).open(path)).await?;
+    connection.call(file.close()).await
 }
 
 /// Tries to give `from` the name `to`, as a second name or instead of its own one.

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use cloudstic_e2e::servers::agent::Agent;
 use cloudstic_e2e::servers::rclone::RcloneSftp;
@@ -87,17 +88,37 @@ async fn a_server_that_overwrites_is_told_from_one_that_does_not() {
     conformance::check(&store).await;
 }
 
+/// The program that ssh asks for a password: the tests are none that answers.
+fn askpass(folder: &Path) -> PathBuf {
+    let path = folder.join("askpass");
+    let script = "#!/usr/bin/env python3\nimport os, socket\ns = socket.socket(socket.AF_UNIX)\n\
+                  s.connect('\\0' + os.environ['CLOUDSTIC_ASKPASS'])\nprint(s.recv(99).decode())\n";
+    fs::write(&path, script).unwrap();
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o700)).unwrap();
+    path
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_by_password_keeps_the_contract_too() {
+    let password = "right secret";
+    let Some(server) = Sshd::start_with_password("the contract with a password", password) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let settings = SftpSettings {
+        login: SftpLogin::Password(password.to_owned().into()),
+        askpass: askpass(folder.path()),
+        ..settings(&server, "repository")
+    };
+    let store = SftpStore::connect(settings, SftpProbe::default()).await.unwrap();
+    conformance::check(&store).await;
+    assert!(store.capabilities().atomic_create && store.capabilities().conditional_replace);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_is_given_to_ssh_and_a_wrong_one_is_denied() {
     let server = RcloneSftp::start("right secret");
     fs::create_dir(server.files().join("repository")).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let askpass = folder.path().join("askpass");
-    // The tests are no program that answers.
-    let script = "#!/usr/bin/env python3\nimport os, socket\ns = socket.socket(socket.AF_UNIX)\n\
-                  s.connect('\\0' + os.environ['CLOUDSTIC_ASKPASS'])\nprint(s.recv(99).decode())\n";
-    fs::write(&askpass, script).unwrap();
-    fs::set_permissions(&askpass, PermissionsExt::from_mode(0o700)).unwrap();
+    let askpass = askpass(folder.path());
     let with = |password: &str| SftpSettings {
         login: SftpLogin::Password(password.to_owned().into()),
         askpass: askpass.clone(),

@@ -1,8 +1,9 @@
 //! What tells one state of an object from another, at a server that tells size and time in seconds and nothing else.
 //!
 //! An object that was replaced by another one of the same size within the same second looks the same. So size and time
-//! count only once the server's clock has left that second: what comes later has a later time. Of an object that is
-//! younger the bytes count.
+//! count only once the server's clock has left that second: what is written later has a later time. Of an object that is
+//! younger the bytes count. What is left is a replacement of the same size that was written in that second and came to its
+//! place after it, while it waited for the guard: of sealed objects hardly ever.
 
 use std::time::{Duration, SystemTime};
 

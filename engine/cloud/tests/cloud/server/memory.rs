@@ -75,6 +75,11 @@ impl MemoryS3 {
         self.lock().retained.insert(name.to_owned());
     }
 
+    /// Its time is over.
+    pub(crate) fn release(&self, name: &str) {
+        self.lock().retained.remove(name);
+    }
+
     pub(crate) fn refuse_batches(&self) {
         self.lock().batches_refused = true;
     }
@@ -157,7 +162,8 @@ impl Inner {
     }
 
     fn delete(&mut self, name: &str, version: Option<&str>, keeps: bool) -> S3Result<()> {
-        if self.retained.contains(name) {
+        // To hide it is no removal.
+        if self.retained.contains(name) && !(keeps && version.is_none()) {
             return Err(s3_error!(AccessDenied, "Access Denied because object protected by object lock."));
         }
         match version {
