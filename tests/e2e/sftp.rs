@@ -91,13 +91,14 @@ fn jobs_outlive_such_a_line_to_another_one_s_server() {
 }
 
 /// Repositories in folders of a server, held against copies on this host.
-fn come_back(names: &[&str], files: &Path, location: impl Fn(&str) -> String, login: &str) {
+fn come_back(files: &Path, location: impl Fn(&str) -> String, login: &str) {
     let mut site = Site::new();
+    let names = ["plain", "nopack", "encrypted"];
     for name in names {
         let copy = site.path(&format!("{name}.repository"));
         golden::copy(name, &copy);
         golden::copy(name, &files.join(name));
-        let credential = match *name {
+        let credential = match name {
             "encrypted" => Credential::Password("golden-password"),
             _ => Credential::None,
         };
@@ -120,14 +121,14 @@ fn come_back(names: &[&str], files: &Path, location: impl Fn(&str) -> String, lo
 #[test]
 fn repositories_of_another_program_open_on_a_server_too() {
     let Some(server) = Sshd::start("golden repositories on an SFTP server") else { return };
-    come_back(&["encrypted", "nopack"], &server.files(), |name| server.location(name), &by_key(&server));
+    come_back(&server.files(), |name| server.location(name), &by_key(&server));
 }
 
 #[test]
 fn repositories_of_another_program_open_on_another_one_s_server_too() {
     let server = RcloneSftp::start("secret");
     let login = login(&server.key(), &server.known_hosts());
-    come_back(&["plain", "encrypted"], &server.files(), |name| server.location(name), &login);
+    come_back(&server.files(), |name| server.location(name), &login);
 }
 
 #[test]

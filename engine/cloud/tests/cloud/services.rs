@@ -44,7 +44,7 @@ impl Service {
     /// Another one's, which ignores conditions.
     pub(crate) fn rclone() -> Self {
         let service = RcloneS3::start(KEY_ID, SECRET, BUCKET);
-        for place in ["one/two", "golden/nopack", "golden/encrypted"] {
+        for place in ["one/two", "golden/plain", "golden/nopack", "golden/encrypted"] {
             service.make_folders(&format!("{BUCKET}/{place}"));
         }
         Self { url: service.url(), conditions: Conditions::NONE, _runs: Box::new(service) }
