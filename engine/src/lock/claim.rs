@@ -45,10 +45,11 @@ impl Claim {
 
     /// Removes it, and what is left of earlier ones.
     pub(super) async fn withdraw(&self, locks: &Locks) -> StoreResult<()> {
+        let mut left = Ok(());
         for key in &self.left {
-            locks.store.delete(key).await?;
+            left = left.and(locks.store.delete(key).await);
         }
-        locks.store.delete(&self.lock.key()).await
+        left.and(locks.store.delete(&self.lock.key()).await)
     }
 
     /// Makes it live on. May be dropped at any moment. `own` are the ids of its holder's other locks.

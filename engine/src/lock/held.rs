@@ -79,13 +79,15 @@ impl Held {
 
     /// Gives it back. What announces it goes last, as it came first.
     pub(super) async fn release(&self, locks: &Locks) -> StoreResult<()> {
-        if let Some(fixed) = &self.fixed {
-            fixed.withdraw(locks).await?;
-        }
-        match &self.claim {
+        let fixed = match &self.fixed {
+            Some(fixed) => fixed.withdraw(locks).await,
+            None => Ok(()),
+        };
+        let claim = match &self.claim {
             Some(claim) => claim.withdraw(locks).await,
             None => Ok(()),
-        }
+        };
+        fixed.and(claim)
     }
 }
 

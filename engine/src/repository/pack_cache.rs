@@ -53,9 +53,13 @@ pub(super) enum Access {
 }
 
 impl PackCache {
-    /// One more member of a pack is going to be read.
-    pub(super) fn expect(&self, pack: &Hash) {
-        self.lock().packs.entry(*pack).or_default().expected += 1;
+    /// So many more members of these packs are going to be read.
+    pub(super) fn expect(&self, packs: impl IntoIterator<Item = (Hash, u32)>) {
+        let mut state = self.lock();
+        for (pack, count) in packs.into_iter().filter(|(_, count)| *count > 0) {
+            let expected = &mut state.packs.entry(pack).or_default().expected;
+            *expected = expected.saturating_add(count);
+        }
     }
 
     /// Notes one more read of a pack, and says how to do it.
@@ -113,9 +117,9 @@ mod tests {
     fn a_pack_is_fetched_whole_at_its_third_read_or_at_once_where_that_many_will_come() {
         let (cache, [one, other]) = (PackCache::default(), ["one", "other"].map(|name| Hash::of(name.as_bytes())));
         assert_eq!([(); 4].map(|()| is_whole(&cache, &one, 9)), [false, false, true, true]);
-        (0..2).for_each(|_| cache.expect(&other));
+        cache.expect([(other, 2)]);
         assert!(!is_whole(&cache, &other, 9));
-        (0..2).for_each(|_| cache.expect(&other));
+        cache.expect([(other, 2), (one, 0)]);
         assert!(is_whole(&cache, &other, 9));
     }
 
@@ -125,14 +129,14 @@ mod tests {
         let names: Vec<Hash> = (0..6_u8).map(|name| Hash::of(&[name])).collect();
         let size = KEPT / 4;
         for name in &names[..5] {
-            (0..3).for_each(|_| cache.expect(name));
+            cache.expect([(*name, 3)]);
             assert!(is_whole(&cache, name, size));
         }
         assert!(names[1..5].iter().all(|name| is_whole(&cache, name, size)));
         let again = (0..100).position(|_| is_whole(&cache, &names[0], size));
         assert_eq!(again, Some(FETCH_AGAIN_AT as usize - 1));
         // One that is larger than all that is kept stays as long as it is the last one.
-        (0..3).for_each(|_| cache.expect(&names[5]));
+        cache.expect([(names[5], 3)]);
         assert!(is_whole(&cache, &names[5], 2 * KEPT) && is_whole(&cache, &names[5], 2 * KEPT));
         assert!(names[..5].iter().all(|name| !is_whole(&cache, name, size)));
     }

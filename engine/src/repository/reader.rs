@@ -117,9 +117,12 @@ impl ObjectReader {
 
     /// Says what is going to be read, so that a pack of which much is wanted is fetched whole at once.
     pub fn expect(&self, objects: impl IntoIterator<Item = ObjectRef>) {
-        let reader = &*self.0;
-        let places = objects.into_iter().filter_map(|object| reader.catalog.find(&object));
-        places.for_each(|place| reader.packs.expect(&place.pack));
+        let Reader { catalog, packs, .. } = &*self.0;
+        let mut counts = vec![0; catalog.packs().len()];
+        for (pack, _) in objects.into_iter().filter_map(|object| catalog.order(&object)) {
+            counts[pack as usize] += 1;
+        }
+        packs.expect(catalog.packs().iter().copied().zip(counts));
     }
 
     /// What was found only on a second try: damage of the repository that has cost nothing yet.

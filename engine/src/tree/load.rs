@@ -166,6 +166,7 @@ impl Draft {
 fn physical_order(objects: &dyn ReadObjects, filemetas: &Filemetas, bad: &BTreeMap<u32, String>) -> Vec<u32> {
     let mut wanted: Vec<u32> = (0..filemetas.len() as u32).filter(|at| !bad.contains_key(at)).collect();
     wanted.sort_by_cached_key(|&at| objects.locality(&filemetas.object(at as usize)));
+    objects.expect(&mut wanted.iter().map(|&at| filemetas.object(at as usize)));
     wanted
 }
 

@@ -27,6 +27,7 @@ pub(super) fn walk(
     let mut level: Vec<ObjectRef> = root.into_iter().collect();
     for depth in 0..LEVELS {
         level.sort_by_cached_key(|node| objects.locality(node));
+        objects.expect(&mut level.iter().copied());
         let mut next = Vec::new();
         for node in level {
             if cancel.is_cancelled() {

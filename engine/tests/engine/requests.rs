@@ -266,6 +266,9 @@ async fn a_restore_of_what_many_backups_have_written_reads_each_pack_once() {
             _ => *ranges += 1,
         }
     }
-    let much: Vec<_> = reads.iter().filter(|(_, (whole, ranges))| *whole > 1 || (*whole == 1 && *ranges > 2)).collect();
-    assert!(reads.len() > 20 && much.is_empty(), "{} packs: {reads:#?}", reads.len());
+    reads.remove("packs/");
+    assert!(reads.len() > 20 && reads.values().all(|(whole, _)| *whole <= 1), "{} packs: {reads:#?}", reads.len());
+    // On the way down to the folders it is not known how much of a pack is needed.
+    let ranges: u32 = reads.values().filter(|(whole, _)| *whole > 0).map(|(_, ranges)| ranges).sum();
+    assert!(ranges <= 7, "{reads:#?}");
 }
