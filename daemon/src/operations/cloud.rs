@@ -31,7 +31,7 @@ const BELIEVED: Duration = Duration::from_secs(30 * 24 * 3600);
 const PLACE_BELIEVED: Duration = Duration::from_secs(24 * 3600);
 
 /// How long a service may take to be tried.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What is known of services.
 #[derive(Debug)]
@@ -106,8 +106,10 @@ impl Clouds {
                 self.remember(place, conditions).await;
                 Ok(store.with_conditions(conditions))
             }
-            // Who may only read needs no conditions.
-            Err(error) if error.kind == StoreErrorKind::Denied => Ok(store),
+            // Who can only read needs no conditions.
+            Err(StoreError {
+                kind: StoreErrorKind::Denied | StoreErrorKind::Full | StoreErrorKind::Retained, ..
+            }) => Ok(store),
             Err(error) => Err(error),
         }
     }

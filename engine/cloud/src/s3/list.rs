@@ -108,15 +108,17 @@ impl Shared {
         // All of the page, some 300 KB, and others at the same time.
         let answer = self.in_time(request.send()).await;
         let page = self.done(prefix, answer)?;
-        let ListObjectsV2Output { contents, is_truncated, next_continuation_token, key_count, .. } = page;
+        let ListObjectsV2Output { contents, is_truncated, next_continuation_token, key_count, max_keys, .. } = page;
         let contents = contents.unwrap_or_default();
+        // Some count all there are, beyond this page.
+        let said = key_count.filter(|count| max_keys.is_none_or(|most| *count <= most));
+        let said = said.and_then(|count| usize::try_from(count).ok());
         // What is missing in a listing is gone for whoever reads it.
         let mut next = match (is_truncated, next_continuation_token) {
-            _ if key_count.is_some_and(|count| usize::try_from(count).is_ok_and(|count| count > contents.len())) => {
-                return Err(self.incomplete(prefix));
-            }
+            _ if said.is_some_and(|said| said > contents.len()) => return Err(self.incomplete(prefix)),
+            (Some(true), Some(token)) if span.token.as_ref() != Some(&token) => Some(token),
             (Some(false), _) => None,
-            (Some(true), Some(token)) => Some(token),
+            (None, None) if said == Some(contents.len()) => None,
             _ => return Err(self.incomplete(prefix)),
         };
         let mut found = Vec::new();

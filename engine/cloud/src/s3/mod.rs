@@ -43,7 +43,7 @@ use crate::SetupError;
 use body::Body;
 use clock::StoreClock;
 pub(crate) use refusal::{Refusal, chain};
-use remove::Batches;
+use remove::Taken;
 use unanswered::Unanswered;
 use write::Condition;
 
@@ -68,7 +68,10 @@ struct Shared {
     conditions: Conditions,
     clock: StoreClock,
     unanswered: Unanswered,
-    batches: Batches,
+    /// Many deletes in one request.
+    batches: Taken,
+    /// Deletes of old versions of indexes.
+    trims: Taken,
     /// The bucket has been seen, so that a 404 is about the object.
     is_there: AtomicBool,
 }
@@ -89,8 +92,18 @@ impl S3Store {
     }
 
     fn over(client: Client, settings: S3Settings, conditions: Conditions, clock: StoreClock) -> Self {
-        let (unanswered, batches, is_there) = (Unanswered::default(), Batches::default(), AtomicBool::new(false));
-        Self { shared: Arc::new(Shared { client, settings, conditions, clock, unanswered, batches, is_there }) }
+        Self {
+            shared: Arc::new(Shared {
+                client,
+                settings,
+                conditions,
+                clock,
+                unanswered: Unanswered::default(),
+                batches: Taken::default(),
+                trims: Taken::default(),
+                is_there: AtomicBool::new(false),
+            }),
+        }
     }
 
     /// What this store was made to believe of its service.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use cloudstic_engine::store::{ObjectStore, StoreError, StoreErrorKind, StoreResult, Version};
 use futures::future::{join, join_all};
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::body::Body;
 use super::write::{Answer, Condition};
@@ -21,6 +21,14 @@ const CLIENTS: usize = 20;
 
 /// How often.
 const ROUNDS: usize = 3;
+
+/// How many objects that takes.
+const OBJECTS: usize = ROUNDS + 1;
+
+/// How often all of it is begun where the service asks for fewer requests, and how long it is left alone before.
+const PROBES: usize = 3;
+const PAUSE: Duration = Duration::from_secs(1);
+const MOST: Duration = Duration::from_secs(10);
 
 /// What a service honours. To be kept beside a repository's settings: finding it out costs some three hundred requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +58,7 @@ impl S3Store {
             self.shared.error("probe", StoreErrorKind::Other, format!("no random numbers can be had: {cause}"))
         })?;
         let name = format!("probe/{}", hex::encode(random));
-        let keys: Vec<_> = (0..=ROUNDS).map(|round| format!("{name}-{round}")).collect();
+        let keys: Vec<_> = (0..PROBES * OBJECTS).map(|number| format!("{name}-{number}")).collect();
         let found = timeout(patience, self.shared.find_conditions(&keys)).await.unwrap_or_else(|_| {
             let detail = format!("it did not answer within {} seconds", patience.as_secs());
             Err(self.shared.error("", StoreErrorKind::Transient, detail))
@@ -65,7 +73,22 @@ impl S3Store {
 }
 
 impl Shared {
+    /// Some services never take so many writes of one object at once, and of these it cannot be seen that they keep to
+    /// conditions. Those that are only busy are asked again: two hosts must come to the same result.
     async fn find_conditions(&self, keys: &[String]) -> StoreResult<Conditions> {
+        for (number, keys) in keys.chunks(OBJECTS).enumerate() {
+            match self.try_conditions(keys).await {
+                Err(StoreError { kind: StoreErrorKind::Throttled { retry_after }, detail, .. }) => {
+                    tracing::debug!(number, detail, "the store asks for fewer requests");
+                    sleep(retry_after.unwrap_or(PAUSE).clamp(PAUSE, MOST)).await;
+                }
+                found => return found,
+            }
+        }
+        Ok(Conditions::NONE)
+    }
+
+    async fn try_conditions(&self, keys: &[String]) -> StoreResult<Conditions> {
         let mut found = Conditions { create: true, replace: true, delete: true, parts: true };
         let Some((for_parts, keys)) = keys.split_last() else { return Ok(Conditions::NONE) };
         for key in keys {
@@ -119,12 +142,9 @@ impl Shared {
         }
     }
 
-    /// What a refusal other than that of the condition says: the service knows none, or nothing at all. One that does not
-    /// take so many writes of an object at once, as some do not, cannot be seen to keep to any.
+    /// What a refusal other than that of the condition says: the service knows none, or nothing at all.
     fn undecided(&self, key: &str, refusal: Refusal) -> Result<(), StoreError> {
-        let is_throttled = matches!(refusal.kind, StoreErrorKind::Throttled { .. });
-        let knows_none = refusal.is_unknown_header() || matches!(refusal.status, 400 | 405);
-        if is_throttled || knows_none { Ok(()) } else { Err(self.refused(key, refusal)) }
+        if refusal.is_unknown_request() { Ok(()) } else { Err(self.refused(key, refusal)) }
     }
 
     async fn deletes_on_condition(&self, key: &str, version: &Version) -> StoreResult<bool> {

@@ -53,7 +53,9 @@ impl Refusal {
     fn answered(raw: &HttpResponse, code: &str, message: &str) -> Self {
         let after = raw.headers().get("retry-after").and_then(|after| wait(after, raw.headers().get("date")));
         let status = raw.status().as_u16();
-        let kind = kind(status, code, message, after);
+        // An error may come after a good beginning, when parts are put together.
+        let meant = if status == 200 && !is_denial(code) { 500 } else { status };
+        let kind = kind(meant, code, message, after);
         let wants_checksum = message.contains("x-amz-checksum");
         let mut detail = match (code, message) {
             ("", "") => format!("the service answers {status}"),
@@ -80,7 +82,9 @@ impl Refusal {
 
     /// What the service says of one object of several.
     pub(crate) fn of_one(code: &str, message: &str) -> Self {
-        let (kind, detail) = (kind(400, code, message, None), format!("{message} ({code})"));
+        // Codes that nobody knows are the service's own troubles, as a rule.
+        let status = if is_denial(code) { 403 } else { 500 };
+        let (kind, detail) = (kind(status, code, message, None), format!("{message} ({code})"));
         Self { kind, code: code.to_owned(), status: 0, detail }
     }
 
@@ -101,22 +105,8 @@ impl Refusal {
 
     /// It does not know this sort of request, or not as it was sent; who asks does not matter.
     pub(crate) fn is_unknown_request(&self) -> bool {
-        let is_about_who = matches!(
-            self.code.as_str(),
-            "ExpiredToken"
-                | "TokenRefreshRequired"
-                | "InvalidToken"
-                | "InvalidAccessKeyId"
-                | "SignatureDoesNotMatch"
-                | "RequestTimeTooSkewed"
-                | "AuthorizationHeaderMalformed"
-        );
-        matches!(self.status, 405 | 501) || self.status == 400 && self.kind == StoreErrorKind::Denied && !is_about_who
-    }
-
-    /// The service knows no conditions.
-    pub(crate) fn is_unknown_header(&self) -> bool {
-        self.status == 501 || self.code == "NotImplemented"
+        let is_denied = self.status == 400 && self.kind == StoreErrorKind::Denied && !is_denial(&self.code);
+        matches!(self.status, 405 | 501) || self.code == "NotImplemented" || is_denied
     }
 }
 
@@ -173,6 +163,25 @@ fn kind(status: u16, code: &str, message: &str, after: Option<Duration>) -> Stor
         400..=499 if says(&RETAINED) => StoreErrorKind::Retained,
         _ => StoreErrorKind::Denied,
     }
+}
+
+/// Codes that are about who asks.
+fn is_denial(code: &str) -> bool {
+    matches!(
+        code,
+        "AccessDenied"
+            | "AllAccessDisabled"
+            | "AccountProblem"
+            | "ExpiredToken"
+            | "TokenRefreshRequired"
+            | "InvalidToken"
+            | "InvalidAccessKeyId"
+            | "SignatureDoesNotMatch"
+            | "RequestTimeTooSkewed"
+            | "AuthorizationHeaderMalformed"
+            | "MethodNotAllowed"
+            | "Forbidden"
+    )
 }
 
 /// How services say that object lock keeps something; they have no code for it.
@@ -315,5 +324,24 @@ mod tests {
         assert_eq!(wait("Sun, 22 Nov 2026 08:51:07 GMT", None), None);
         assert_eq!(wait("soon", date), None);
         assert_eq!(wait("-1", date), None);
+    }
+
+    #[test]
+    fn an_error_about_one_of_many_objects_is_told_by_its_code_alone() {
+        for (code, message, expected) in [
+            (
+                "SlowDownWrite",
+                "Resource requested is unwritable, please reduce your request rate",
+                StoreErrorKind::Transient,
+            ),
+            ("ServiceUnavailable", "", StoreErrorKind::Transient),
+            ("InternalError", "", StoreErrorKind::Transient),
+            ("SlowDown", "", StoreErrorKind::Throttled { retry_after: None }),
+            ("AccessDenied", "Access Denied", StoreErrorKind::Denied),
+            ("AccessDenied", "Access Denied because object protected by object lock.", StoreErrorKind::Retained),
+            ("NoSuchKey", "", StoreErrorKind::NotFound),
+        ] {
+            assert_eq!(Refusal::of_one(code, message).kind, expected, "{code} {message}");
+        }
     }
 }

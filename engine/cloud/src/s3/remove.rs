@@ -1,11 +1,12 @@
 //! Removing objects, one by one or many at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use cloudstic_engine::store::{Retry, StoreError, StoreErrorKind, StoreResult, Version};
 use futures::stream::{self, StreamExt, TryStreamExt};
+use tokio::time::timeout;
 
 use super::write::etag;
 use super::{Refusal, Shared};
@@ -137,6 +138,7 @@ impl Shared {
     /// more, and once nothing keeps it, a rule of the bucket ends it.
     async fn remove_versions(&self, keys: &[String]) -> StoreResult<Vec<StoreError>> {
         let found = self.all_versions(keys).await?;
+        let seen: HashSet<&str> = found.iter().map(|found| found.doomed.key).collect();
         let (latest, older): (Vec<_>, Vec<_>) = found.into_iter().partition(|found| found.is_latest);
         let older: Vec<_> = older.into_iter().map(|found| found.doomed).collect();
         let mut kept = by_key(self.delete_all(&older).await?);
@@ -145,6 +147,10 @@ impl Shared {
         kept.extend(by_key(self.delete_all(&going).await?));
         let mut hidden = Vec::new();
         for key in keys {
+            if !seen.contains(key.as_str()) {
+                self.remove_unlisted(key).await.map_or_else(|error| drop(kept.insert(key.clone(), error)), drop);
+                continue;
+            }
             let is_kept = |error: &StoreError| matches!(error.kind, StoreErrorKind::Retained | StoreErrorKind::Denied);
             let Some(error) = kept.get(key).filter(|error| is_kept(error)) else { continue };
             let is_hidden = latest.iter().any(|found| found.is_marker && found.doomed.key == key);
@@ -162,20 +168,39 @@ impl Shared {
         Ok(kept.into_values().collect())
     }
 
+    /// What has no versions may be there all the same, at a service that lists none.
+    async fn remove_unlisted(&self, key: &str) -> StoreResult<()> {
+        match self.stat(key).await {
+            Ok(_) => self.delete_one(&self.doomed(key)?).await,
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Removes what an index was before, where versions are removed: it is written by each backup, and nobody looks back.
     /// What cannot be removed is left to the next one.
     pub(super) async fn trim(&self, key: &str) {
-        if !self.settings.removes_versions || !key.starts_with("index/") || key.starts_with("index/lock.") {
+        let is_index = key.starts_with("index/") && !key.starts_with("index/lock.");
+        if !self.settings.removes_versions || !is_index || !self.trims.are_taken() {
             return;
         }
         let trimmed = async {
-            let found = self.versions(key).await?;
-            let older: Vec<_> = found.into_iter().filter(|it| !it.is_latest).map(|it| it.doomed).collect();
-            Ok::<_, StoreError>(self.delete_all(&older).await?.into_iter().next())
+            let (latest, older): (Vec<_>, Vec<_>) =
+                self.versions(key).await?.into_iter().partition(|found| found.is_latest);
+            // What is not told apart stays.
+            if latest.len() != 1 {
+                return Ok(Vec::new());
+            }
+            let older: Vec<_> = older.into_iter().map(|found| found.doomed).collect();
+            self.delete_all(&older).await
         };
-        match trimmed.await {
-            Ok(None) => {}
-            Ok(Some(error)) | Err(error) => tracing::debug!(%error, "old versions are left"),
+        // The index is written, whatever becomes of this.
+        let trimmed = timeout(self.settings.stall, trimmed).await.unwrap_or_else(|_| Ok(Vec::new()));
+        let errors = trimmed.unwrap_or_else(|error| vec![error]);
+        let Some(error) = errors.first() else { return };
+        tracing::debug!(%error, "old versions are left");
+        if matches!(error.kind, StoreErrorKind::Retained | StoreErrorKind::Denied) {
+            self.trims.refuse();
         }
     }
 
@@ -200,7 +225,9 @@ impl Shared {
             let versions = page.versions().iter().map(|it| (it.key(), it.version_id(), it.is_latest(), false));
             let markers = page.delete_markers().iter().map(|it| (it.key(), it.version_id(), it.is_latest(), true));
             for (_, version, is_latest, is_marker) in versions.chain(markers).filter(|(it, ..)| *it == Some(&name)) {
-                let doomed = Doomed { key, name: name.clone(), version: version.map(str::to_owned) };
+                // Without a name of its own it would be the object that is removed.
+                let Some(version) = version.map(str::to_owned) else { continue };
+                let doomed = Doomed { key, name: name.clone(), version: Some(version) };
                 found.push(Found { doomed, is_latest: is_latest.unwrap_or(false), is_marker });
             }
             match (page.is_truncated(), page.next_key_marker) {
@@ -234,11 +261,11 @@ fn by_key(errors: Vec<StoreError>) -> BTreeMap<String, StoreError> {
     all
 }
 
-/// Whether the service takes many deletes in one request; it does until it refuses.
+/// Whether the service takes requests of some sort; it does until it refuses.
 #[derive(Debug, Default)]
-pub(super) struct Batches(AtomicBool);
+pub(super) struct Taken(AtomicBool);
 
-impl Batches {
+impl Taken {
     fn are_taken(&self) -> bool {
         !self.0.load(Ordering::Relaxed)
     }

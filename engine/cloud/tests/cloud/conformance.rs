@@ -75,10 +75,15 @@ async fn where_versions_are_removed_no_delete_is_atomic() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_takes_few_writes_at_once_is_used_without_conditions() {
     let server = Server::start(MemoryS3::new(Believes::All)).await;
-    for _ in 0..19 {
-        server.faults.add(Method::PUT, "probe/", Fault::Refused(429, "TooManyRequests", None));
-    }
+    let refuse = |requests: usize| {
+        let refused = Fault::Refused(429, "TooManyRequests", None);
+        (0..requests).for_each(|_| server.faults.add(Method::PUT, "probe/", refused.clone()));
+    };
+    refuse(3 * 20);
     assert_eq!(probed(store(&server, Conditions::NONE).await).await, Conditions::NONE);
+    // One that is only busy for a moment is tried again.
+    refuse(5);
+    assert_eq!(store(&server, Conditions::NONE).await.probe(PATIENCE).await.unwrap(), ALL);
 }
 
 #[tokio::test(flavor = "multi_thread")]

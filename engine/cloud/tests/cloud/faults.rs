@@ -332,3 +332,26 @@ async fn of_deletes_that_may_have_failed_none_counts_as_done() {
     let error = store(&server, ALL).await.delete_many(&keys).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Transient, "{error}");
 }
+
+/// Of a service that lists no versions, or does not say which one is the last.
+#[tokio::test]
+async fn what_is_not_told_of_versions_is_not_guessed() {
+    for versions in [
+        "",
+        "<Version><Key>one/two/index/latest</Key><VersionId>v</VersionId><IsLatest>false</IsLatest></Version>",
+        "<Version><Key>one/two/index/latest</Key><IsLatest>true</IsLatest></Version>",
+    ] {
+        let memory = MemoryS3::new(Believes::All);
+        let inner = Server::start(memory.clone()).await;
+        let page = format!("<ListVersionsResult><IsTruncated>false</IsTruncated>{versions}</ListVersionsResult>");
+        let server = Server::telling_versions(&inner.url, page).await;
+        let settings = S3Settings { removes_versions: true, ..settings(&server) };
+        let store = S3Store::connect(settings, ALL).await.unwrap();
+        store.put("index/latest", BYTES).await.unwrap();
+        assert_eq!(store.get("index/latest").await.unwrap(), BYTES, "{versions}");
+        if !versions.contains("VersionId") {
+            store.delete("index/latest").await.unwrap();
+            assert_eq!(kind(store.get("index/latest").await), StoreErrorKind::NotFound, "{versions}");
+        }
+    }
+}

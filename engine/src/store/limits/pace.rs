@@ -66,6 +66,11 @@ impl Pace {
         self.upload.take(bytes, &*self.clock).await;
     }
 
+    /// So many were sent again. Whoever comes next waits for them: who has failed has waited enough.
+    pub fn sent_again(&self, bytes: u64) {
+        self.upload.lock().bytes -= bytes as f64;
+    }
+
     /// Waits until so many bytes may be received.
     pub async fn receive(&self, bytes: u64) {
         self.download.take(bytes, &*self.clock).await;

@@ -108,7 +108,7 @@ impl LimitedStore {
         };
         tracing::debug!(%error, failures = tries.failures, ?wait, "tried again");
         tokio::time::sleep(wait).await;
-        self.pace.send(tries.sends).await;
+        self.pace.sent_again(tries.sends);
         self.meter.retried(tries.operation);
         Ok(())
     }

@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::AsyncWriteExt;
@@ -47,6 +48,8 @@ fn ask(address: &str) -> std::io::Result<()> {
 #[derive(Debug)]
 pub(super) struct Desk {
     address: String,
+    /// The id of the `ssh` that may ask.
+    ssh: Arc<OnceLock<u32>>,
     clerk: JoinHandle<()>,
 }
 
@@ -58,22 +61,41 @@ impl Desk {
         let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&address)?)?;
         listener.set_nonblocking(true)?;
         let listener = tokio::net::UnixListener::from_std(listener)?;
+        let ssh = Arc::<OnceLock<u32>>::default();
+        let answered = Arc::clone(&ssh);
         let clerk = tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let own = rustix::process::geteuid().as_raw();
-                if stream.peer_cred().is_ok_and(|peer| peer.uid() == own) {
+                let Ok(peer) = stream.peer_cred() else { continue };
+                // Another `ssh`, to a host on the way, finds this address in its environment, too.
+                let is_started_by_ssh = peer.pid().and_then(parent).is_some_and(|id| answered.get() == Some(&id));
+                if peer.uid() == own && is_started_by_ssh {
                     // Only once: a server that asks again was not content with it.
                     let _ = stream.write_all(password.expose_secret().as_bytes()).await;
                     return;
                 }
             }
         });
-        Ok(Self { address, clerk })
+        Ok(Self { address, ssh, clerk })
+    }
+
+    /// From now on, what this process starts is answered.
+    pub(super) fn answers(&self, ssh: u32) {
+        // There is one to a desk.
+        let _ = self.ssh.set(ssh);
     }
 
     pub(super) fn address(&self) -> &str {
         &self.address
     }
+}
+
+/// Who started a process.
+fn parent(id: i32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // Its name, in brackets, may have any in it.
+    let (_, rest) = stat.rsplit_once(") ")?;
+    rest.split(' ').nth(1)?.parse().ok()
 }
 
 impl Drop for Desk {
@@ -98,6 +120,11 @@ mod tests {
         let desk = Desk::open(SecretString::from("hunter2")).unwrap();
         assert!(!format!("{desk:?}").contains("hunter2"));
         let address = desk.address().to_owned();
+        let asked = address.clone();
+        // Nobody that was not started by the right one.
+        let other = tokio::task::spawn_blocking(move || fetch(&asked)).await.unwrap();
+        assert_eq!(other.unwrap(), "");
+        desk.answers(parent(std::process::id() as i32).unwrap());
         let asked = address.clone();
         let first = tokio::task::spawn_blocking(move || fetch(&asked)).await.unwrap();
         assert_eq!(first.unwrap(), "hunter2");

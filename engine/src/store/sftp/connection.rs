@@ -67,6 +67,9 @@ impl Connection {
             let text = format!("{} cannot be started: {cause}; install openssh-client", settings.ssh.display());
             Trouble::NotConnected(StoreErrorKind::Denied, text)
         })?;
+        if let (Some(desk), Some(id)) = (&desk, child.id()) {
+            desk.answers(id);
+        }
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let ssh = Ssh::watch(child);
         let (Some(stdin), Some(stdout)) = (stdin, stdout) else {

@@ -55,7 +55,7 @@ async fn find(settings: &SftpSettings, connection: &Arc<Connection>) -> Result<O
     let place = format!("{}/.probe.{}{TEMPORARY}", settings.location.path(), folder::token()?);
     let place = match Temporary::folder(connection, place).await {
         Ok(place) => place,
-        Err(trouble @ (Trouble::Missing | Trouble::Refused(_) | Trouble::Failed(_))) => {
+        Err(trouble) if trouble.is_answer() => {
             tracing::debug!(store = %settings.location, ?trouble, "what the server can do is not known");
             return Ok(None);
         }
@@ -66,7 +66,14 @@ async fn find(settings: &SftpSettings, connection: &Arc<Connection>) -> Result<O
     connections.extend(more.into_iter().flatten().map(Arc::new));
     let can = contend(&connections, place.path()).await;
     place.remove().await;
-    let can = can?;
+    let can = match can {
+        // A disk that is full can still be read, and made room on.
+        Err(trouble) if trouble.is_answer() => {
+            tracing::debug!(store = %settings.location, ?trouble, "what the server can do is not known");
+            return Ok(None);
+        }
+        can => can?,
+    };
     tracing::debug!(store = %settings.location, ?can, connections = connections.len(), "the server was probed");
     if !(can.link && can.guard) {
         tracing::warn!(

@@ -78,6 +78,21 @@ impl Server {
         Self::serve(move |question| line::forward(address.clone(), question)).await
     }
 
+    /// A line to a service that answers so whoever asks which versions there are.
+    pub(crate) async fn telling_versions(url: &str, page: String) -> Self {
+        let address = url.strip_prefix("http://").unwrap().to_owned();
+        Self::serve(move |question| {
+            let (address, page) = (address.clone(), page.clone());
+            async move {
+                match question.uri().query().is_some_and(|query| query.contains("versions")) {
+                    true => Ok(answer(200, page)),
+                    false => line::forward(address, question).await,
+                }
+            }
+        })
+        .await
+    }
+
     /// One that answers as it is told.
     pub(crate) async fn serve<A, F>(answer: A) -> Self
     where
