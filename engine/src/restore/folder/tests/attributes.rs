@@ -68,3 +68,49 @@ fn root_is_not_told_that_only_root_can_give_files_to_others() {
     assert!(told[0].contains("mode") && told[0].contains("modification time"), "{told:?}");
     assert!(told[1].contains("immutable") && !told[1].contains("only root"), "{told:?}");
 }
+
+#[test]
+fn inode_flags_come_back_and_the_immutable_one_last() {
+    use rustix::fs::{IFlags, Mode, OFlags, ioctl_getflags, ioctl_setflags, open};
+    if !is_root("the immutable flag") {
+        return;
+    }
+    let (scratch, mut memory) = (Scratch::new(), Memory::default());
+    let flags = IFlags::IMMUTABLE | IFlags::NODUMP;
+    let file_system_own = 0x80000;
+    memory.add(FileMeta {
+        flags: flags.bits() | file_system_own,
+        mode: 0o755,
+        entry_type: EntryType::Folder,
+        ..meta(b"d")
+    });
+    memory.file_with(b"d/f", b"x", |meta| meta.flags = flags.bits() | file_system_own);
+    memory.file_with(b"d/second", b"x", |meta| {
+        meta.extra.posix = Some(Box::new(Posix { hardlink: Some("d/f".to_owned()), ..Posix::default() }));
+    });
+    let report = scratch.restore(&mut memory);
+    let mut found = Vec::new();
+    for path in ["d", "d/f"] {
+        let opened = open(scratch.at(path), OFlags::RDONLY, Mode::empty()).unwrap();
+        found.push(ioctl_getflags(&opened).map(|has| has & flags));
+        _ = ioctl_setflags(&opened, IFlags::empty());
+    }
+    assert_eq!(names(&scratch.at("d")), ["f", "second"]);
+    if report.warning_count == 0 {
+        assert_eq!(found, [Ok(flags), Ok(flags)]);
+    } else {
+        skipped("inode_flags_come_back", &format!("no inode flags here: {:?}", report.warnings));
+        assert_eq!(report.warning_count, 1);
+    }
+}
+
+#[test]
+fn a_source_without_modes_gets_the_usual_ones() {
+    let (scratch, mut memory) = (Scratch::new(), Memory::default());
+    memory.folder(b"d", 0);
+    memory.file_with(b"d/f", b"x", |meta| meta.mode = 0);
+    scratch.restore_cleanly(&mut memory);
+    let mode = |path: &str| fs::metadata(scratch.at(path)).unwrap().mode() & 0o7777;
+    assert!(mode("d/f") & 0o600 == 0o600 && mode("d/f") & 0o111 == 0);
+    assert_eq!(mode("d") & 0o700, 0o700);
+}
