@@ -93,7 +93,9 @@ impl Repository {
             .map(|snapshot| async move {
                 lease.confirm().await?;
                 let retained = unless_retained(self.store.delete(&snapshot.key()).await)?;
-                self.forget_snapshot(&snapshot);
+                if retained.is_none() {
+                    self.forget_snapshot(&snapshot);
+                }
                 Ok::<_, RepositoryError>(retained.map(|error| (snapshot, error)))
             })
             .buffer_unordered(self.store.capabilities().concurrency)

@@ -8,7 +8,8 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::future::{TryFutureExt, ready};
+use futures::stream::{BoxStream, StreamExt};
 
 use super::{
     Capabilities, ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreOperation, StoreResult, Version,
@@ -17,15 +18,23 @@ use super::{
 
 /// What becomes of requests. Deletes of many objects come one by one.
 pub trait Hook: fmt::Debug + Send + Sync {
-    /// A request for an object; for no single one, the key is empty. `done` does it.
+    /// A request for an object is about to be sent; for no single one, the key is empty. What fails here is not sent.
+    fn before(&self, operation: StoreOperation, key: &str) -> impl Future<Output = StoreResult<()>> + Send {
+        let _ = (operation, key);
+        ready(Ok(()))
+    }
+
+    /// A request, but for a listing; `done` sends it.
     fn request<T: Send>(
         &self,
         operation: StoreOperation,
         key: &str,
         done: impl Future<Output = StoreResult<T>> + Send,
     ) -> impl Future<Output = StoreResult<T>> + Send {
-        let _ = (operation, key);
-        done
+        async move {
+            self.before(operation, key).await?;
+            done.await
+        }
     }
 
     /// What it gives for bytes that were read.
@@ -37,11 +46,10 @@ pub trait Hook: fmt::Debug + Send + Sync {
     /// What it gives for a listing.
     fn listing<'a>(
         &'a self,
-        prefix: &str,
+        prefix: &'a str,
         listed: BoxStream<'a, StoreResult<ObjectStat>>,
     ) -> BoxStream<'a, StoreResult<ObjectStat>> {
-        let _ = prefix;
-        listed
+        self.before(StoreOperation::List, prefix).map_ok(move |()| listed).try_flatten_stream().boxed()
     }
 
     /// A file is about to be sent.
@@ -163,14 +171,9 @@ impl<H: Hook> ObjectStore for HookedStore<H> {
 pub struct Retaining(pub Vec<String>);
 
 impl Hook for Retaining {
-    async fn request<T: Send>(
-        &self,
-        operation: StoreOperation,
-        key: &str,
-        done: impl Future<Output = StoreResult<T>> + Send,
-    ) -> StoreResult<T> {
+    async fn before(&self, operation: StoreOperation, key: &str) -> StoreResult<()> {
         if operation != StoreOperation::Delete || !self.0.iter().any(|kept| kept == key) {
-            return done.await;
+            return Ok(());
         }
         let (key, backend, detail) = (key.to_owned(), "memory".to_owned(), "until next year".to_owned());
         Err(StoreError { kind: StoreErrorKind::Retained, key, backend, detail })

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cloudstic_engine::store::hooked::{Hook, HookedStore};
-use cloudstic_engine::store::{ObjectStat, ObjectStore, StoreError, StoreErrorKind, StoreOperation, StoreResult};
-use futures::stream::{self, BoxStream, StreamExt};
+use cloudstic_engine::store::{ObjectStore, StoreError, StoreErrorKind, StoreOperation, StoreResult};
 
 /// Lets `left` changes through; then nothing more, reads neither.
 #[derive(Debug)]
@@ -37,46 +36,33 @@ impl Breaking {
         let (key, backend) = (key.to_owned(), "breaking".to_owned());
         StoreError { kind: StoreErrorKind::Transient, key, backend, detail: "it broke off".to_owned() }
     }
-
-    fn read(&self, key: &str) -> StoreResult<()> {
-        if self.is_broken() && !self.is_readable { Err(self.error(key)) } else { Ok(()) }
-    }
 }
 
 impl Hook for Breaking {
+    async fn before(&self, operation: StoreOperation, key: &str) -> StoreResult<()> {
+        let is_answered = !self.is_broken() || self.is_readable && operation.is_read();
+        if is_answered { Ok(()) } else { Err(self.error(key)) }
+    }
+
     async fn request<T: Send>(
         &self,
         operation: StoreOperation,
         key: &str,
         done: impl Future<Output = StoreResult<T>> + Send,
     ) -> StoreResult<T> {
-        if operation.is_read() {
-            self.read(key)?;
-            return done.await;
-        }
         if operation == StoreOperation::CreateRoot {
             return done.await;
         }
-        if self.is_broken() {
-            return Err(self.error(key));
-        }
-        let is_last = self.left.fetch_sub(1, Ordering::SeqCst) == 1;
-        if is_last && self.answer_lost {
-            done.await?;
-        } else if !is_last {
+        self.before(operation, key).await?;
+        if operation.is_read() {
             return done.await;
         }
-        Err(self.error(key))
-    }
-
-    fn listing<'a>(
-        &'a self,
-        prefix: &str,
-        listed: BoxStream<'a, StoreResult<ObjectStat>>,
-    ) -> BoxStream<'a, StoreResult<ObjectStat>> {
-        match self.read(prefix) {
-            Ok(()) => listed,
-            Err(error) => stream::iter([Err(error)]).boxed(),
+        // Several may come at once.
+        match self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)) {
+            Ok(2..) => return done.await,
+            Ok(_) if self.answer_lost => drop(done.await?),
+            Ok(_) | Err(_) => {}
         }
+        Err(self.error(key))
     }
 }

@@ -18,18 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::breaking::Breaking;
 use crate::memory::{Objects, load};
-use crate::support::{BeforeCommit, Bench, copy_all, open, platform_key};
-
-/// A repository with so many snapshots, and their names, oldest first.
-async fn snapshots(count: u8) -> (Bench, Vec<ObjectRef>) {
-    let bench = Bench::new(vec![platform_key()]).await;
-    let mut made = Vec::new();
-    for n in 0..count {
-        bench.write("file", &[n]);
-        made.push(bench.backup().await.snapshot.unwrap());
-    }
-    (bench, made)
-}
+use crate::support::{BeforeCommit, Bench, copy_all, open, platform_key, with_snapshots};
 
 /// The same objects in a store that breaks after so many changes.
 struct Broken {
@@ -69,7 +58,7 @@ async fn forget_those(repository: &Arc<Repository>, named: &[ObjectRef]) -> Resu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forget_that_breaks_off_says_which_snapshots_are_gone() {
-    let (bench, made) = snapshots(5).await;
+    let (bench, made) = with_snapshots(5).await;
     let objects = load(&bench.repository_path());
     let (mut with_some, mut with_none) = (0, 0);
     for changes in 1.. {
@@ -96,7 +85,7 @@ async fn a_forget_that_breaks_off_says_which_snapshots_are_gone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_can_look_at_after_it_broke_off_is_said_to_be_unknown() {
-    let (bench, made) = snapshots(4).await;
+    let (bench, made) = with_snapshots(4).await;
     let objects = load(&bench.repository_path());
     let mut unsure = 0;
     for changes in 1.. {
@@ -110,7 +99,7 @@ async fn what_nobody_can_look_at_after_it_broke_off_is_said_to_be_unknown() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_tags_that_breaks_off_says_which_snapshots_have_them() {
-    let (bench, made) = snapshots(3).await;
+    let (bench, made) = with_snapshots(3).await;
     let objects = load(&bench.repository_path());
     let (mut twice, mut once, mut none) = (0, 0, 0);
     for changes in 1.. {
@@ -160,7 +149,7 @@ async fn assert_copied(done: &CopyReport, target: &Broken, sources: &[ObjectRef]
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_breaks_off_says_which_snapshots_are_there() {
-    let (bench, made) = snapshots(3).await;
+    let (bench, made) = with_snapshots(3).await;
     let empty = Bench::new(vec![platform_key()]).await;
     let objects = load(&empty.repository_path());
     let mut told = BTreeSet::new();
@@ -183,7 +172,7 @@ async fn a_copy_that_breaks_off_says_which_snapshots_are_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_is_cancelled_says_which_snapshots_are_there() {
-    let (bench, made) = snapshots(3).await;
+    let (bench, made) = with_snapshots(3).await;
     let empty = Bench::new(vec![platform_key()]).await;
     let target = Broken::after(usize::MAX, true, &load(&empty.repository_path())).await;
     let from = Arc::new(LocalStore::new(bench.repository_path()));

@@ -16,22 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::check::matrix::repair_with;
 use crate::memory::load;
-use crate::support::{Bench, platform_key};
+use crate::support::{Bench, platform_key, with_snapshots};
 
 /// The same repository in a store that retains these.
 async fn retaining(bench: &Bench, keys: Vec<String>) -> Arc<Repository> {
     let local = Arc::new(LocalStore::new(bench.repository_path()));
     Arc::new(Repository::open(HookedStore::new(local, Retaining(keys)), vec![platform_key()]).await.unwrap())
-}
-
-async fn snapshots(count: u8) -> (Bench, Vec<ObjectRef>) {
-    let bench = Bench::new(vec![platform_key()]).await;
-    let mut made = Vec::new();
-    for n in 0..count {
-        bench.write("file", &[n]);
-        made.push(bench.backup().await.snapshot.unwrap());
-    }
-    (bench, made)
 }
 
 async fn there(bench: &Bench) -> (BTreeSet<ObjectRef>, ObjectRef) {
@@ -56,7 +46,7 @@ async fn forget_those(repository: &Arc<Repository>, named: &[ObjectRef]) -> Forg
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_that_is_retained_stays_listed_and_the_others_go() {
     for kept in 0..4 {
-        let (bench, made) = snapshots(4).await;
+        let (bench, made) = with_snapshots(4).await;
         let repository = retaining(&bench, vec![made[kept].key()]).await;
         let report = forget_those(&repository, &made).await;
         assert_eq!((report.removed, report.kept, report.warning_count), (3, 1, 1));
@@ -74,7 +64,7 @@ async fn a_snapshot_that_is_retained_stays_listed_and_the_others_go() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_retained_is_there_with_its_old_tags_and_with_the_new_ones() {
-    let (bench, made) = snapshots(2).await;
+    let (bench, made) = with_snapshots(2).await;
     let request = TagRequest {
         selection: SnapshotSelection::Named(made.iter().map(ToString::to_string).collect()),
         change: TagChange::Add(vec!["new".to_owned()]),

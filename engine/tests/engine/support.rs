@@ -10,6 +10,7 @@ use cloudstic_engine::clock::FixedClock;
 use cloudstic_engine::copy::CopyRequest;
 use cloudstic_engine::finding::Finding;
 use cloudstic_engine::lock::LeaseWatch;
+use cloudstic_engine::object::ObjectRef;
 use cloudstic_engine::progress::{Phase, Progress, Silent};
 use cloudstic_engine::repository::{Credential, InitOptions, Repository, SnapshotFilter, SnapshotSelection};
 use cloudstic_engine::restore::{Overwrite, RestoreError, RestoreReport, RestoreRequest};
@@ -141,4 +142,15 @@ pub(crate) async fn restore(
     };
     let (repository, progress) = (Arc::clone(repository), Arc::new(Silent));
     cloudstic_engine::restore::restore(repository, request, progress, CancellationToken::new()).await
+}
+
+/// A repository with so many snapshots, and their names, oldest first.
+pub(crate) async fn with_snapshots(count: u8) -> (Bench, Vec<ObjectRef>) {
+    let bench = Bench::new(vec![platform_key()]).await;
+    let mut made = Vec::new();
+    for n in 0..count {
+        bench.write("file", &[n]);
+        made.push(bench.backup().await.snapshot.unwrap());
+    }
+    (bench, made)
 }

@@ -18,6 +18,7 @@ mod refusal;
 mod remove;
 mod settings;
 mod unanswered;
+mod versions;
 mod write;
 
 use std::error::Error;

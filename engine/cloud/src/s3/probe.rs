@@ -25,7 +25,7 @@ const ROUNDS: usize = 3;
 /// How many objects that takes.
 const OBJECTS: usize = ROUNDS + 1;
 
-/// How often all of it is begun where the service asks for fewer requests, and how long it is left alone before.
+/// How often all of it is begun where the service asks for fewer requests, and how long it is left alone in between.
 const PROBES: usize = 3;
 const PAUSE: Duration = Duration::from_secs(1);
 const MOST: Duration = Duration::from_secs(10);
@@ -76,11 +76,15 @@ impl Shared {
     /// Some services never take so many writes of one object at once, and of these it cannot be seen that they keep to
     /// conditions. Those that are only busy are asked again: two hosts must come to the same result.
     async fn find_conditions(&self, keys: &[String]) -> StoreResult<Conditions> {
-        for (number, keys) in keys.chunks(OBJECTS).enumerate() {
+        let mut wait = None;
+        for keys in keys.chunks(OBJECTS) {
+            if let Some(wait) = wait {
+                sleep(wait).await;
+            }
             match self.try_conditions(keys).await {
                 Err(StoreError { kind: StoreErrorKind::Throttled { retry_after }, detail, .. }) => {
-                    tracing::debug!(number, detail, "the store asks for fewer requests");
-                    sleep(retry_after.unwrap_or(PAUSE).clamp(PAUSE, MOST)).await;
+                    tracing::debug!(detail, "the store asks for fewer requests");
+                    wait = Some(retry_after.unwrap_or(PAUSE).clamp(PAUSE, MOST));
                 }
                 found => return found,
             }

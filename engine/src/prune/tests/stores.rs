@@ -24,16 +24,11 @@ impl Stopping {
 }
 
 impl Hook for Stopping {
-    async fn request<T: Send>(
-        &self,
-        operation: StoreOperation,
-        key: &str,
-        done: impl Future<Output = StoreResult<T>> + Send,
-    ) -> StoreResult<T> {
+    async fn before(&self, operation: StoreOperation, key: &str) -> StoreResult<()> {
         if operation == StoreOperation::Delete {
             self.deletes.send_modify(|deletes| deletes.push(key.to_owned()));
             self.gate.subscribe().wait_for(|open| *open).await.unwrap();
         }
-        done.await
+        Ok(())
     }
 }

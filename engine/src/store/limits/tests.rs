@@ -76,15 +76,11 @@ async fn a_request_that_took_long_and_was_refused_for_a_while_is_tried_again() {
     struct Slow(std::sync::atomic::AtomicBool);
 
     impl Hook for Slow {
-        async fn request<T: Send>(
-            &self,
-            _: StoreOperation,
-            key: &str,
-            done: impl Future<Output = StoreResult<T>> + Send,
-        ) -> StoreResult<T> {
+        async fn before(&self, _: StoreOperation, key: &str) -> StoreResult<()> {
+            // On a clock that does not wait.
             tokio::time::sleep(Duration::from_secs(400)).await;
             if self.0.swap(true, std::sync::atomic::Ordering::Relaxed) {
-                return done.await;
+                return Ok(());
             }
             let (key, backend, detail) = (key.to_owned(), "slow".to_owned(), "slow down".to_owned());
             Err(StoreError { kind: StoreErrorKind::Throttled { retry_after: None }, key, backend, detail })

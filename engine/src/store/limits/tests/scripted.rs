@@ -109,7 +109,7 @@ impl Hook for Scripted {
 
     fn listing<'a>(
         &'a self,
-        prefix: &str,
+        prefix: &'a str,
         listed: BoxStream<'a, StoreResult<ObjectStat>>,
     ) -> BoxStream<'a, StoreResult<ObjectStat>> {
         let failure = stream::iter([Err(self.error(prefix, StoreErrorKind::Transient))]);
