@@ -122,7 +122,7 @@ fn store_chunked(
     let chunks = stored.map_err(FileError::Fatal)?;
     let hash = hasher.finish();
     let content = run.repository.content_ref(&hash);
-    run.write(content, &json::encode(&Content::chunked(size, chunks))).map_err(FileError::Fatal)?;
+    run.write_after_chunks(content, &json::encode(&Content::chunked(size, chunks))).map_err(FileError::Fatal)?;
     Ok(StoredContent { content, hash, size })
 }
 

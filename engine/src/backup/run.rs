@@ -159,6 +159,15 @@ impl Run {
         }
     }
 
+    /// Writes an object that names chunks, likewise.
+    pub(super) fn write_after_chunks(&self, object: ObjectRef, plain: &[u8]) -> Result<(), BackupError> {
+        if let Some(writer) = &self.writer {
+            let stored = writer.write_after_chunks(object, plain)?;
+            count(&self.added_bytes, &self.stored_bytes, plain, stored);
+        }
+        Ok(())
+    }
+
     /// Stores a chunk of a hole, which is named and written only once.
     pub(super) fn store_hole(&self, zeros: &[u8]) -> Result<ObjectRef, BackupError> {
         if let Some(chunk) = self.hole.get() {
@@ -232,11 +241,15 @@ fn write(
     object: ObjectRef,
     plain: &[u8],
 ) -> Result<(), BackupError> {
-    if let Stored::Now(size) = writer.write(object, plain)? {
+    count(added, stored, plain, writer.write(object, plain)?);
+    Ok(())
+}
+
+fn count(added: &AtomicU64, stored: &AtomicU64, plain: &[u8], what: Stored) {
+    if let Stored::Now(size) = what {
         added.fetch_add(plain.len() as u64, Ordering::Relaxed);
         stored.fetch_add(size, Ordering::Relaxed);
     }
-    Ok(())
 }
 
 pub(super) fn cached(entry: Entry, filemeta: Hash, content: Option<Hash>, proves: Proves) -> CachedEntry {

@@ -62,12 +62,21 @@ impl Target {
     /// Writes an object, unless it is there; nothing on a dry run.
     pub(super) fn write(&self, object: ObjectRef, plain: &[u8]) -> Result<Stored, CopyError> {
         let Some(writer) = &self.writer else { return Ok(Stored::Before) };
-        let stored = writer.write(object, plain)?;
+        Ok(self.count(plain, writer.write(object, plain)?))
+    }
+
+    /// The same for an object that names chunks.
+    pub(super) fn write_after_chunks(&self, object: ObjectRef, plain: &[u8]) -> Result<Stored, CopyError> {
+        let Some(writer) = &self.writer else { return Ok(Stored::Before) };
+        Ok(self.count(plain, writer.write_after_chunks(object, plain)?))
+    }
+
+    fn count(&self, plain: &[u8], stored: Stored) -> Stored {
         if let Stored::Now(size) = stored {
             self.added.fetch_add(plain.len() as u64, Ordering::Relaxed);
             self.stored.fetch_add(size, Ordering::Relaxed);
         }
-        Ok(stored)
+        stored
     }
 
     /// The bytes that were new so far, and what they take.

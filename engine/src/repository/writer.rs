@@ -1,10 +1,13 @@
 //! Writing objects: each once, small ones in packs, with a bounded number of bytes on their way to the store.
 //!
+//! A content in chunks is sent when these are there, and not before: what an operation that broke off has left counts as
+//! stored for the next one, which does not look into it.
+//!
 //! Nothing is sent while it is in doubt whether the lock still holds: after a suspend, what waits here goes on only when
 //! that is known.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
@@ -21,6 +24,9 @@ use crate::store::StoreError;
 const IN_FLIGHT: usize = 24 << 20;
 /// The unit in which they are counted.
 const UNIT: usize = 4 << 10;
+/// Bytes of contents that may wait for their chunks: those of some 10 GB of files. Nothing else is sent while the last of
+/// these chunks are on their way, so this is not to happen often.
+const HELD: usize = 512 << 10;
 
 /// Writes the objects of one operation. Blocking: for worker threads, never for async tasks.
 ///
@@ -33,6 +39,8 @@ pub struct ObjectWriter {
     runtime: Handle,
     room: Arc<Semaphore>,
     failure: Arc<Mutex<Option<Failure>>>,
+    /// Held for reading from when a chunk is claimed until it is in a pack or on its way.
+    writing: RwLock<()>,
     state: Mutex<State>,
 }
 
@@ -41,7 +49,12 @@ pub struct ObjectWriter {
 enum Failure {
     Store(StoreError),
     Lock(LockLost),
+    /// What was claimed could not be written.
+    Other(String),
 }
+
+/// An object as it will be stored.
+type Sealed = (ObjectRef, Vec<u8>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -51,6 +64,9 @@ struct State {
     data: PackBuilder,
     metadata: PackBuilder,
     packs: Vec<PackMembers>,
+    /// Contents that wait for their chunks, and how many bytes they have.
+    held: Vec<Sealed>,
+    held_bytes: usize,
 }
 
 /// What became of an object.
@@ -79,6 +95,7 @@ impl Repository {
             runtime: Handle::current(),
             room: Arc::new(Semaphore::new(IN_FLIGHT / UNIT)),
             failure: Arc::default(),
+            writing: RwLock::default(),
             state: Mutex::default(),
         }
     }
@@ -87,37 +104,76 @@ impl Repository {
 impl ObjectWriter {
     /// Writes an object, unless it is there already.
     pub fn write(&self, object: ObjectRef, plain: &[u8]) -> Result<Stored, RepositoryError> {
-        if self.has(&object)? {
-            return Ok(Stored::Before);
+        let writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
+        let written = self.seal_new(object, plain).and_then(|sealed| {
+            let Some(sealed) = sealed else { return Ok(Stored::Before) };
+            let size = sealed.len() as u64;
+            self.place((object, sealed))?;
+            Ok(Stored::Now(size))
+        });
+        drop(writing);
+        written.inspect_err(|error| self.give_up(error))
+    }
+
+    /// Writes an object that names chunks which this writer was given before: when they are in the store.
+    pub fn write_after_chunks(&self, object: ObjectRef, plain: &[u8]) -> Result<Stored, RepositoryError> {
+        let sealed = self.seal_new(object, plain).inspect_err(|error| self.give_up(error))?;
+        let Some(sealed) = sealed else { return Ok(Stored::Before) };
+        let size = sealed.len();
+        let is_much = {
+            let mut state = self.lock();
+            state.held.push((object, sealed));
+            state.held_bytes += size;
+            state.held_bytes >= HELD
+        };
+        if is_much {
+            self.release()?;
         }
-        let sealed = self.repository.sealer.seal(plain)?;
-        let size = sealed.len() as u64;
-        // Under its key, a prune that was stopped may yet delete it.
-        if object.kind.is_data() && (sealed.len() <= PACKED_MAX || self.existing.is_doomed(&object)?) {
-            self.pack(object, &sealed)?;
-        } else {
-            self.put(object.key(), sealed.into())?;
-        }
-        Ok(Stored::Now(size))
+        Ok(Stored::Now(size as u64))
     }
 
     /// Waits until everything is in the store for good.
     pub fn finish(self) -> Result<Written, RepositoryError> {
         let flushed = self.flush();
         self.settle();
-        let packs = flushed?;
+        flushed?;
         self.check()?;
+        let packs = std::mem::take(&mut self.lock().packs);
         Ok(Written { packs })
     }
 
-    fn flush(&self) -> Result<Vec<PackMembers>, RepositoryError> {
-        let State { data, metadata, mut packs, .. } = std::mem::take(&mut *self.lock());
-        for builder in [data, metadata] {
-            if !builder.is_empty() {
-                packs.push(self.put_pack(builder)?);
+    fn flush(&self) -> Result<(), RepositoryError> {
+        self.release()?;
+        let metadata = std::mem::take(&mut self.lock().metadata);
+        self.put_pack(metadata)
+    }
+
+    /// Sends the contents that wait for their chunks, as soon as these are there.
+    fn release(&self) -> Result<(), RepositoryError> {
+        let (chunks, held) = {
+            // Nobody is about to write a chunk that one of these contents names.
+            let _all = self.writing.write().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.lock();
+            state.held_bytes = 0;
+            (std::mem::take(&mut state.data), std::mem::take(&mut state.held))
+        };
+        let (mut pack, mut alone) = (chunks, Vec::new());
+        if !held.is_empty() {
+            self.settle();
+        }
+        for (object, sealed) in held {
+            // A chunk that is in the same pack comes with it.
+            if self.is_packed(&object, &sealed)? {
+                pack.add(object, &sealed);
+            } else {
+                alone.push((object, sealed));
             }
         }
-        Ok(packs)
+        self.put_pack(pack)?;
+        if !alone.is_empty() {
+            self.settle();
+        }
+        alone.into_iter().try_for_each(|(object, sealed)| self.put(object.key(), sealed.into()))
     }
 
     /// Waits until nothing is on its way to the store any more. After this, a writer that is given up writes nothing.
@@ -141,27 +197,42 @@ impl ObjectWriter {
         }
     }
 
-    fn pack(&self, object: ObjectRef, sealed: &[u8]) -> Result<(), RepositoryError> {
+    /// The object as it will be stored, if this writer has to write it.
+    fn seal_new(&self, object: ObjectRef, plain: &[u8]) -> Result<Option<Vec<u8>>, RepositoryError> {
+        Ok(if self.has(&object)? { None } else { Some(self.repository.sealer.seal(plain)?) })
+    }
+
+    fn is_packed(&self, object: &ObjectRef, sealed: &[u8]) -> Result<bool, RepositoryError> {
+        // Under its key, a prune that was stopped may yet delete it.
+        Ok(object.kind.is_data() && (sealed.len() <= PACKED_MAX || self.existing.is_doomed(object)?))
+    }
+
+    fn place(&self, (object, sealed): Sealed) -> Result<(), RepositoryError> {
+        if !self.is_packed(&object, &sealed)? {
+            return self.put(object.key(), sealed.into());
+        }
         let mut state = self.lock();
         let builder = match object.kind {
             ObjectKind::Chunk | ObjectKind::Content => &mut state.data,
             ObjectKind::Filemeta | ObjectKind::Node | ObjectKind::Snapshot => &mut state.metadata,
         };
-        builder.add(object, sealed);
+        builder.add(object, &sealed);
         if !builder.is_full() {
             return Ok(());
         }
         let full = std::mem::take(builder);
         drop(state);
-        let members = self.put_pack(full)?;
-        self.lock().packs.push(members);
-        Ok(())
+        self.put_pack(full)
     }
 
-    fn put_pack(&self, builder: PackBuilder) -> Result<PackMembers, RepositoryError> {
+    fn put_pack(&self, builder: PackBuilder) -> Result<(), RepositoryError> {
+        if builder.is_empty() {
+            return Ok(());
+        }
         let FinishedPack { bytes, members } = builder.finish(&self.repository.sealer)?;
         self.put(format!("packs/{}", members.pack), bytes)?;
-        Ok(members)
+        self.lock().packs.push(members);
+        Ok(())
     }
 
     /// Sends bytes to the store as soon as there is room for them.
@@ -189,8 +260,19 @@ impl ObjectWriter {
         match &*self.failure.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(Failure::Store(error)) => Err(error.clone().into()),
             Some(Failure::Lock(lost)) => Err(lost.clone().into()),
+            Some(Failure::Other(problem)) => Err(RepositoryError::System(problem.clone())),
             None => Ok(()),
         }
+    }
+
+    /// Sends nothing more: others may rely on what was claimed and is not written.
+    fn give_up(&self, error: &RepositoryError) {
+        let failure = match error {
+            RepositoryError::Store(error) => Failure::Store(error.clone()),
+            RepositoryError::LockLost(lost) => Failure::Lock(lost.clone()),
+            other => Failure::Other(other.to_string()),
+        };
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

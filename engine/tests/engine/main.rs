@@ -18,6 +18,7 @@ mod keys;
 mod locks;
 mod memory;
 mod midway;
+mod order;
 mod properties;
 mod queries;
 mod recording;
