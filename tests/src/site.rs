@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use crate::binaries;
 use crate::oracle::python;
 use crate::ran::{Ran, limited, limited_as_nobody};
+use crate::servers::free_port;
 
 /// How long a daemon may take to listen, and to stop.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -96,8 +97,7 @@ impl Site {
 
     /// Lets the daemon serve metrics, and gives the port.
     pub fn metrics(&mut self) -> u16 {
-        // Free a moment ago; the daemon says so if it is not any more.
-        let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let _ = write!(self.config, "\n[http]\nlisten = \"127.0.0.1:{port}\"\n");
         port
     }

@@ -41,6 +41,8 @@ pub struct ObjectWriter {
     failure: Arc<Mutex<Option<Failure>>>,
     /// Held for reading from when a chunk is claimed until it is in a pack or on its way.
     writing: RwLock<()>,
+    /// Held while contents are released, so that no chunk is in a pack that only somebody else is about to send.
+    releasing: Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -51,6 +53,12 @@ enum Failure {
     Lock(LockLost),
     /// What was claimed could not be written.
     Other(String),
+}
+
+/// Something that others rely on while it is done. If it fails, or its thread does, nothing more is sent.
+struct Promise {
+    failure: Arc<Mutex<Option<Failure>>>,
+    is_over: bool,
 }
 
 /// An object as it will be stored.
@@ -96,6 +104,7 @@ impl Repository {
             room: Arc::new(Semaphore::new(IN_FLIGHT / UNIT)),
             failure: Arc::default(),
             writing: RwLock::default(),
+            releasing: Mutex::default(),
             state: Mutex::default(),
         }
     }
@@ -104,21 +113,20 @@ impl Repository {
 impl ObjectWriter {
     /// Writes an object, unless it is there already.
     pub fn write(&self, object: ObjectRef, plain: &[u8]) -> Result<Stored, RepositoryError> {
-        let writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
-        let written = self.seal_new(object, plain).and_then(|sealed| {
+        let _writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
+        let promise = self.promise();
+        promise.end(self.seal_new(object, plain).and_then(|sealed| {
             let Some(sealed) = sealed else { return Ok(Stored::Before) };
             let size = sealed.len() as u64;
             self.place((object, sealed))?;
             Ok(Stored::Now(size))
-        });
-        drop(writing);
-        written.inspect_err(|error| self.give_up(error))
+        }))
     }
 
     /// Writes an object that names chunks which this writer was given before: when they are in the store.
     pub fn write_after_chunks(&self, object: ObjectRef, plain: &[u8]) -> Result<Stored, RepositoryError> {
-        let sealed = self.seal_new(object, plain).inspect_err(|error| self.give_up(error))?;
-        let Some(sealed) = sealed else { return Ok(Stored::Before) };
+        let promise = self.promise();
+        let Some(sealed) = promise.end(self.seal_new(object, plain))? else { return Ok(Stored::Before) };
         let size = sealed.len();
         let is_much = {
             let mut state = self.lock();
@@ -127,7 +135,7 @@ impl ObjectWriter {
             state.held_bytes >= HELD
         };
         if is_much {
-            self.release()?;
+            self.release(HELD)?;
         }
         Ok(Stored::Now(size as u64))
     }
@@ -143,24 +151,33 @@ impl ObjectWriter {
     }
 
     fn flush(&self) -> Result<(), RepositoryError> {
-        self.release()?;
+        self.release(0)?;
         let metadata = std::mem::take(&mut self.lock().metadata);
         self.put_pack(metadata)
     }
 
-    /// Sends the contents that wait for their chunks, as soon as these are there.
-    fn release(&self) -> Result<(), RepositoryError> {
+    /// Sends the contents that wait for their chunks, as soon as these are there, if they have so many bytes.
+    fn release(&self, least: usize) -> Result<(), RepositoryError> {
+        let _releasing = self.releasing.lock().unwrap_or_else(PoisonError::into_inner);
         let (chunks, held) = {
             // Nobody is about to write a chunk that one of these contents names.
             let _all = self.writing.write().unwrap_or_else(PoisonError::into_inner);
             let mut state = self.lock();
+            if state.held_bytes < least {
+                return Ok(());
+            }
             state.held_bytes = 0;
             (std::mem::take(&mut state.data), std::mem::take(&mut state.held))
         };
-        let (mut pack, mut alone) = (chunks, Vec::new());
+        let promise = self.promise();
+        promise.end(self.send(chunks, held))
+    }
+
+    fn send(&self, mut pack: PackBuilder, held: Vec<Sealed>) -> Result<(), RepositoryError> {
         if !held.is_empty() {
             self.settle();
         }
+        let mut alone = Vec::new();
         for (object, sealed) in held {
             // A chunk that is in the same pack comes with it.
             if self.is_packed(&object, &sealed)? {
@@ -241,17 +258,14 @@ impl ObjectWriter {
         let units = bytes.len().div_ceil(UNIT).clamp(1, IN_FLIGHT / UNIT) as u32;
         let acquired = self.runtime.block_on(Arc::clone(&self.room).acquire_many_owned(units));
         let permit = acquired.map_err(|cause| RepositoryError::System(cause.to_string()))?;
-        let (store, failure) = (Arc::clone(&self.repository.store), Arc::clone(&self.failure));
-        let lease = self.lease.clone();
+        let (store, lease, promise) = (Arc::clone(&self.repository.store), self.lease.clone(), self.promise());
         self.runtime.spawn(async move {
-            let put = match lease.confirm().await {
-                Ok(()) => store.put(&key, bytes).await.map_err(Failure::Store),
-                Err(lost) => Err(Failure::Lock(lost)),
-            };
-            if let Err(problem) = put {
-                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(problem);
-            }
-            drop(permit);
+            // Given back last: whoever waits for it then sees what failed.
+            let _permit = permit;
+            let _ = promise.end(match lease.confirm().await {
+                Ok(()) => store.put(&key, bytes).await.map_err(RepositoryError::from),
+                Err(lost) => Err(lost.into()),
+            });
         });
         Ok(())
     }
@@ -265,17 +279,41 @@ impl ObjectWriter {
         }
     }
 
-    /// Sends nothing more: others may rely on what was claimed and is not written.
-    fn give_up(&self, error: &RepositoryError) {
-        let failure = match error {
-            RepositoryError::Store(error) => Failure::Store(error.clone()),
-            RepositoryError::LockLost(lost) => Failure::Lock(lost.clone()),
-            other => Failure::Other(other.to_string()),
-        };
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+    fn promise(&self) -> Promise {
+        Promise { failure: Arc::clone(&self.failure), is_over: false }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Promise {
+    fn end<T>(mut self, result: Result<T, RepositoryError>) -> Result<T, RepositoryError> {
+        self.is_over = true;
+        result.inspect_err(|error| self.fail(error.into()))
+    }
+
+    fn fail(&self, failure: Failure) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.fail(Failure::Other("what was to be stored was given up".to_owned()));
+        }
+    }
+}
+
+impl From<&RepositoryError> for Failure {
+    fn from(error: &RepositoryError) -> Self {
+        match error {
+            RepositoryError::Store(error) => Self::Store(error.clone()),
+            RepositoryError::LockLost(lost) => Self::Lock(lost.clone()),
+            RepositoryError::System(problem) => Self::Other(problem.clone()),
+            other => Self::Other(other.to_string()),
+        }
     }
 }

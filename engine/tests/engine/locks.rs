@@ -81,7 +81,8 @@ impl Clock for Breaks {
 async fn a_backup_whose_lock_is_broken_commits_nothing() {
     let bench = Bench::new(Vec::new()).await;
     bench.write("file", b"data");
-    let timing = Timing::scaled(Duration::from_secs(2));
+    // A try may take long where there is much to do: then the lock would be lost for another reason.
+    let timing = Timing { patience: Duration::from_secs(3), ..Timing::scaled(Duration::from_secs(6)) };
     let locks = Locks::new(Arc::clone(bench.repository.store()), bench.repository.sealer().clone()).with_timing(timing);
     let lease = locks.acquire(Kind::Shared, "backup").await.unwrap();
     let clock = Breaks { runtime: tokio::runtime::Handle::current(), locks: locks.clone(), watch: lease.watch() };

@@ -65,6 +65,58 @@ async fn a_content_is_not_stored_before_its_chunks() {
     bench.verify();
 }
 
+/// Knows which packs are there when a content by itself comes.
+#[derive(Debug, Default)]
+struct SlowPacks {
+    packs: AtomicUsize,
+    contents: Mutex<Vec<usize>>,
+}
+
+impl Hook for SlowPacks {
+    async fn request<T: Send>(
+        &self,
+        operation: StoreOperation,
+        key: &str,
+        done: impl Future<Output = StoreResult<T>> + Send,
+    ) -> StoreResult<T> {
+        if operation == StoreOperation::Put && key.starts_with("content/") {
+            self.contents.lock().unwrap().push(self.packs.load(Ordering::SeqCst));
+        }
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let done = done.await;
+        if operation == StoreOperation::Put && key.starts_with("packs/") {
+            self.packs.fetch_add(1, Ordering::SeqCst);
+        }
+        done
+    }
+}
+
+/// One of two has taken the pack in which the chunk of both is, and is about to send it.
+#[tokio::test(flavor = "multi_thread")]
+async fn contents_of_two_threads_wait_for_the_chunk_that_they_share() {
+    let bench = Bench::new(vec![platform_key()]).await;
+    for round in 0..20 {
+        let inner: Arc<dyn ObjectStore> = Arc::new(LocalStore::new(bench.repository_path()));
+        let store = HookedStore::new(inner, SlowPacks::default());
+        let repository = Arc::new(Repository::open(store.clone(), vec![platform_key()]).await.unwrap());
+        let writer = repository.writer(repository.existing().await.unwrap(), LeaseWatch::not_needed());
+        let write = move || {
+            let store_file = |n| {
+                let chunk = random::bytes(3 * round, 100 << 10);
+                writer.write(ObjectRef::new(ObjectKind::Chunk, Hash::of(&chunk)), &chunk).unwrap();
+                let content = random::bytes(3 * round + n, 600 << 10);
+                writer.write_after_chunks(ObjectRef::new(ObjectKind::Content, Hash::of(&content)), &content).unwrap();
+            };
+            std::thread::scope(|scope| [1, 2].map(|n| scope.spawn(move || store_file(n))).map(|it| it.join().unwrap()));
+            writer.finish().unwrap()
+        };
+        assert_eq!(tokio::task::spawn_blocking(write).await.unwrap().packs.len(), 1);
+        assert_eq!(*store.hook.contents.lock().unwrap(), [1, 1], "round {round}");
+    }
+}
+
 /// Contents of very many chunks do not wait until the end: there would be too many of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn contents_that_take_much_room_wait_only_for_the_chunks_before_them() {

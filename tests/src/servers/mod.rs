@@ -11,6 +11,7 @@ pub mod sshd;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::oracle::python;
 use crate::site::poll;
@@ -42,9 +43,16 @@ fn of_python(name: &str) -> Command {
     Command::new(program)
 }
 
-/// One that was free a moment ago; if it is not any more, nothing will answer as it should.
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+/// A port for a program that cannot choose one itself. It is none of those that systems give away, so that nobody gets it
+/// before that program does, and no two tests get the same one.
+pub(crate) fn free_port() -> u16 {
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 12_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let start = std::process::id().wrapping_mul(101);
+    let ports = (0..COUNT).map(|_| FIRST + start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT);
+    ports.map(|port| port as u16).find(is_free).expect("a port that is free")
 }
 
 /// Waits until a server can be connected to; `false` if it ends, or takes too long.

@@ -91,9 +91,9 @@ async fn a_probe_that_takes_too_long_leaves_nothing() {
     let memory = MemoryS3::new(Believes::All);
     let server = Server::start(memory.clone()).await;
     server.faults.add(Method::PUT, "probe/", Fault::Silence(Arc::new(Notify::new())));
-    let error = store(&server, Conditions::NONE).await.probe(Duration::from_secs(1)).await.unwrap_err();
+    let error = store(&server, Conditions::NONE).await.probe(Duration::from_secs(3)).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Transient);
-    assert!(error.to_string().ends_with("it did not answer within 1 seconds"), "{error}");
+    assert!(error.to_string().ends_with("it did not answer within 3 seconds"), "{error}");
     assert_eq!(memory.states(), Vec::<String>::new());
 }
 

@@ -50,5 +50,5 @@ async fn what_an_answer_says_of_the_time_is_the_store_s_time() {
     let store = S3Store::connect(settings(&server), ALL).await.unwrap();
     let told = store.now().await.unwrap().unwrap();
     let off = std::time::SystemTime::now().duration_since(told).unwrap_or_default();
-    assert!(off < std::time::Duration::from_secs(2), "{off:?}");
+    assert!(off < std::time::Duration::from_secs(10), "{off:?}");
 }
