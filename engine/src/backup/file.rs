@@ -122,7 +122,8 @@ fn store_chunked(
     let chunks = stored.map_err(FileError::Fatal)?;
     let hash = hasher.finish();
     let content = run.repository.content_ref(&hash);
-    run.write_after_chunks(content, &json::encode(&Content::chunked(size, chunks))).map_err(FileError::Fatal)?;
+    let described = Content::chunked(size, chunks);
+    run.write_after(&described.chunks, content, &json::encode(&described)).map_err(FileError::Fatal)?;
     Ok(StoredContent { content, hash, size })
 }
 

@@ -159,10 +159,15 @@ impl Run {
         }
     }
 
-    /// Writes an object that names chunks, likewise.
-    pub(super) fn write_after_chunks(&self, object: ObjectRef, plain: &[u8]) -> Result<(), BackupError> {
+    /// Writes a content that names chunks, likewise.
+    pub(super) fn write_after(
+        &self,
+        chunks: &[ObjectRef],
+        content: ObjectRef,
+        plain: &[u8],
+    ) -> Result<(), BackupError> {
         if let Some(writer) = &self.writer {
-            let stored = writer.write_after_chunks(object, plain)?;
+            let stored = writer.write_after(chunks, content, plain)?;
             count(&self.added_bytes, &self.stored_bytes, plain, stored);
         }
         Ok(())

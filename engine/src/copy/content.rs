@@ -122,11 +122,7 @@ fn transfer(objects: &ObjectReader, target: &Target, wanted: &Wanted) -> Result<
             json::encode(&content)
         }
     };
-    let written = match chunks.is_empty() {
-        true => target.write(wanted.target, &renamed)?,
-        false => target.write_after_chunks(wanted.target, &renamed)?,
-    };
-    let was_there = written == Stored::Before;
+    let was_there = target.write_after(&chunks, wanted.target, &renamed)? == Stored::Before;
     // One that was there, and lacked chunks, names those that are there now only if it was cut in the same way.
     if was_there && stored(target, wanted)?.is_some_and(|there| there.chunks != chunks) {
         let problem = "the target has it in other pieces, and not all of them: check and repair the target";

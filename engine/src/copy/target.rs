@@ -65,10 +65,15 @@ impl Target {
         Ok(self.count(plain, writer.write(object, plain)?))
     }
 
-    /// The same for an object that names chunks.
-    pub(super) fn write_after_chunks(&self, object: ObjectRef, plain: &[u8]) -> Result<Stored, CopyError> {
+    /// The same for a content that names chunks.
+    pub(super) fn write_after(
+        &self,
+        chunks: &[ObjectRef],
+        content: ObjectRef,
+        plain: &[u8],
+    ) -> Result<Stored, CopyError> {
         let Some(writer) = &self.writer else { return Ok(Stored::Before) };
-        Ok(self.count(plain, writer.write_after_chunks(object, plain)?))
+        Ok(self.count(plain, writer.write_after(chunks, content, plain)?))
     }
 
     fn count(&self, plain: &[u8], stored: Stored) -> Stored {

@@ -1,6 +1,6 @@
-//! What a snapshot does not need yet may break off at any moment: what is in the store by then names nothing that is not.
+//! A backup may break off at any moment: what is in the store by then names nothing that is not there.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use cloudstic_e2e::random;
@@ -8,46 +8,61 @@ use cloudstic_engine::backup::backup;
 use cloudstic_engine::lock::LeaseWatch;
 use cloudstic_engine::object::{Hash, ObjectKind, ObjectRef};
 use cloudstic_engine::progress::Silent;
-use cloudstic_engine::repository::Repository;
+use cloudstic_engine::repository::{ObjectWriter, Repository};
 use cloudstic_engine::store::hooked::{Hook, HookedStore};
 use cloudstic_engine::store::{LocalStore, ObjectStore, StoreError, StoreErrorKind, StoreOperation, StoreResult};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{Bench, platform_key};
 
-/// Takes its time for chunks that lie by themselves, and writes down how many of them are there when something else comes.
+/// A slow store that writes down which objects were there when a write began.
 #[derive(Debug, Default)]
-struct SlowChunks {
-    /// They fail, too.
+struct Slow {
+    /// Chunks by themselves fail.
     fail: bool,
-    there: AtomicUsize,
-    stored: Mutex<Vec<(String, usize)>>,
+    log: Mutex<Log>,
 }
 
-impl Hook for SlowChunks {
+#[derive(Debug, Default)]
+struct Log {
+    there: BTreeSet<String>,
+    before: HashMap<String, BTreeSet<String>>,
+}
+
+impl Hook for Slow {
     async fn request<T: Send>(
         &self,
         operation: StoreOperation,
         key: &str,
         done: impl Future<Output = StoreResult<T>> + Send,
     ) -> StoreResult<T> {
-        if operation == StoreOperation::Put && !key.starts_with("chunk/") {
-            self.stored.lock().unwrap().push((key.to_owned(), self.there.load(Ordering::SeqCst)));
-        }
-        if operation != StoreOperation::Put || !key.starts_with("chunk/") {
+        if operation != StoreOperation::Put {
             return done.await;
         }
-        for _ in 0..1000 {
+        {
+            let mut log = self.log.lock().unwrap();
+            let there = log.there.clone();
+            log.before.insert(key.to_owned(), there);
+        }
+        for _ in 0..500 {
             tokio::task::yield_now().await;
         }
-        if self.fail {
+        if self.fail && key.starts_with("chunk/") {
             let (key, backend, detail) = (key.to_owned(), "local".to_owned(), "no more".to_owned());
             return Err(StoreError { kind: StoreErrorKind::Denied, key, backend, detail });
         }
         let done = done.await;
-        self.there.fetch_add(1, Ordering::SeqCst);
+        self.log.lock().unwrap().there.insert(key.to_owned());
         done
     }
+}
+
+/// The repository of a bench behind such a store.
+async fn slow(bench: &Bench, fail: bool) -> (Arc<HookedStore<Slow>>, Arc<Repository>) {
+    let inner: Arc<dyn ObjectStore> = Arc::new(LocalStore::new(bench.repository_path()));
+    let store = HookedStore::new(inner, Slow { fail, ..Slow::default() });
+    let repository = Repository::open(store.clone(), vec![platform_key()]).await.unwrap();
+    (store, Arc::new(repository))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,95 +71,92 @@ async fn a_content_is_not_stored_before_its_chunks() {
     bench.write("before", b"small");
     bench.backup().await;
     bench.write("large", &random::bytes(1, 3_000_000));
-    let inner: Arc<dyn ObjectStore> = Arc::new(LocalStore::new(bench.repository_path()));
-    let store = HookedStore::new(inner, SlowChunks { fail: true, ..SlowChunks::default() });
-    let repository = Arc::new(Repository::open(store, vec![platform_key()]).await.unwrap());
+    let (_, repository) = slow(&bench, true).await;
     let failed = backup(repository, bench.request(), Arc::new(Silent), CancellationToken::new()).await;
     assert!(failed.unwrap_err().to_string().contains("no more"));
     // Nothing but chunks may have come to it.
     bench.verify();
 }
 
-/// Knows which packs are there when a content by itself comes.
-#[derive(Debug, Default)]
-struct SlowPacks {
-    packs: AtomicUsize,
-    contents: Mutex<Vec<usize>>,
+const THREADS: u64 = 4;
+const FILES: u64 = 60;
+
+/// Writes an object of random bytes.
+fn random_object(kind: ObjectKind, seed: u64, size: usize) -> (ObjectRef, Vec<u8>) {
+    let data = random::bytes(seed, size);
+    (ObjectRef::new(kind, Hash::of(&data)), data)
 }
 
-impl Hook for SlowPacks {
-    async fn request<T: Send>(
-        &self,
-        operation: StoreOperation,
-        key: &str,
-        done: impl Future<Output = StoreResult<T>> + Send,
-    ) -> StoreResult<T> {
-        if operation == StoreOperation::Put && key.starts_with("content/") {
-            self.contents.lock().unwrap().push(self.packs.load(Ordering::SeqCst));
-        }
-        for _ in 0..100 {
-            tokio::task::yield_now().await;
-        }
-        let done = done.await;
-        if operation == StoreOperation::Put && key.starts_with("packs/") {
-            self.packs.fetch_add(1, Ordering::SeqCst);
-        }
-        done
-    }
-}
-
-/// One of two has taken the pack in which the chunk of both is, and is about to send it.
-#[tokio::test(flavor = "multi_thread")]
-async fn contents_of_two_threads_wait_for_the_chunk_that_they_share() {
-    let bench = Bench::new(vec![platform_key()]).await;
-    for round in 0..20 {
-        let inner: Arc<dyn ObjectStore> = Arc::new(LocalStore::new(bench.repository_path()));
-        let store = HookedStore::new(inner, SlowPacks::default());
-        let repository = Arc::new(Repository::open(store.clone(), vec![platform_key()]).await.unwrap());
-        let writer = repository.writer(repository.existing().await.unwrap(), LeaseWatch::not_needed());
-        let write = move || {
-            let store_file = |n| {
-                let chunk = random::bytes(3 * round, 100 << 10);
-                writer.write(ObjectRef::new(ObjectKind::Chunk, Hash::of(&chunk)), &chunk).unwrap();
-                let content = random::bytes(3 * round + n, 600 << 10);
-                writer.write_after_chunks(ObjectRef::new(ObjectKind::Content, Hash::of(&content)), &content).unwrap();
-            };
-            std::thread::scope(|scope| [1, 2].map(|n| scope.spawn(move || store_file(n))).map(|it| it.join().unwrap()));
-            writer.finish().unwrap()
+/// Writes files whose chunks are large, small, or shared with other threads at that moment, and gives the chunks of each.
+fn write_files(writer: &ObjectWriter, thread: u64) -> Vec<(ObjectRef, Vec<ObjectRef>)> {
+    let write_file = |n: u64| {
+        let own = 1000 * (thread + 1) + 3 * n;
+        let shared = 1_000_000 + n;
+        // Some are too large for a pack.
+        let chunks = match n % 4 {
+            0 => vec![(own, 600 << 10), (shared, 60 << 10)],
+            1 => vec![(shared, 700 << 10), (own, 30 << 10)],
+            2 => vec![(own, 200 << 10), (shared, 200 << 10)],
+            _ => vec![(shared, 100 << 10)],
         };
-        assert_eq!(tokio::task::spawn_blocking(write).await.unwrap().packs.len(), 1);
-        assert_eq!(*store.hook.contents.lock().unwrap(), [1, 1], "round {round}");
-    }
+        let chunks: Vec<_> = chunks
+            .into_iter()
+            .map(|(seed, size)| {
+                let (chunk, data) = random_object(ObjectKind::Chunk, seed, size);
+                writer.write(chunk, &data).unwrap();
+                chunk
+            })
+            .collect();
+        let size = if n.is_multiple_of(20) { 600 << 10 } else { 2000 };
+        let (content, data) = random_object(ObjectKind::Content, own + 1, size);
+        writer.write_after(&chunks, content, &data).unwrap();
+        (content, chunks)
+    };
+    (0..FILES).map(write_file).collect()
 }
 
-/// Contents of very many chunks do not wait until the end: there would be too many of them.
 #[tokio::test(flavor = "multi_thread")]
-async fn contents_that_take_much_room_wait_only_for_the_chunks_before_them() {
+async fn whatever_several_threads_write_comes_after_what_it_names() {
     let bench = Bench::new(vec![platform_key()]).await;
-    let inner: Arc<dyn ObjectStore> = Arc::new(LocalStore::new(bench.repository_path()));
-    let store = HookedStore::new(inner, SlowChunks::default());
-    let repository = Arc::new(Repository::open(store.clone(), vec![platform_key()]).await.unwrap());
+    let (store, repository) = slow(&bench, false).await;
     let writer = repository.writer(repository.existing().await.unwrap(), LeaseWatch::not_needed());
-    let written = tokio::task::spawn_blocking(move || {
-        let object = |kind, seed, size| {
-            let data = random::bytes(seed, size);
-            (ObjectRef::new(kind, Hash::of(&data)), data)
-        };
-        for seed in 0..4 {
-            let (chunk, data) = object(ObjectKind::Chunk, seed, 600 << 10);
-            writer.write(chunk, &data).unwrap();
-            let (content, data) = object(ObjectKind::Content, 100 + seed, 200 << 10);
-            writer.write_after_chunks(content, &data).unwrap();
+    let (files, written) = tokio::task::spawn_blocking(move || {
+        let files: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..THREADS)
+                .map(|thread| {
+                    scope.spawn({
+                        let writer = &writer;
+                        move || write_files(writer, thread)
+                    })
+                })
+                .collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        (files, writer.finish().unwrap())
+    })
+    .await
+    .unwrap();
+    assert!(written.packs.len() > 2);
+    let packed: BTreeMap<ObjectRef, String> = written
+        .packs
+        .iter()
+        .flat_map(|pack| pack.members.iter().map(|member| (member.object, format!("packs/{}", pack.pack))))
+        .collect();
+    let parcel = |object: &ObjectRef| packed.get(object).cloned().unwrap_or_else(|| object.key());
+    let log = store.hook.log.lock().unwrap();
+    for (content, chunks) in &files {
+        let home = parcel(content);
+        for chunk in chunks.iter().map(parcel) {
+            assert!(chunk == home || log.before[&home].contains(&chunk), "{home} came before {chunk}");
         }
-        // The last content still waits. The next one is too large for a pack.
-        let (chunk, data) = object(ObjectKind::Chunk, 9, 600 << 10);
-        writer.write(chunk, &data).unwrap();
-        let (content, data) = object(ObjectKind::Content, 109, 600 << 10);
-        writer.write_after_chunks(content, &data).unwrap();
-        writer.finish().unwrap()
+        assert!(log.there.contains(&home));
+    }
+    let alone = files.iter().filter(|(content, _)| !packed.contains_key(content)).count() as u64;
+    assert_eq!(alone, THREADS * FILES / 20);
+    // Where a content is in a pack, so are its small chunks, but for few: they are read together.
+    let with_small: Vec<_> = files.iter().filter(|(content, _)| packed.contains_key(content)).collect();
+    let together = with_small.iter().filter(|(content, chunks)| {
+        chunks.iter().filter(|chunk| packed.contains_key(chunk)).all(|chunk| packed[chunk] == packed[content])
     });
-    assert_eq!(written.await.unwrap().packs.len(), 2);
-    let stored = store.hook.stored.lock().unwrap();
-    let there: Vec<_> = stored.iter().map(|(key, there)| (key.split('/').next().unwrap(), *there)).collect();
-    assert!(matches!(there[..], [("packs", 3..), ("packs", 5), ("content", 5)]), "{stored:?}");
+    assert!(together.count() * 10 > with_small.len() * 5, "{}", with_small.len());
 }
