@@ -118,8 +118,8 @@ fn store_chunked(
     *window = chunks.into_window();
     // Also after a failure: no worker may go on with chunks of a file that is given up.
     let stored = file.wait(run, queue);
-    read?;
     let chunks = stored.map_err(FileError::Fatal)?;
+    read?;
     let hash = hasher.finish();
     let content = run.repository.content_ref(&hash);
     let described = Content::chunked(size, chunks);

@@ -22,6 +22,8 @@ pub(super) struct Filling {
     after: Option<u32>,
     /// Contents whose chunks are not all where they may be.
     held: Vec<Held>,
+    /// Which pack was being filled when these were looked at.
+    looked_at: u32,
     /// How many numbers were given to parcels, but for the first pack.
     numbers: u32,
     /// The packs that were sent.
@@ -109,9 +111,23 @@ impl Filling {
         self.metadata.is_full().then(|| self.take_metadata(sending))
     }
 
-    /// Takes on a content that names chunks which this writer was given.
-    pub(super) fn hold(&mut self, content: Sealed, is_alone: bool, chunks: &[ObjectRef]) {
+    /// Takes on a content that names chunks which this writer was given, and finds what need not wait any more. Those that
+    /// were held before are looked at only once for each pack: before, it is mostly in vain.
+    pub(super) fn hold(
+        &mut self,
+        content: Sealed,
+        is_alone: bool,
+        chunks: &[ObjectRef],
+        sending: &Sending,
+    ) -> Released {
+        let others = match std::mem::replace(&mut self.looked_at, self.data_number) == self.data_number {
+            true => std::mem::take(&mut self.held),
+            false => Vec::new(),
+        };
         self.held.push(Held { content, is_alone, chunks: chunks.iter().map(|chunk| chunk.hash).collect() });
+        let released = self.release(sending);
+        self.held.extend(others);
+        released
     }
 
     /// How many contents wait for their chunks.

@@ -76,36 +76,41 @@ impl Repository {
 impl ObjectWriter {
     /// Writes an object, unless it is there already.
     pub fn write(&self, object: ObjectRef, plain: &[u8]) -> Result<Stored, RepositoryError> {
-        if self.has(&object)? {
-            return Ok(Stored::Before);
-        }
-        let sealed = self.repository.sealer.seal(plain)?;
-        let size = sealed.len() as u64;
-        if self.is_packed(&object, &sealed)? {
-            let full = self.lock().pack(object, &sealed, &self.sending);
-            full.map_or(Ok(()), |full| self.send_pack(full))?;
-        } else {
-            self.send_alone(object, sealed)?;
-        }
-        Ok(Stored::Now(size))
+        self.write_after(&[], object, plain)
     }
 
     /// Writes a content that names `chunks`, which this writer was given before: as soon as it may.
     pub fn write_after(
         &self,
         chunks: &[ObjectRef],
-        content: ObjectRef,
+        object: ObjectRef,
         plain: &[u8],
     ) -> Result<Stored, RepositoryError> {
-        if self.has(&content)? {
-            return Ok(Stored::Before);
+        let write = || {
+            if self.has(&object)? {
+                return Ok(Stored::Before);
+            }
+            let sealed = self.repository.sealer.seal(plain)?;
+            let size = sealed.len() as u64;
+            self.store_after(chunks, object, sealed)?;
+            Ok(Stored::Now(size))
+        };
+        // Others rely on it that what is claimed will be there.
+        write().inspect_err(|error| self.sending.fail(error))
+    }
+
+    fn store_after(&self, chunks: &[ObjectRef], object: ObjectRef, sealed: Vec<u8>) -> Result<(), RepositoryError> {
+        // Under its key, a prune that was stopped may yet delete it.
+        let is_packed = object.kind.is_data() && (sealed.len() <= PACKED_MAX || self.existing.is_doomed(&object)?);
+        if !chunks.is_empty() {
+            let released = self.lock().hold((object, sealed), !is_packed, chunks, &self.sending);
+            return self.send_released(released);
         }
-        let sealed = self.repository.sealer.seal(plain)?;
-        let size = sealed.len() as u64;
-        let is_alone = !self.is_packed(&content, &sealed)?;
-        self.lock().hold((content, sealed), is_alone, chunks);
-        self.release()?;
-        Ok(Stored::Now(size))
+        if !is_packed {
+            return self.send_alone(object, sealed);
+        }
+        let full = self.lock().pack(object, &sealed, &self.sending);
+        full.map_or(Ok(()), |full| self.send_pack(full))
     }
 
     /// Waits until everything is in the store for good.
@@ -119,20 +124,24 @@ impl ObjectWriter {
     }
 
     fn flush(&self) -> Result<(), RepositoryError> {
-        // If a chunk cannot be stored, no pack is needed either.
-        self.settle();
-        self.sending.check()?;
-        self.release()?;
-        let rest = self.lock().take_rest(&self.sending);
-        rest.into_iter().try_for_each(|full| self.send_pack(full))?;
-        if self.lock().held() > 0 {
+        loop {
+            // If a chunk cannot be stored, no pack is needed either.
             self.settle();
             self.sending.check()?;
-            self.release()?;
-        }
-        match self.lock().held() {
-            0 => Ok(()),
-            held => Err(RepositoryError::System(format!("{held} contents name chunks that were not written"))),
+            let held = self.lock().held();
+            let released = self.lock().release(&self.sending);
+            self.send_released(released)?;
+            let rest = self.lock().take_rest(&self.sending);
+            let is_stuck = rest.is_empty() && self.lock().held() == held;
+            rest.into_iter().try_for_each(|full| self.send_pack(full))?;
+            match self.lock().held() {
+                0 => return Ok(()),
+                left if is_stuck => {
+                    return Err(RepositoryError::System(format!("{left} contents name chunks that were not written")));
+                }
+                // The rest had chunks of theirs.
+                _ => {}
+            }
         }
     }
 
@@ -158,14 +167,9 @@ impl ObjectWriter {
         Ok(is_there)
     }
 
-    fn is_packed(&self, object: &ObjectRef, sealed: &[u8]) -> Result<bool, RepositoryError> {
-        // Under its key, a prune that was stopped may yet delete it.
-        Ok(object.kind.is_data() && (sealed.len() <= PACKED_MAX || self.existing.is_doomed(object)?))
-    }
-
     /// Sends the contents that need not wait for chunks any more, and the packs that are full by that.
-    fn release(&self) -> Result<(), RepositoryError> {
-        let Released { packs, alone } = self.lock().release(&self.sending);
+    fn send_released(&self, released: Released) -> Result<(), RepositoryError> {
+        let Released { packs, alone } = released;
         packs.into_iter().try_for_each(|full| self.send_pack(full))?;
         alone.into_iter().try_for_each(|(content, sealed)| self.send_alone(content, sealed))
     }
@@ -180,8 +184,10 @@ impl ObjectWriter {
 
     fn send_pack(&self, full: Full) -> Result<(), RepositoryError> {
         let Full { builder, after, flight } = full;
-        let FinishedPack { bytes, members } = builder.finish(&self.repository.sealer)?;
-        let room = self.room_for(bytes.len())?;
+        let finished = builder.finish(&self.repository.sealer).map_err(RepositoryError::from);
+        // What fails is to be known before the flight ends.
+        let prepared = finished.and_then(|pack| Ok((self.room_for(pack.bytes.len())?, pack)));
+        let (room, FinishedPack { bytes, members }) = prepared.inspect_err(|error| self.sending.fail(error))?;
         self.send(format!("packs/{}", members.pack), bytes, room, flight, after);
         self.lock().packs.push(members);
         Ok(())

@@ -80,7 +80,12 @@ impl Sending {
         }
     }
 
-    fn fail(&self, failure: Failure) {
+    /// Nothing more is sent. What fails first is what is told.
+    pub(super) fn fail(&self, error: &RepositoryError) {
+        self.give_up(error.into());
+    }
+
+    fn give_up(&self, failure: Failure) {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
     }
 }
@@ -89,7 +94,7 @@ impl Flight {
     /// Whoever waits for the parcel goes on.
     pub(super) fn end(mut self, result: Result<(), RepositoryError>) {
         if let Err(error) = &result {
-            self.sending.fail(error.into());
+            self.sending.fail(error);
         }
         self.has_ended = true;
     }
@@ -99,7 +104,7 @@ impl Drop for Flight {
     fn drop(&mut self) {
         // Before others go on.
         if !self.has_ended {
-            self.sending.fail(Failure::Other("what was to be stored was given up".to_owned()));
+            self.sending.give_up(Failure::Other("what was to be stored was given up".to_owned()));
         }
         self.sending.under_way.send_modify(|under_way| {
             under_way.remove(&self.parcel);
