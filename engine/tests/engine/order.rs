@@ -159,7 +159,7 @@ async fn whatever_several_threads_write_comes_after_what_it_names() {
     }
     let alone = files.iter().filter(|(content, _)| !packed.contains_key(content)).count() as u64;
     assert_eq!(alone, THREADS * FILES / 20);
-    // Where a content is in a pack, so are its small chunks, but for few: they are read together.
+    // Contents and their small chunks are read together, unless another thread's pack had the chunk already.
     let with_small: Vec<_> = files.iter().filter(|(content, _)| packed.contains_key(content)).collect();
     let together = with_small.iter().filter(|(content, chunks)| {
         chunks.iter().filter(|chunk| packed.contains_key(chunk)).all(|chunk| packed[chunk] == packed[content])

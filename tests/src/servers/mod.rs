@@ -44,7 +44,7 @@ fn of_python(name: &str) -> Command {
 }
 
 /// A port for a program that cannot choose one itself. It is none of those that systems give away, so that nobody gets it
-/// before that program does, and no two tests get the same one.
+/// before that program does, and no two tests of a process get the same one.
 pub(crate) fn free_port() -> u16 {
     const FIRST: u32 = 20_000;
     const COUNT: u32 = 12_000;

@@ -111,8 +111,8 @@ impl Filling {
         self.metadata.is_full().then(|| self.take_metadata(sending))
     }
 
-    /// Takes on a content that names chunks which this writer was given, and finds what need not wait any more. Those that
-    /// were held before are looked at only once for each pack: before, it is mostly in vain.
+    /// Takes on a content that names chunks which this writer was given, and finds what need not wait any more. Those held
+    /// before that wait for a pack are looked at only once while one is filled: more often would be mostly in vain.
     pub(super) fn hold(
         &mut self,
         content: Sealed,
@@ -120,10 +120,12 @@ impl Filling {
         chunks: &[ObjectRef],
         sending: &Sending,
     ) -> Released {
-        let others = match std::mem::replace(&mut self.looked_at, self.data_number) == self.data_number {
-            true => std::mem::take(&mut self.held),
-            false => Vec::new(),
-        };
+        let mut others = Vec::new();
+        if std::mem::replace(&mut self.looked_at, self.data_number) == self.data_number {
+            // One by itself is large. After the first look, it names few chunks that are not there.
+            let is_alone = |held: &Held| held.is_alone;
+            (self.held, others) = std::mem::take(&mut self.held).into_iter().partition(is_alone);
+        }
         self.held.push(Held { content, is_alone, chunks: chunks.iter().map(|chunk| chunk.hash).collect() });
         let released = self.release(sending);
         self.held.extend(others);
@@ -142,6 +144,7 @@ impl Filling {
         for mut held in std::mem::take(&mut self.held) {
             held.chunks.retain(|chunk| !self.has_arrived(chunk, sending));
             if held.is_alone {
+                held.chunks.shrink_to_fit();
                 match held.chunks.is_empty() {
                     true => released.alone.push(held.content),
                     false => self.held.push(held),
