@@ -9,7 +9,7 @@ use cloudstic_engine::lock::LeaseWatch;
 use cloudstic_engine::object::{Hash, ObjectKind, ObjectRef};
 use cloudstic_engine::pack::PackMembers;
 use cloudstic_engine::progress::Silent;
-use cloudstic_engine::repository::{ObjectWriter, Repository, Stored};
+use cloudstic_engine::repository::{ObjectWriter, Repository, Stored, Written};
 use cloudstic_engine::store::hooked::{Hook, HookedStore};
 use cloudstic_engine::store::{LocalStore, ObjectStore, StoreError, StoreErrorKind, StoreOperation, StoreResult};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,8 @@ use crate::support::{Bench, platform_key};
 struct Slow {
     /// Chunks by themselves fail.
     fail: bool,
-    /// While this is locked, packs stay on their way.
+    /// While the gate is locked, what begins like this stays on its way.
+    gated: &'static str,
     gate: tokio::sync::RwLock<()>,
     log: Mutex<Log>,
 }
@@ -47,7 +48,7 @@ impl Hook for Slow {
             let there = log.there.clone();
             log.before.insert(key.to_owned(), there);
         }
-        if key.starts_with("packs/") {
+        if !self.gated.is_empty() && key.starts_with(self.gated) {
             drop(self.gate.read().await);
         }
         for _ in 0..500 {
@@ -64,9 +65,9 @@ impl Hook for Slow {
 }
 
 /// The repository of a bench behind such a store.
-async fn slow(bench: &Bench, fail: bool) -> (Arc<HookedStore<Slow>>, Arc<Repository>) {
+async fn slow(bench: &Bench, fail: bool, gated: &'static str) -> (Arc<HookedStore<Slow>>, Arc<Repository>) {
     let inner: Arc<dyn ObjectStore> = Arc::new(LocalStore::new(bench.repository_path()));
-    let store = HookedStore::new(inner, Slow { fail, ..Slow::default() });
+    let store = HookedStore::new(inner, Slow { fail, gated, ..Slow::default() });
     let repository = Repository::open(store.clone(), vec![platform_key()]).await.unwrap();
     (store, Arc::new(repository))
 }
@@ -77,11 +78,95 @@ async fn a_content_is_not_stored_before_its_chunks() {
     bench.write("before", b"small");
     bench.backup().await;
     bench.write("large", &random::bytes(1, 3_000_000));
-    let (_, repository) = slow(&bench, true).await;
+    let (_, repository) = slow(&bench, true, "").await;
     let failed = backup(repository, bench.request(), Arc::new(Silent), CancellationToken::new()).await;
     assert!(failed.unwrap_err().to_string().contains("no more"));
     // Nothing but chunks may have come to it.
     bench.verify();
+}
+
+/// In which pack each object is.
+fn packed(written: &Written) -> BTreeMap<ObjectRef, String> {
+    let members = |pack: &PackMembers| {
+        let name = format!("packs/{}", pack.pack);
+        pack.members.iter().map(|member| (member.object, name.clone())).collect::<Vec<_>>()
+    };
+    written.packs.iter().flat_map(members).collect()
+}
+
+/// Panics unless each content is there, and came after its chunks or with them.
+fn assert_order(slow: &Slow, packed: &BTreeMap<ObjectRef, String>, files: &[(ObjectRef, Vec<ObjectRef>)]) {
+    let parcel = |object: &ObjectRef| packed.get(object).cloned().unwrap_or_else(|| object.key());
+    let log = slow.log.lock().unwrap();
+    for (content, chunks) in files {
+        let home = parcel(content);
+        for chunk in chunks.iter().map(parcel) {
+            assert!(chunk == home || log.before[&home].contains(&chunk), "{home} came before {chunk}");
+        }
+        assert!(log.there.contains(&home));
+    }
+}
+
+/// How many random chunks of 100 KiB fill a pack.
+const IN_A_PACK: u64 = 82;
+
+fn write_small_chunk(writer: &ObjectWriter, seed: u64) -> ObjectRef {
+    let (chunk, data) = random_object(ObjectKind::Chunk, seed, 100 << 10);
+    writer.write(chunk, &data).unwrap();
+    chunk
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pack_waits_for_large_chunks_that_its_contents_name() {
+    let bench = Bench::new(vec![platform_key()]).await;
+    let (store, repository) = slow(&bench, false, "chunk/").await;
+    let closed = store.hook.gate.write().await;
+    let writer = repository.writer(repository.existing().await.unwrap(), LeaseWatch::not_needed());
+    let watched = store.clone();
+    let fill = move || {
+        let (large, data) = random_object(ObjectKind::Chunk, 0, 600 << 10);
+        writer.write(large, &data).unwrap();
+        let (content, data) = random_object(ObjectKind::Content, 1, 2000);
+        writer.write_after(&[large], content, &data).unwrap();
+        for seed in 0..IN_A_PACK {
+            write_small_chunk(&writer, 10 + seed);
+        }
+        // The pack is full. Whatever begins after it, begins soon.
+        let (last, data) = random_object(ObjectKind::Chunk, 2, 600 << 10);
+        writer.write(last, &data).unwrap();
+        while !watched.hook.log.lock().unwrap().before.contains_key(&last.key()) {
+            std::thread::yield_now();
+        }
+        (writer, content, large)
+    };
+    let (writer, content, large) = tokio::task::spawn_blocking(fill).await.unwrap();
+    drop(closed);
+    let written = tokio::task::spawn_blocking(move || writer.finish().unwrap()).await.unwrap();
+    assert_order(&store.hook, &packed(&written), &[(content, vec![large])]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_content_waits_for_a_pack_that_is_on_its_way() {
+    let bench = Bench::new(vec![platform_key()]).await;
+    let (store, repository) = slow(&bench, false, "packs/").await;
+    let closed = store.hook.gate.write().await;
+    let writer = repository.writer(repository.existing().await.unwrap(), LeaseWatch::not_needed());
+    let fill = move || {
+        let small = write_small_chunk(&writer, 0);
+        for seed in 0..IN_A_PACK {
+            write_small_chunk(&writer, 10 + seed);
+        }
+        let (content, data) = random_object(ObjectKind::Content, 1, 2000);
+        writer.write_after(&[small], content, &data).unwrap();
+        for seed in 0..IN_A_PACK {
+            write_small_chunk(&writer, 1000 + seed);
+        }
+        (writer, content, small)
+    };
+    let (writer, content, small) = tokio::task::spawn_blocking(fill).await.unwrap();
+    drop(closed);
+    let written = tokio::task::spawn_blocking(move || writer.finish().unwrap()).await.unwrap();
+    assert_order(&store.hook, &packed(&written), &[(content, vec![small])]);
 }
 
 const THREADS: u64 = 4;
@@ -124,7 +209,7 @@ fn write_files(writer: &ObjectWriter, thread: u64) -> Vec<(ObjectRef, Vec<Object
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_several_threads_write_comes_after_what_it_names() {
     let bench = Bench::new(vec![platform_key()]).await;
-    let (store, repository) = slow(&bench, false).await;
+    let (store, repository) = slow(&bench, false, "").await;
     let writer = repository.writer(repository.existing().await.unwrap(), LeaseWatch::not_needed());
     let (files, written) = tokio::task::spawn_blocking(move || {
         let files: Vec<_> = std::thread::scope(|scope| {
@@ -143,20 +228,8 @@ async fn whatever_several_threads_write_comes_after_what_it_names() {
     .await
     .unwrap();
     assert!(written.packs.len() > 2);
-    let packed: BTreeMap<ObjectRef, String> = written
-        .packs
-        .iter()
-        .flat_map(|pack| pack.members.iter().map(|member| (member.object, format!("packs/{}", pack.pack))))
-        .collect();
-    let parcel = |object: &ObjectRef| packed.get(object).cloned().unwrap_or_else(|| object.key());
-    let log = store.hook.log.lock().unwrap();
-    for (content, chunks) in &files {
-        let home = parcel(content);
-        for chunk in chunks.iter().map(parcel) {
-            assert!(chunk == home || log.before[&home].contains(&chunk), "{home} came before {chunk}");
-        }
-        assert!(log.there.contains(&home));
-    }
+    let packed = packed(&written);
+    assert_order(&store.hook, &packed, &files);
     let alone = files.iter().filter(|(content, _)| !packed.contains_key(content)).count() as u64;
     assert_eq!(alone, THREADS * FILES / 20);
     // Contents and their small chunks are read together, unless another thread's pack had the chunk already.
@@ -171,7 +244,7 @@ async fn whatever_several_threads_write_comes_after_what_it_names() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_held_back_until_the_end_and_fills_a_pack_is_all_there() {
     let bench = Bench::new(vec![platform_key()]).await;
-    let (store, repository) = slow(&bench, false).await;
+    let (store, repository) = slow(&bench, false, "packs/").await;
     let closed = store.hook.gate.write().await;
     let writer = repository.writer(repository.existing().await.unwrap(), LeaseWatch::not_needed());
     let fill = move || {
